@@ -1,0 +1,1 @@
+"""Knowledge-aware embeddings of genes, cells and perturbations."""

@@ -1,0 +1,25 @@
+"""Optional packages, imported where they are needed."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from bftembed.errors import MissingExtraError
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import `module`, or say which extra of this package brings it.
+
+    Raises
+    ------
+    MissingExtraError
+        If the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+            raise
+        msg = f'This needs the package `{module.split(".")[0]}`: pip install "bftembed[{extra}]"'
+        raise MissingExtraError(msg) from error

@@ -1,0 +1,37 @@
+"""Every error this package raises on purpose: what is wrong, what was found, what to do."""
+
+
+class BftembedError(Exception):
+    """Root of all errors of this package."""
+
+
+class InputError(BftembedError, ValueError):
+    """The data or an argument cannot be used as given."""
+
+
+class GeneNameError(InputError):
+    """No gene name, or too few, can be recognised."""
+
+
+class TemplateError(InputError):
+    """A prompt template is missing or malformed."""
+
+
+class DataError(BftembedError):
+    """A data set cannot be found, downloaded, verified or read."""
+
+
+class EngineError(BftembedError):
+    """A language model or its server cannot be used."""
+
+
+class EncoderError(BftembedError):
+    """A text encoder or its server cannot be used."""
+
+
+class StoreError(BftembedError):
+    """A profile store or vector cache cannot be opened, read or written."""
+
+
+class MissingExtraError(BftembedError, ImportError):
+    """An optional package is not installed."""
