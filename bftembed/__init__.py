@@ -1,1 +1,31 @@
-"""Knowledge-aware embeddings of genes, cells and perturbations."""
+"""Knowledge-aware embeddings of genes, cells and perturbations.
+
+``bft.pp.map_genes``, ``bft.tl.embed_genes``, ``bft.tl.embed_cells``, ``bft.tl.embed_perturbations``,
+``bft.tl.nearest``, ``bft.embed``, ``bft.get``, ``bft.pl``, ``bft.datasets``. Rooms are imported on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bftembed import data, datasets, encoders, engines, get, pl, pp, profiles, tl
+    from bftembed.tl import embed
+
+__all__ = ["data", "datasets", "embed", "encoders", "engines", "get", "pl", "pp", "profiles", "tl"]
+__version__ = version("bftembed")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "embed":
+        return importlib.import_module("bftembed.tl").embed
+    if name in __all__:
+        return importlib.import_module(f"bftembed.{name}")
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

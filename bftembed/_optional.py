@@ -19,7 +19,7 @@ def require(module: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+        if error.name is None or error.name.split(".")[0] != module.split(".", maxsplit=1)[0]:
             raise
-        msg = f'This needs the package `{module.split(".")[0]}`: pip install "bftembed[{extra}]"'
+        msg = f'This needs the package `{module.split(".", maxsplit=1)[0]}`: pip install "bftembed[{extra}]"'
         raise MissingExtraError(msg) from error

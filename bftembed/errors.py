@@ -21,6 +21,10 @@ class DataError(BftembedError):
     """A data set cannot be found, downloaded, verified or read."""
 
 
+class ModelError(BftembedError):
+    """A model cannot be found, or its directory is incomplete."""
+
+
 class EngineError(BftembedError):
     """A language model or its server cannot be used."""
 
@@ -29,9 +33,17 @@ class EncoderError(BftembedError):
     """A text encoder or its server cannot be used."""
 
 
+class ServerError(EngineError, EncoderError):
+    """No server answers at an address, or it refuses the key."""
+
+
 class StoreError(BftembedError):
     """A profile store or vector cache cannot be opened, read or written."""
 
 
 class MissingExtraError(BftembedError, ImportError):
     """An optional package is not installed."""
+
+
+class BftembedWarning(UserWarning):
+    """Something is usable but not as good as it could be, and the user can do something about it."""

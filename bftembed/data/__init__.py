@@ -1,1 +1,17 @@
-"""TBD."""
+"""Data sets: what there is (`list_manifests`), getting it (`fetch`) and reading it (`load`)."""
+
+from bftembed.data.fetch import FileStatus, available, fetch, verify
+from bftembed.data.manifest import Manifest, ManifestFile, get_manifest, list_manifests
+from bftembed.data.readers import load
+
+__all__ = [
+    "FileStatus",
+    "Manifest",
+    "ManifestFile",
+    "available",
+    "fetch",
+    "get_manifest",
+    "list_manifests",
+    "load",
+    "verify",
+]

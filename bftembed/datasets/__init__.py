@@ -1,1 +1,7 @@
-"""TBD."""
+"""Data sets and gene tables that are ready to use."""
+
+from bftembed.datasets._drugs import drug_facts
+from bftembed.datasets._genes import fetch_gene_tables, gene_facts, gene_table
+from bftembed.datasets._pbmc import pbmc68k_reduced
+
+__all__ = ["drug_facts", "fetch_gene_tables", "gene_facts", "gene_table", "pbmc68k_reduced"]

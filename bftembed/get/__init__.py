@@ -1,1 +1,6 @@
-"""TBD."""
+"""Read what the other rooms wrote into an AnnData."""
+
+from bftembed.get._profiles import profiles
+from bftembed.get._provenance import provenance
+
+__all__ = ["profiles", "provenance"]

@@ -1,1 +1,6 @@
-"""TBD."""
+"""Plots."""
+
+from bftembed.pl._embedding import embedding
+from bftembed.pl._profile_length import profile_length
+
+__all__ = ["embedding", "profile_length"]

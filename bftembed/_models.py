@@ -1,0 +1,65 @@
+"""Model directories: the digest of what fixes their output, and how they come from the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from bftembed._paths import cache_dir
+from bftembed.errors import ModelError
+
+_HASHED = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"}
+
+
+def directory_digest(path: Path) -> str:
+    """SHA-256 over the names and contents of a model's weights, configuration, tokenizer and chat template.
+
+    Intermediate ``checkpoint-*`` directories are left out. The digest is kept in the cache under size and time of
+    change of the files, since hashing tens of gigabytes takes minutes.
+    """
+    files = sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix in _HASHED and file.is_file() and "checkpoint-" not in str(file.relative_to(path))
+    )
+    stamp = [[str(f.relative_to(path)), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+    memo = cache_dir() / "digests" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.json"
+    if memo.exists():
+        known = json.loads(memo.read_text())
+        if known["stamp"] == stamp:
+            return str(known["digest"])
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as handle:
+            total.update(f"{file.relative_to(path)}\0{hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode())
+    memo.parent.mkdir(parents=True, exist_ok=True)
+    temporary = memo.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps({"stamp": stamp, "digest": total.hexdigest()}))
+    temporary.replace(memo)
+    return total.hexdigest()
+
+
+def download(model: str, revision: str | None = None) -> Path:
+    """Snapshot of a model on the hub; the directory is named after its commit.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, the hub cannot be reached, or the model has no safetensors weights.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    try:
+        path = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        msg = f"There is no model `{model}`: no such directory, and the hub gave none ({reason})."
+        raise ModelError(msg) from error
+    if not any(path.rglob("*.safetensors")):
+        msg = f"The hub's model `{model}` has no safetensors weights."
+        raise ModelError(msg)
+    return path

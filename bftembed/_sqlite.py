@@ -1,0 +1,74 @@
+"""One way to open SQLite: write-ahead log, patient with other writers, and errors that say what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bftembed.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_REMEDIES = {
+    "SQLITE_NOTADB": "It is not a database of this package; move it away or choose another path.",
+    "SQLITE_CORRUPT": "It is damaged; restore it from a Parquet export or move it away and start anew.",
+    "SQLITE_READONLY": "It cannot be written; check the permissions of the file and of its directory, or copy it.",
+    "SQLITE_CANTOPEN": "It cannot be opened; check that its directory exists and can be written.",
+    "SQLITE_FULL": "The disk is full; free some space and run again. Everything committed before is kept.",
+    "SQLITE_IOERR": "The disk reported an error; check free space and run again. Everything committed before is kept.",
+    "SQLITE_BUSY": "Another process holds it for more than a minute; wait for that one or choose another path.",
+}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an SQLite error into a `StoreError` that names the file and the remedy."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        name = getattr(error, "sqlite_errorname", None) or ""
+        remedy = next((text for code, text in _REMEDIES.items() if name.startswith(code)), "")
+        msg = f"`{path}`: {error}. {remedy}".strip()
+        raise StoreError(msg) from error
+
+
+def connect(path: Path, schema: str) -> sqlite3.Connection:
+    """Open `path` in WAL mode, creating it with the statements of `schema` where they are not there yet.
+
+    Raises
+    ------
+    StoreError
+        If the file is no SQLite database, is damaged, cannot be written, or the disk is full.
+    """
+    with explained(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"`{path.parent}` cannot be made: {error}. Choose another path."
+            raise StoreError(msg) from error
+        connection = sqlite3.connect(path, timeout=60.0, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")  # survives kill -9; the last commits may go in a power cut
+            connection.executescript(schema)
+        except sqlite3.DatabaseError:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """All statements inside are written together or not at all."""
+    with explained(path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

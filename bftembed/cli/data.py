@@ -1,0 +1,51 @@
+"""``bftembed data``: the data sets that manifests describe."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bftembed import data as data_room
+from bftembed.errors import DataError
+
+app = typer.Typer(help="List, fetch and verify data sets.", no_args_is_help=True)
+Names = Annotated[list[str], typer.Argument(help="Names of data sets; `genes` is all gene tables.")]
+_GENES = ["hgnc_genes", "ncbi_gene_info", "annotables_grch38", "refseq_gene_summary", "go_annotations"]
+
+
+def _expand(names: list[str]) -> list[str]:
+    return [each for name in names for each in (_GENES if name == "genes" else [name])]
+
+
+@app.command("list")
+def list_() -> None:
+    """List the data sets, their licence, and whether they are at hand."""
+    for manifest in data_room.list_manifests():
+        mark = "*" if data_room.available(manifest.name) else " "
+        size = sum(file.bytes for file in manifest.files) / 1e6
+        print(f"{mark} {manifest.name:24} {size:7.1f} MB  {manifest.licence:45.45}  {manifest.title}")
+    print("* at hand (in the cache or the mirror)")
+
+
+@app.command()
+def fetch(names: Names, force: Annotated[bool, typer.Option(help="Fetch again.")] = False) -> None:
+    """Download data sets, check size and SHA-256, and show their licences."""
+    for name in _expand(names):
+        manifest = data_room.get_manifest(name)
+        for path in data_room.fetch(name, force=force).values():
+            print(path)
+        print(f"{name}: licence {manifest.licence}; cite {manifest.citation}")
+
+
+@app.command()
+def verify(names: Annotated[list[str] | None, typer.Argument(help="By default all that are at hand.")] = None) -> None:
+    """Hash the files again."""
+    bad = 0
+    for name in _expand(names or [m.name for m in data_room.list_manifests() if data_room.available(m.name)]):
+        for row in data_room.verify(name):
+            print(f"{row.status:14} {name} {row.name}")
+            bad += row.status not in {"ok", "missing"}
+    if bad:
+        msg = f"{bad} files are damaged; fetch them again with `bftembed data fetch --force NAME`."
+        raise DataError(msg)

@@ -1,0 +1,48 @@
+"""``bftembed genes``: gene names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bftembed.cli import _arguments as arg
+from bftembed.errors import InputError
+
+app = typer.Typer(help="Gene names.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Gene names."""
+
+
+@app.command()
+def check(
+    source: Annotated[Path, typer.Argument(help="AnnData file, or names, one per line.")],
+    species: Annotated[str, typer.Option(help="human | mouse.")] = "human",
+    show: Annotated[int, typer.Option(help="Most names to list per rule.")] = 10,
+) -> None:
+    """Say how the gene names of a file would be mapped, rule by rule."""
+    from bftembed import datasets
+    from bftembed.cli.embed import open_adata
+    from bftembed.genes import map_names
+
+    if not source.exists():
+        msg = f"There is no file `{source}`."
+        raise InputError(msg)
+    table = datasets.gene_table()
+    if table is None:
+        msg = "The gene tables are not at hand; run `bftembed data fetch hgnc_genes ncbi_gene_info annotables_grch38`."
+        raise InputError(msg)
+    is_list = source.suffix in {".txt", ".csv", ".tsv"}
+    names = arg.read_names(source) if is_list else open_adata(source).var_names.tolist()
+    result = map_names(names, table, species=species)
+    print(result.report())
+    for rule, rows in result.frame.groupby("rule", sort=False):
+        if rule == "approved":
+            continue
+        print(f"{rule} ({len(rows):,})")
+        for row in rows.head(show).to_dict("records"):
+            print(f"    {row['original']} -> {row['symbol'] or ' | '.join(row['candidates']) or '-'}")

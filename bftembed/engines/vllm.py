@@ -1,0 +1,113 @@
+"""Text from vLLM's offline batch interface."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from bftembed._optional import require
+from bftembed.engines.base import Capabilities, Completion, Engine
+from bftembed.engines.models import resolve_adapted
+from bftembed.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bftembed.engines.base import FinishReason, Request, Sampling
+
+
+class VLLMEngine(Engine):
+    """A model run by vLLM in this process; prefix caching on, all prompts in one call.
+
+    The translation of requests is tested with a stand-in; this class **has not been run on a GPU by the project's
+    own tests**. One call returns only when all of its prompts are finished, so a killed run loses that call:
+    `prompts_per_call` bounds the loss.
+
+    Parameters
+    ----------
+    model
+        Directory (merged model or LoRA adapter) or id on the hub.
+    revision
+        Branch, tag or commit on the hub.
+    dtype
+        As vLLM names it; ``"auto"`` takes the checkpoint's.
+    prompts_per_call
+        Prompts handed to vLLM at once; None hands over all.
+    options
+        Further arguments of ``vllm.LLM``, e.g. ``tensor_parallel_size=8``.
+    """
+
+    name = "vllm"
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        dtype: str = "auto",
+        prompts_per_call: int | None = None,
+        **options: Any,
+    ) -> None:
+        self._files, self._adapter = resolve_adapted(model, revision=revision)
+        self._dtype = dtype
+        self._prompts_per_call = prompts_per_call
+        self._options = options
+        self._llm: Any = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Whether a system role works is the chat template's affair; vLLM reports a template that refuses it."""
+        return Capabilities(system_role=True, json_schema=True)
+
+    def describe(self) -> dict[str, str]:
+        """Model and adapter digests, dtype, and vLLM's version."""
+        try:
+            vllm_version = version("vllm")
+        except PackageNotFoundError:
+            vllm_version = "not installed"
+        return {
+            "engine": self.name,
+            "model": self._files.name,
+            "revision": self._files.revision,
+            "adapter": self._adapter.revision if self._adapter else "",
+            "dtype": self._dtype,
+            "version": f"vllm {vllm_version}",
+        }
+
+    def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
+        if not requests:
+            return
+        vllm = require("vllm", extra="vllm")
+        if self._llm is None:
+            lora = {"enable_lora": True} if self._adapter else {}
+            self._llm = vllm.LLM(
+                model=str(self._files.path), dtype=self._dtype, enable_prefix_caching=True, **lora, **self._options
+            )
+        parameters = vllm.SamplingParams(
+            max_tokens=sampling.max_new_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
+        )
+        lora_request = None
+        if self._adapter:
+            lora_request = require("vllm.lora.request", extra="vllm").LoRARequest("adapter", 1, str(self._adapter.path))
+        step = self._prompts_per_call or len(requests)
+        for start in range(0, len(requests), step):
+            part = requests[start : start + step]
+            outputs = self._llm.chat([_messages(r) for r in part], parameters, lora_request=lora_request)
+            if len(outputs) != len(part):
+                msg = f"vLLM answered {len(outputs)} of {len(part)} prompts."
+                raise EngineError(msg)
+            yield [_completion(request, output) for request, output in zip(part, outputs, strict=True)]
+
+
+def _messages(request: Request) -> list[dict[str, str]]:
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    return [*system, {"role": "user", "content": request.user}]
+
+
+def _completion(request: Request, output: Any) -> Completion:
+    best = output.outputs[0]
+    finish: FinishReason = "length" if best.finish_reason == "length" else "stop"
+    return Completion(request.id, best.text, finish, len(output.prompt_token_ids or ()), len(best.token_ids))

@@ -1,0 +1,212 @@
+"""`map_genes`: one canonical name per gene of an AnnData, nothing lost silently."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bftembed import datasets
+from bftembed.errors import BftembedWarning, GeneNameError, InputError
+from bftembed.genes import MappingResult, map_names
+from bftembed.pp._column_sums import column_sums
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from anndata import AnnData
+
+    from bftembed.genes import GeneTable, Orthologs
+    from bftembed.genes.mapping import GeneIdType
+
+logger = logging.getLogger("bftembed")
+
+_MOUSE_ERROR, _MOUSE_WARNING = 0.5, 0.1  # share of the names matched: a matrix of mouse genes, or one mixed with them
+
+
+def map_genes(
+    adata: AnnData,
+    *,
+    gene_key: str | None = None,
+    species: str = "human",
+    gene_id_type: GeneIdType = "auto",
+    table: GeneTable | None = None,
+    orthologs: Orthologs | None = None,
+    key_added: str = "bft_gene",
+) -> None:
+    """Give each column its canonical gene symbol.
+
+    Each name is mapped on its own: approved symbols, Ensembl gene ids with or without version, case slips, previous
+    symbols, aliases, symbols that a spreadsheet turned into dates (see `bftembed.genes.map_names`). A name that may be
+    several genes is reported and left out, not guessed. Of columns that are the same gene the one with the largest sum
+    of ``X`` keeps it (the first, if equal). ``var_names`` and ``X`` stay as they are.
+
+    Parameters
+    ----------
+    adata
+        In memory, backed or lazy; ``X`` is read only if two columns are the same gene.
+    gene_key
+        Column of ``var`` with the names, in place of ``var_names``.
+    species
+        ``"human"`` or ``"mouse"``. Mouse genes get human symbols by `orthologs`; without it they keep their names.
+    gene_id_type
+        ``"auto"`` tells names apart one by one; ``"ensembl"`` and ``"symbol"`` accept only such names.
+    table
+        Default: `datasets.gene_table()`. Where that has no sources, names stay unchanged, with a warning.
+    orthologs
+        DataFrame with the columns ``mouse`` and ``human``, or a mapping of mouse names to human ones.
+    key_added
+        Name of the column that is added.
+
+    Returns
+    -------
+    Nothing. Sets the following fields:
+
+    ``adata.var[key_added]``
+        Categorical: the symbol; missing if the name is ambiguous or unknown, or another column has the gene.
+    ``adata.var[key_added + "_rule"]``
+        Categorical: the rule that gave it; else ambiguous, unknown, missing or duplicate.
+    ``adata.uns["bft"]["map_genes"]``
+        Number of names by rule; arrays of the ambiguous names with their candidates (``A|B``) and of the duplicates
+        with the column kept in their place; parameters and the digest of the table.
+
+    Raises
+    ------
+    InputError
+        If `adata` is empty, has no such column, or has duplicated ``var_names``.
+    GeneNameError
+        If no name can be mapped, or the genes are declared human and look like those of a mouse.
+
+    Warns
+    -----
+    BftembedWarning
+        If there is no gene table, no ortholog table for a mouse, or some genes look like those of a mouse.
+
+    Examples
+    --------
+    >>> import bftembed.pp, bftembed.datasets
+    >>> adata = bftembed.datasets.pbmc68k_reduced()
+    >>> bftembed.pp.map_genes(adata)  # doctest: +SKIP
+    >>> adata.var["bft_gene_rule"].value_counts()  # doctest: +SKIP
+    """
+    names = _names(adata, gene_key)
+    if table is None:
+        table = datasets.gene_table()
+    result = map_names(names, table, species=species, gene_id_type=gene_id_type, orthologs=orthologs)
+    _warn_unmapped(table, species, orthologs)
+    _check(result, names, species)
+    symbols, kept = _drop_duplicates(adata, result)
+    dropped = np.flatnonzero(kept >= 0)
+    rule = np.where(kept >= 0, "duplicate", result.frame["rule"].to_numpy(dtype=object))
+    logger.info("%s, %d duplicates of other columns", result.report(), len(dropped))
+    if len(dropped):
+        examples = ", ".join(f"{names[i]} (kept: {names[kept[i]]})" for i in dropped[:5])
+        logger.info("Of columns of one gene the one with the largest total is kept; left out: %s", examples)
+    adata.var[key_added] = pd.Categorical(symbols)
+    adata.var[f"{key_added}_rule"] = pd.Categorical(rule)
+    ambiguous = result.ambiguous
+    summary = {
+        "gene_key": gene_key or "var_names",
+        "species": species,
+        "key_added": key_added,
+        "table": "none" if table is None else table.digest,
+        "counts": {str(how): int(n) for how, n in pd.Series(rule).value_counts().items()},
+        "ambiguous": {"name": _texts(ambiguous), "candidates": _texts("|".join(c) for c in ambiguous.values())},
+        "duplicates": {
+            "gene": _texts(result.symbols[dropped]),
+            "dropped": _texts(names[dropped]),
+            "kept": _texts(names[kept[dropped]]),
+        },
+    }
+    # Assigned anew: the `uns` of a view or of a lazy AnnData may hand out copies.
+    adata.uns["bft"] = {**adata.uns.get("bft", {}), "map_genes": summary}
+
+
+def _texts(values: Any) -> npt.NDArray[np.object_]:
+    return np.array([str(value) for value in values], dtype=object)
+
+
+def _names(adata: AnnData, gene_key: str | None) -> npt.NDArray[np.object_]:
+    if 0 in adata.shape:
+        msg = f"The AnnData is empty: {adata.n_obs} cells x {adata.n_vars} genes. Was everything filtered out?"
+        raise InputError(msg)
+    if gene_key is not None:
+        if gene_key not in adata.var.columns:
+            msg = f"`adata.var` has no column {gene_key!r}; it has {sorted(map(str, adata.var.columns))}."
+            raise InputError(msg)
+        column = adata.var[gene_key]
+        return np.asarray(getattr(column, "values", column), dtype=object)
+    repeated = adata.var_names[adata.var_names.duplicated()].unique()
+    if len(repeated):
+        msg = (
+            f"{len(repeated)} names in `adata.var_names` stand more than once ({_examples(repeated)}). Keep the names "
+            'and make the index unique: `adata.var["gene_name"] = adata.var_names; adata.var_names_make_unique()`, '
+            'then pass `gene_key="gene_name"`: of columns that are one gene the largest is kept.'
+        )
+        raise InputError(msg)
+    return np.asarray(adata.var_names, dtype=object)
+
+
+def _examples(names: Any) -> str:
+    return ", ".join(repr(str(name)) for name in names[:3])
+
+
+def _warn_unmapped(table: GeneTable | None, species: str, orthologs: Orthologs | None) -> None:
+    if species == "mouse" and orthologs is None:
+        msg = "Mouse genes keep their names: there is no ortholog table. Pass `orthologs=` to map them to human genes."
+    elif table is None:
+        msg = (
+            "Gene names are used unchanged, since there is no gene table on this machine. Fetch it once with "
+            "`bftembed data fetch hgnc_genes ncbi_gene_info annotables_grch38`, or "
+            "`bftembed.datasets.fetch_gene_tables()`; HGNC is enough for symbols, annotables adds Ensembl ids."
+        )
+    else:
+        return
+    warnings.warn(msg, BftembedWarning, stacklevel=3)
+
+
+def _check(result: MappingResult, names: npt.NDArray[np.object_], species: str) -> None:
+    n_like = int(result.mouse_like.sum())
+    matched = result.mouse_like | result.frame["symbol"].notna().to_numpy()
+    like_mouse = n_like / max(int(matched.sum()), 1)
+    if like_mouse > _MOUSE_ERROR:
+        msg = (
+            f"The genes look like those of a mouse: {n_like} of {len(names)} are mouse Ensembl ids or match "
+            f"a human symbol by case alone ({_examples(names)}). Pass `species='mouse'`, with `orthologs=` to map them "
+            "to human genes. If they are human, write them in capitals first: "
+            '`adata.var["gene_name"] = adata.var_names.str.upper()`, then `gene_key="gene_name"`.'
+        )
+        raise GeneNameError(msg)
+    if result.n_mapped == 0:
+        msg = (
+            f"None of {len(names)} gene names could be mapped ({_examples(names)}); {result.report()}. Gene symbols or "
+            "Ensembl gene ids (ENSG...) are needed: are they in another column of `adata.var` (`gene_key=`), is "
+            f"{species!r} the right `species`, is `gene_id_type`, and for Ensembl ids, is annotables_grch38 fetched?"
+        )
+        raise GeneNameError(msg)
+    if like_mouse > _MOUSE_WARNING:
+        msg = (
+            f"{n_like} of {len(names)} gene names look like those of a mouse and were taken as human "
+            "wherever they match by case alone. If species are mixed, split them first."
+        )
+        warnings.warn(msg, BftembedWarning, stacklevel=3)
+
+
+def _drop_duplicates(adata: AnnData, result: MappingResult) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.intp]]:
+    """Symbols with one column per gene, and for each column left out the position of the one kept (else -1)."""
+    symbols = pd.Series(result.symbols, dtype=object)
+    kept = np.full(len(symbols), -1, dtype=np.intp)
+    columns = np.flatnonzero(symbols.notna() & symbols.duplicated(keep=False))
+    if len(columns) == 0:
+        return result.symbols, kept
+    total = np.zeros(len(columns)) if adata.X is None else column_sums(adata.X, columns)
+    # A total of NaN loses against any number; a stable sort leaves equal ones in their order.
+    rank = pd.DataFrame({"column": columns, "gene": symbols[columns].to_numpy(), "total": total})
+    rank = rank.sort_values("total", ascending=False, kind="stable", na_position="last")
+    best = rank.groupby("gene")["column"].transform("first").to_numpy()
+    lost = rank["column"].to_numpy() != best
+    kept[rank["column"].to_numpy()[lost]] = best[lost]
+    symbols[kept >= 0] = None
+    return symbols.to_numpy(dtype=object), kept

@@ -1,0 +1,41 @@
+"""What a profile is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
+
+from bftembed.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["gene", "cell", "drug", "perturbation", "gene_set"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One thing to be described.
+
+    Parameters
+    ----------
+    kind
+        ``gene``, ``cell``, ``drug``, ``perturbation`` or ``gene_set``.
+    id
+        The name a prompt uses, e.g. a gene symbol.
+    facts
+        Ordered facts a template may use, e.g. ``{"full name": "tumor protein p53"}``.
+    """
+
+    kind: Kind
+    id: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            msg = f"`{self.kind}` is no kind of entity; use one of {', '.join(KINDS)}."
+            raise InputError(msg)
+        if not self.id.strip():
+            msg = f"A {self.kind} has an empty name."
+            raise InputError(msg)

@@ -1,0 +1,275 @@
+"""Profile texts on disk: content-addressed, resumable, written by several processes at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from bftembed._paths import cache_dir
+from bftembed._sqlite import connect, explained, transaction
+from bftembed.errors import InputError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from bftembed.engines import Request, Sampling
+    from bftembed.profiles.clean import Status
+    from bftembed.profiles.template import PromptTemplate
+
+#: Part of every key: texts of another schema are never mixed in.
+SCHEMA_VERSION = 1
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS recipes (
+    recipe TEXT PRIMARY KEY, info TEXT NOT NULL, seconds REAL NOT NULL DEFAULT 0, tokens INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS profiles (
+    key TEXT PRIMARY KEY, recipe TEXT NOT NULL, system TEXT NOT NULL, prompt TEXT NOT NULL,
+    text TEXT NOT NULL, raw TEXT NOT NULL, status TEXT NOT NULL, issues TEXT NOT NULL, finish_reason TEXT NOT NULL,
+    error TEXT, n_prompt_tokens INTEGER NOT NULL, n_tokens INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, created REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entities (
+    kind TEXT NOT NULL, entity TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (kind, entity, key)
+) WITHOUT ROWID;
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+_MOST_VARIABLES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One stored text.
+
+    ``text`` is cleaned, ``raw`` as the engine gave it; ``status`` says whether it may be embedded (``ok``).
+    """
+
+    key: str
+    recipe: str
+    system: str
+    prompt: str
+    text: str
+    raw: str
+    status: Status
+    issues: str
+    finish_reason: str
+    error: str | None
+    n_prompt_tokens: int
+    n_tokens: int
+    attempts: int
+    created: float
+
+    @property
+    def pending(self) -> bool:
+        """Whether another attempt is due: it failed with an error, or its text failed once."""
+        return self.status == "error" or (self.status != "ok" and self.attempts < 2)
+
+
+_COLUMNS = tuple(Profile.__dataclass_fields__)
+_NEWER_WINS = (
+    "ON CONFLICT (key) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS if column != "key")
+    + " WHERE profiles.status <> 'ok' AND (excluded.status = 'ok' OR excluded.attempts > profiles.attempts)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything but the prompt that fixes a text: engine, template, sampling."""
+
+    engine: dict[str, str]
+    template: str
+    template_digest: str
+    sampling: dict[str, Any]
+
+    @classmethod
+    def of(cls, engine: dict[str, str], template: PromptTemplate, sampling: Sampling) -> Recipe:
+        """Put the parts together."""
+        return cls(engine, template.name, template.digest, asdict(sampling))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over engine, template digest, sampling with its seed, and the schema version."""
+        return _digest(self.engine, self.template_digest, self.sampling, SCHEMA_VERSION)
+
+    def key(self, request: Request) -> str:
+        """Content address of the text for one prompt."""
+        return _digest(self.digest, request.system, request.user)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class ProfileStore:
+    """SQLite file of profile texts.
+
+    Parameters
+    ----------
+    path
+        The file; by default ``profiles.sqlite`` in the user cache (``BFTEMBED_CACHE``). Made if it is not there.
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged, of another program or schema, or cannot be written.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = Path(path).expanduser() if path else cache_dir() / "profiles.sqlite"
+        if self.path.is_dir():
+            msg = f"`{self.path}` is a directory; a profile store is a file, e.g. `{self.path / 'profiles.sqlite'}`."
+            raise StoreError(msg)
+        self._connection = connect(self.path, _SCHEMA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; everything was committed before."""
+        self._connection.close()
+
+    def __len__(self) -> int:
+        return int(self._rows("SELECT count(*) FROM profiles")[0][0])
+
+    def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with explained(self.path):
+            return self._connection.execute(statement, values).fetchall()
+
+    def get(self, keys: Iterable[str]) -> dict[str, Profile]:
+        """Stored profiles by key; keys that are not there are left out."""
+        wanted = list(dict.fromkeys(keys))
+        found = {}
+        for start in range(0, len(wanted), _MOST_VARIABLES):
+            part = wanted[start : start + _MOST_VARIABLES]
+            statement = f"SELECT {', '.join(_COLUMNS)} FROM profiles WHERE key IN ({','.join('?' * len(part))})"
+            found.update({row[0]: Profile(*row) for row in self._rows(statement, part)})
+        return found
+
+    def add_recipe(self, recipe: Recipe) -> None:
+        """Note how texts are made; once is enough."""
+        with transaction(self._connection, self.path):
+            self._connection.execute(
+                "INSERT OR IGNORE INTO recipes (recipe, info) VALUES (?, ?)",
+                (recipe.digest, json.dumps(asdict(recipe))),
+            )
+
+    def add_entities(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Note which (kind, entity, key) belong together."""
+        with transaction(self._connection, self.path):
+            self._connection.executemany("INSERT OR IGNORE INTO entities VALUES (?, ?, ?)", rows)
+
+    def add(self, profiles: Sequence[Profile], *, seconds: float = 0.0) -> None:
+        """Write a finished batch in one transaction. A good text is never replaced.
+
+        Parameters
+        ----------
+        profiles
+            Of one recipe.
+        seconds
+            How long the batch took; kept for estimates.
+        """
+        marks = ",".join("?" * len(_COLUMNS))
+        with transaction(self._connection, self.path):
+            self._connection.executemany(
+                f"INSERT INTO profiles ({', '.join(_COLUMNS)}) VALUES ({marks}) {_NEWER_WINS}",
+                [tuple(getattr(profile, column) for column in _COLUMNS) for profile in profiles],
+            )
+            if profiles and seconds:
+                self._connection.execute(
+                    "UPDATE recipes SET seconds = seconds + ?, tokens = tokens + ? WHERE recipe = ?",
+                    (seconds, sum(p.n_prompt_tokens + p.n_tokens for p in profiles), profiles[0].recipe),
+                )
+
+    def speed(self, recipe: Recipe) -> float | None:
+        """Tokens per second (read and written) that this recipe reached so far, or None."""
+        rows = self._rows("SELECT seconds, tokens FROM recipes WHERE recipe = ?", (recipe.digest,))
+        return rows[0][1] / rows[0][0] if rows and rows[0][0] and rows[0][1] else None
+
+    def recipes(self) -> dict[str, dict[str, Any]]:
+        """How the texts were made, by recipe digest."""
+        return {digest: json.loads(info) for digest, info in self._rows("SELECT recipe, info FROM recipes")}
+
+    def frame(self, *, kind: str | None = None, entity: str | None = None) -> pd.DataFrame:
+        """All profiles with the entities they belong to.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per (entity, profile): ``kind``, ``entity``, the fields of `Profile`, and ``info`` (recipe, JSON).
+        """
+        import pandas as pd
+
+        columns = ["kind", "entity", *_COLUMNS, "info"]
+        statement = (
+            f"SELECT e.kind, e.entity, {', '.join(f'p.{column}' for column in _COLUMNS)}, r.info FROM entities e "
+            "JOIN profiles p USING (key) JOIN recipes r USING (recipe) "
+            "WHERE (?1 IS NULL OR e.kind = ?1) AND (?2 IS NULL OR e.entity = ?2) ORDER BY e.kind, e.entity, p.created"
+        )
+        return pd.DataFrame(self._rows(statement, (kind, entity)), columns=columns)
+
+    def export(self, path: str | Path) -> int:
+        """Write all profiles to a Parquet file and give their number."""
+        frame = self.frame()
+        target = Path(path)
+        temporary = target.with_name(f".{target.name}.{time.time_ns()}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            frame.assign(schema=SCHEMA_VERSION).to_parquet(temporary, index=False)
+            temporary.replace(target)
+        except OSError as error:
+            msg = f"`{target}` cannot be written: {error}."
+            raise StoreError(msg) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        return len(frame)
+
+    def load(self, path: str | Path) -> int:
+        """Add the profiles of a Parquet file made by `export` and give how many were new.
+
+        Raises
+        ------
+        InputError
+            If it is no such file or its schema is another.
+        """
+        frame = read_export(path)
+        before = len(self)
+        with transaction(self._connection, self.path):
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO recipes (recipe, info) VALUES (?, ?)",
+                frame[["recipe", "info"]].drop_duplicates().itertuples(index=False, name=None),
+            )
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO entities VALUES (?, ?, ?)",
+                frame[["kind", "entity", "key"]].itertuples(index=False, name=None),
+            )
+        rows = frame[list(_COLUMNS)].astype(object).where(frame[list(_COLUMNS)].notna(), None)
+        self.add([Profile(*row) for row in rows.itertuples(index=False, name=None)])
+        return len(self) - before
+
+
+def read_export(path: str | Path) -> pd.DataFrame:
+    """Read a Parquet file made by `ProfileStore.export` and check its columns and schema version."""
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, pa.ArrowException) as error:
+        msg = f"`{path}` is no Parquet file that can be read: {error}."
+        raise InputError(msg) from error
+    missing = {"kind", "entity", "info", "schema", *_COLUMNS} - set(frame.columns)
+    if missing or set(frame["schema"].unique()) - {SCHEMA_VERSION}:
+        msg = f"`{path}` was not made by `bftembed profiles export` of schema {SCHEMA_VERSION}" + (
+            f" (columns missing: {', '.join(sorted(missing))})." if missing else "."
+        )
+        raise InputError(msg)
+    return frame

@@ -1,0 +1,216 @@
+"""Have profiles written: only the missing ones, a batch at a time, failures once more."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from tqdm.auto import tqdm
+
+from bftembed.engines import Sampling
+from bftembed.profiles.clean import clean
+from bftembed.profiles.store import Profile, Recipe
+from bftembed.profiles.template import load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bftembed.engines import Completion, Engine, Request
+    from bftembed.profiles.entity import Entity
+    from bftembed.profiles.store import ProfileStore
+
+log = logging.getLogger("bftembed")
+#: Greedy decoding would give the same bad text again, so the second attempt draws.
+_RETRY_TEMPERATURE = 0.7
+#: Assumed where nothing was measured yet: the default model on two CPU cores.
+_ASSUMED_SPEED = 250.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do: which prompts there are, and which are in the store already."""
+
+    recipe: Recipe
+    keys: list[str]
+    requests: dict[str, Request]
+    stored: dict[str, Profile]
+
+    @property
+    def missing(self) -> list[Request]:
+        """Prompts that were never answered, or failed with an error, in order of their keys' first use."""
+        return [r for key, r in self.requests.items() if key not in self.stored or self.stored[key].status == "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Outcome of `write_profiles`.
+
+    ``profiles`` follows the entities; ``counts`` has ``unique``, ``stored`` (found in the store), ``generated``,
+    ``retried``, every issue that was mended, and every status that is not ``ok``.
+    """
+
+    profiles: list[Profile]
+    recipe: Recipe
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def texts(self) -> list[str | None]:
+        """Texts that may be embedded; None where there is none."""
+        return [profile.text if profile.status == "ok" else None for profile in self.profiles]
+
+
+def plan_profiles(
+    entities: Sequence[Entity],
+    engine: Engine,
+    *,
+    store: ProfileStore,
+    template: str | Path | None = None,
+    sampling: Sampling | None = None,
+) -> Plan:
+    """Render all prompts and look which of them the store has; nothing is generated."""
+    kind = entities[0].kind if entities else "gene"
+    parsed = load_template(template or engine.template or kind)
+    recipe = Recipe.of(engine.describe(), parsed, sampling or Sampling())
+    requests: dict[str, Request] = {}
+    keys = []
+    for entity in entities:
+        request = parsed.render(entity)
+        key = recipe.key(request)
+        requests.setdefault(key, replace(request, id=key))
+        keys.append(key)
+    return Plan(recipe, keys, requests, store.get(keys))
+
+
+def estimate(plan: Plan, engine: Engine, store: ProfileStore) -> dict[str, float]:
+    """What the missing part of a plan costs.
+
+    Returns
+    -------
+    dict
+        ``unique`` prompts, ``stored``, ``missing``, ``prompt_tokens``, ``new_tokens`` (at most), ``seconds`` and
+        ``measured`` (1 where the speed comes from this store, 0 where it is assumed: 250 tokens/s read and written).
+    """
+    missing = plan.missing
+    prompt_tokens = engine.count_tokens(missing) if missing else 0
+    new_tokens = len(missing) * int(plan.recipe.sampling["max_new_tokens"]) if engine.name != "annotation" else 0
+    speed = store.speed(plan.recipe)
+    return {
+        "unique": len(plan.requests),
+        "stored": len(plan.requests) - len(missing),
+        "missing": len(missing),
+        "prompt_tokens": prompt_tokens,
+        "new_tokens": new_tokens,
+        "seconds": (prompt_tokens + new_tokens) / (speed or _ASSUMED_SPEED),
+        "measured": float(speed is not None),
+    }
+
+
+def write_profiles(
+    entities: Sequence[Entity],
+    engine: Engine,
+    *,
+    store: ProfileStore,
+    template: str | Path | None = None,
+    sampling: Sampling | None = None,
+    progress: bool | None = None,
+) -> Written:
+    """Give every entity its profile, generating what the store does not have.
+
+    A finished batch is committed before the next is asked for, so that a killed run goes on where it stopped. An empty
+    or degenerate text is drawn once more with another seed (and temperature 0.7 where decoding is greedy), then kept
+    as failed. A request that failed with an error is asked for again in the next run.
+
+    Parameters
+    ----------
+    entities
+        Of one kind.
+    engine
+        Who writes.
+    store
+        Where texts are kept.
+    template
+        Name or file; by default the engine's own, else the one of the kind.
+    sampling
+        How tokens are drawn; part of the key.
+    progress
+        Show a bar; by default only on a terminal.
+
+    Raises
+    ------
+    EngineError, StoreError
+        If the engine or the store cannot be used. What was finished is stored.
+    """
+    plan = plan_profiles(entities, engine, store=store, template=template, sampling=sampling)
+    draw = Sampling(**plan.recipe.sampling)
+    store.add_recipe(plan.recipe)
+    store.add_entities((entity.kind, entity.id, key) for entity, key in zip(entities, plan.keys, strict=True))
+    known = dict(plan.stored)
+    missing = plan.missing
+    job = _Job(engine, plan, store, known, progress)
+    job.run(missing, draw, attempt=1)
+    bad = [r for key, r in plan.requests.items() if known[key].pending and known[key].status != "error"]
+    again = bad if engine.name != "annotation" else []
+    second = replace(draw, seed=draw.seed + 1, temperature=draw.temperature or _RETRY_TEMPERATURE)
+    job.run(again, second, attempt=2)
+    found = len(plan.requests) - len(missing)
+    counts = Counter({"unique": len(plan.requests), "stored": found, "generated": len(missing), "retried": len(again)})
+    for key in plan.requests:
+        profile = known[key]
+        counts.update(profile.issues.split())
+        if profile.status != "ok":
+            counts[profile.status] += 1
+    log.info("Profiles: %s.", ", ".join(f"{number} {name}" for name, number in counts.items()))
+    return Written([known[key] for key in plan.keys], plan.recipe, dict(counts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    engine: Engine
+    plan: Plan
+    store: ProfileStore
+    known: dict[str, Profile]
+    progress: bool | None
+
+    def run(self, requests: Sequence[Request], sampling: Sampling, *, attempt: int) -> None:
+        """Generate, clean, commit; `known` takes what the store has then."""
+        if not requests:
+            return
+        disable = None if self.progress is None else not self.progress
+        with tqdm(total=len(requests), desc="profiles", unit="text", disable=disable) as bar:
+            tokens, began = 0, time.perf_counter()
+            last = began
+            for batch in self.engine.generate(requests, sampling=sampling):
+                done = [_profile(completion, self.plan, attempt) for completion in batch]
+                now = time.perf_counter()
+                self.store.add(done, seconds=now - last)
+                last = now
+                self.known.update(self.store.get(profile.key for profile in done))
+                tokens += sum(profile.n_tokens for profile in done)
+                bar.set_postfix_str(f"{tokens / (now - began):.0f} tokens/s", refresh=False)
+                bar.update(len(done))
+
+
+def _profile(completion: Completion, plan: Plan, attempt: int) -> Profile:
+    request = plan.requests[completion.id]
+    cleaned = clean(completion.text, finish_reason=completion.finish_reason)
+    failed = completion.finish_reason == "error"
+    return Profile(
+        key=completion.id,
+        recipe=plan.recipe.digest,
+        system=request.system,
+        prompt=request.user,
+        text="" if failed else cleaned.text,
+        raw=completion.text,
+        status="error" if failed else cleaned.status,
+        issues=" ".join(cleaned.issues) if not failed else "",
+        finish_reason=completion.finish_reason,
+        error=completion.error,
+        n_prompt_tokens=completion.n_prompt_tokens,
+        n_tokens=completion.n_tokens,
+        attempts=attempt,
+        created=time.time(),
+    )

@@ -1,0 +1,119 @@
+"""Embeddings of names, without an AnnData to start from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Unpack
+
+from bftembed import datasets
+from bftembed.errors import InputError
+from bftembed.genes import map_names
+from bftembed.profiles import Entity
+from bftembed.tl._embed_genes import gene_entities
+from bftembed.tl._embed_perturbations import conditions_of, embed_perturbations, perturbation_entities
+from bftembed.tl._entities import TextOptions, TextSource, drug_facts, embed_entities, to_anndata
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+
+
+def embed(
+    names: Sequence[str] | Mapping[str, Sequence[str]],
+    *,
+    kind: str = "gene",
+    facts: str = "auto",
+    key_added: str = "X_bft",
+    **options: Unpack[TextOptions],
+) -> AnnData:
+    """Embed genes, drugs, gene sets or perturbations by name.
+
+    Parameters
+    ----------
+    names
+        Names, each once; for gene sets a mapping from the set's name to its genes.
+    kind
+        ``"gene"``, ``"drug"``, ``"gene_set"`` or ``"perturbation"`` (gene knock-downs, see
+        :func:`bftembed.tl.embed_perturbations` for others).
+    facts
+        ``"auto"`` puts what the tables at hand know into the prompt, ``"none"`` asks by the bare name.
+    key_added
+        Key of the result.
+    options
+        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, ``progress`` as in
+        :func:`bftembed.tl.embed_genes`.
+
+    Returns
+    -------
+    AnnData
+        One row per name. ``X`` and ``obsm[key_added]``: float32, shape (n, d), NaN rows where there is no vector;
+        ``obs["bft_profile"]``: text; for genes ``obs["bft_gene"]``: canonical symbol;
+        ``uns["bft"][key_added]["entities"]``: provenance.
+
+    Raises
+    ------
+    InputError
+        If a name is repeated, empty or unknown, or `kind` is unknown.
+
+    Examples
+    --------
+    >>> import bftembed as bft
+    >>> genes = bft.embed(["TP53", "BRCA1"], kind="gene")  # doctest: +SKIP
+    """
+    if isinstance(names, str):
+        msg = f"`names` is a list of names, got the single name {names!r}: write [{names!r}]."
+        raise InputError(msg)
+    listed = [str(name) for name in names]
+    if kind == "perturbation":
+        return embed_perturbations(listed, facts=facts, key_added=key_added, **options)
+    if len(set(listed)) != len(listed):
+        repeated = sorted({name for name in listed if listed.count(name) > 1})[:5]
+        msg = f"Names are repeated: {', '.join(repeated)}. Give each once."
+        raise InputError(msg)
+    source = TextSource(**options)
+    entities, used = entities_of(names, kind=kind, facts=facts, needed=source.annotates)
+    columns = {"bft_gene": [entity.id for entity in entities]} if kind == "gene" else {}
+    return to_anndata(listed, embed_entities(entities, source, facts=used), columns, key_added=key_added)
+
+
+def entities_of(names: Any, *, kind: str, facts: str, needed: bool = False) -> tuple[list[Entity], str]:
+    """Entities of names, and what their facts come from.
+
+    Parameters
+    ----------
+    names
+        Names, or a mapping from sets to genes.
+    kind
+        ``"gene"``, ``"drug"``, ``"gene_set"`` or ``"perturbation"`` (knock-downs).
+    facts
+        ``"auto"`` or ``"none"``.
+    needed
+        Whether there is no point in going on without facts.
+    """
+    if kind == "gene":
+        return gene_entities(_canonical(list(names)), facts=facts, needed=needed)
+    if kind == "drug":
+        known, used = drug_facts(facts)
+        return [Entity("drug", name, known.get(name.casefold(), {})) for name in names], used
+    if kind == "gene_set":
+        return _gene_sets(names), "genes"
+    if kind == "perturbation":
+        return perturbation_entities(conditions_of([(name,) for name in names]), "knockdown", facts)
+    msg = f"`kind` is 'gene', 'drug', 'gene_set' or 'perturbation', got {kind!r}; cells need `tl.embed_cells`."
+    raise InputError(msg)
+
+
+def _gene_sets(names: Any) -> list[Entity]:
+    if not hasattr(names, "items"):
+        msg = "Gene sets are given as a mapping from the set's name to its genes."
+        raise InputError(msg)
+    return [Entity("gene_set", str(name), {"genes": ", ".join(genes)}) for name, genes in names.items()]
+
+
+def _canonical(names: list[str]) -> list[str]:
+    """Canonical symbols; a name the table does not know keeps its own spelling."""
+    table = datasets.gene_table()
+    if table is None:
+        return names
+    symbols = map_names(names, table).symbols
+    return [name if symbol is None else str(symbol) for name, symbol in zip(names, symbols, strict=True)]

@@ -1,0 +1,181 @@
+"""Gene embeddings of an AnnData."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bftembed import datasets, pp
+from bftembed.errors import InputError
+from bftembed.profiles import Entity
+from bftembed.tl._entities import TextSource, add_provenance, embed_entities
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from bftembed.encoders import Encoder
+    from bftembed.engines import Engine, Sampling
+    from bftembed.profiles import ProfileStore
+
+
+def gene_entities(genes: Sequence[str], *, facts: str, needed: bool = False) -> tuple[list[Entity], str]:
+    """Entities of genes, with facts where they are asked for and at hand.
+
+    Parameters
+    ----------
+    genes
+        Canonical symbols.
+    facts
+        ``"auto"``: full name, locus, RefSeq summary and GO terms if the gene tables are at hand; ``"none"``: the bare
+        name.
+    needed
+        Whether there is no point in going on without facts.
+
+    Returns
+    -------
+    entities
+        In the order of `genes`.
+    used
+        ``"none"``, or what the facts come from.
+
+    Raises
+    ------
+    InputError
+        If `facts` is unknown, or facts are needed and there are none.
+    """
+    if facts not in {"auto", "none"}:
+        msg = f"`facts` is 'auto' or 'none', got {facts!r}."
+        raise InputError(msg)
+    table = datasets.gene_facts() if facts == "auto" else None
+    if table is None:
+        if needed:
+            msg = (
+                "The annotation engine needs facts, and there are none: run `bftembed data fetch hgnc_genes "
+                "ncbi_gene_info refseq_gene_summary go_annotations`, and leave facts at 'auto'."
+            )
+            raise InputError(msg)
+        return [Entity("gene", gene) for gene in genes], "none"
+    return [Entity("gene", gene, table.of(gene)) for gene in genes], f"sha256:{table.digest}"
+
+
+def embed_genes(
+    adata: AnnData,
+    *,
+    mask_var: str | Sequence[bool] | NDArray[np.bool_] | None = None,
+    engine: str | Engine = "default",
+    encoder: str | Encoder = "default",
+    template: str | Path | None = None,
+    facts: str = "auto",
+    sampling: Sampling | None = None,
+    store: ProfileStore | str | Path | None = None,
+    profiles: Mapping[str, str] | pd.DataFrame | str | Path | None = None,
+    key_added: str = "X_bft",
+    add_profiles: bool = False,
+    progress: bool | None = None,
+) -> None:
+    """Write a profile of every gene, encode it, and put the vectors into ``varm``.
+
+    Gene names come from ``var["bft_gene"]``; where it is missing, :func:`bftembed.pp.map_genes` makes it with its
+    defaults. Genes without a canonical name get no profile.
+
+    Parameters
+    ----------
+    adata
+        In memory, backed or lazy; only ``var``, ``varm`` and ``uns`` are used.
+    mask_var
+        Genes to embed: a boolean column of ``var`` (e.g. ``"highly_variable"``) or a boolean array of shape
+        (n_vars,). By default all.
+    engine
+        Who writes: ``"default"``, ``"transformers:MODEL"``, ``"openai:MODEL@URL"``, ``"vllm:MODEL"``,
+        ``"annotation"``, or an engine.
+    encoder
+        Who encodes: ``"default"``, ``"sentence-transformers:MODEL"``, ``"openai:MODEL@URL"``, or an encoder.
+    template
+        Name or file of the prompt template; by default ``gene``.
+    facts
+        ``"auto"`` puts full name, locus, RefSeq summary and GO terms into the prompt where the gene tables are at
+        hand; ``"none"`` asks by the bare name.
+    sampling
+        How tokens are drawn; greedy, at most 512 new tokens by default.
+    store
+        Profile store or its path; by default the one in the user cache.
+    profiles
+        Texts to use instead of an engine: ``{"TP53": "..."}``, a frame, or the path of a Parquet export or store.
+    key_added
+        Key of the result.
+    add_profiles
+        Also put the texts into ``var["bft_profile"]``.
+    progress
+        Show bars; by default only on a terminal.
+
+    Returns
+    -------
+    None
+        Sets the following fields:
+
+        ``adata.varm[key_added]`` : float32 array, shape (n_vars, d)
+            NaN rows for genes without a vector.
+        ``adata.var["bft_profile"]`` : str
+            With `add_profiles`.
+        ``adata.uns["bft"][key_added]["genes"]`` : dict
+            Engine, encoder, template, sampling, store, counts, version, date.
+
+    Raises
+    ------
+    InputError
+        If an argument or the names cannot be used.
+    EngineError, EncoderError, StoreError
+        If writing or encoding fails. What was finished is stored, and the next call goes on from there.
+
+    Examples
+    --------
+    >>> import scanpy as sc, bftembed as bft
+    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> bft.tl.embed_genes(adata, mask_var="highly_variable")  # doctest: +SKIP
+    """
+    source = TextSource(engine, encoder, template, sampling, store, profiles, progress)
+    if "bft_gene" not in adata.var:
+        pp.map_genes(adata)
+    chosen = chosen_genes(adata, mask_var)
+    genes = adata.var["bft_gene"].iloc[chosen].astype(str).tolist()
+    entities, used = gene_entities(genes, facts=facts, needed=source.annotates)
+    result = embed_entities(entities, source, facts=used, n_vars=int(adata.n_vars))
+    vectors = np.full((adata.n_vars, result.vectors.shape[1]), np.nan, dtype=np.float32)
+    vectors[chosen] = result.vectors
+    adata.varm[key_added] = vectors
+    add_provenance(adata.uns, key_added, "genes", result.info)
+    if add_profiles:
+        texts = np.full(adata.n_vars, "", dtype=object)
+        texts[chosen] = [text or "" for text in result.texts]
+        adata.var["bft_profile"] = texts
+
+
+def chosen_genes(adata: AnnData, mask_var: Any) -> NDArray[np.intp]:
+    """Positions of the genes that are to be embedded: in the mask, and with a canonical name."""
+    mask = _mask(adata, mask_var)
+    chosen = np.flatnonzero(mask & adata.var["bft_gene"].notna().to_numpy())
+    if not len(chosen):
+        msg = f"None of the {int(mask.sum())} chosen genes has a canonical name in `adata.var['bft_gene']`."
+        raise InputError(msg)
+    return chosen
+
+
+def _mask(adata: AnnData, mask_var: Any) -> NDArray[np.bool_]:
+    if mask_var is None:
+        return np.ones(adata.n_vars, dtype=bool)
+    if isinstance(mask_var, str):
+        if mask_var not in adata.var:
+            msg = f"`adata.var` has no column `{mask_var}`; it has {', '.join(map(str, adata.var.columns)) or 'none'}."
+            raise InputError(msg)
+        mask_var = adata.var[mask_var]
+    mask = np.asarray(mask_var)
+    if mask.dtype != bool or mask.shape != (adata.n_vars,):
+        msg = f"`mask_var` must be {adata.n_vars} booleans, got shape {mask.shape} of {mask.dtype}."
+        raise InputError(msg)
+    return mask

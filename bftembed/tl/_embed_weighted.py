@@ -1,0 +1,190 @@
+"""Method "weighted" of `embed_cells`: chunks of cells through the kernels, into memory or a file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bftembed.errors import InputError
+from bftembed.tl._cell_input import CellInput, Parts, choose, open_group, opened
+from bftembed.tl._cell_values import ValueCheck, logged_twice
+from bftembed.tl._chunks import default_chunk_rows, prefetched, row_chunks
+from bftembed.tl._copy_parts import BULK, TABLES, copy_from_file, write_from_anndata
+from bftembed.tl._output import ArrayOutput, EmbeddingFile, checked_target
+from bftembed.tl._weighted import UNSORTED, WeightedMean
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+@dataclass(frozen=True)
+class WeightedOptions:
+    """Arguments of `embed_cells` that decide what is computed."""
+
+    gene_key: str
+    weights: str
+    values: str
+    layer: str | None
+    use_raw: bool
+    center: bool
+    normalize: bool
+    empty: str
+    chunk_size: int | None
+    progress: bool | None
+
+
+def embed_weighted(
+    adata: Any, options: WeightedOptions, *, key_added: str, output: str | os.PathLike[str] | None, keep_x: bool
+) -> None:
+    """See `embed_cells`."""
+    is_path = isinstance(adata, str | os.PathLike)
+    if is_path and output is None:
+        msg = f"adata={str(adata)!r} is a path: pass output=, the .h5ad or .zarr to write (it may be the same path)."
+        raise InputError(msg)
+    if not is_path and getattr(adata, "is_view", False) and adata.isbacked:
+        msg = "`adata` is a view of a backed AnnData; call adata.to_memory() or embed the whole object."
+        raise InputError(msg)
+    if options.values == "lognorm" and options.weights == "log":
+        raise InputError(logged_twice('A matrix with values="lognorm"'))
+    with opened(adata) as parts:
+        cells = choose(parts, gene_key=options.gene_key, layer=options.layer, use_raw=options.use_raw)
+        shape = cells.x.shape[0], cells.vectors.shape[1]
+        if output is None:
+            array = ArrayOutput(shape)
+            info = _run(cells, options, array)
+            adata.uns["bft"] = _provenance(adata.uns.get("bft", {}), key_added, info)
+            adata.obsm[key_added] = array.array
+        else:
+            _embed_to_file(adata, cells, options, Path(output), key_added, keep_x=keep_x)
+
+
+def _embed_to_file(
+    adata: Any, cells: CellInput, options: WeightedOptions, output: Path, key_added: str, *, keep_x: bool
+) -> None:
+    from anndata.io import write_elem
+
+    source = Path(adata) if isinstance(adata, str | os.PathLike) else None
+    _check_formats(source, adata, output, keep_x=keep_x)
+    group = None if source is None else open_group(source)
+    replaced = {f"obsm/{key_added}", "uns/bft"}
+    shape = cells.x.shape[0], cells.vectors.shape[1]
+
+    def copy(names: tuple[str, ...]) -> None:
+        if source is None:
+            write_from_anndata(file, adata, names, replaced=replaced)
+        else:
+            copy_from_file(file, group, source, names, replaced=replaced)
+
+    with EmbeddingFile(output, key_added, shape, zarr_format=_zarr_format(group)) as file:
+        # Tables first: what anndata cannot write should not come up after hours of work.
+        copy(TABLES)
+        info = _run(cells, options, file)
+        if keep_x:
+            copy(BULK)
+        with file.filling() as root:
+            write_elem(root["uns"], "bft", _provenance(_bft(cells.parts), key_added, info))
+        file.complete()
+
+
+def _run(cells: CellInput, options: WeightedOptions, sink: ArrayOutput | EmbeddingFile) -> dict[str, Any]:
+    """Embed all cells into `sink`; returns what is noted about it in `.uns`."""
+    from tqdm.auto import tqdm
+
+    check = ValueCheck(cells, values=options.values, weights=options.weights)
+    chunk_size = options.chunk_size or default_chunk_rows(cells.x, cells.vectors.shape[1])
+    known = ~np.isnan(cells.vectors[:, 0])
+    vectors = cells.vectors
+    if options.center:
+        vectors = (vectors - vectors[known].mean(axis=0, dtype=np.float64)).astype(np.float32)
+    disable = None if options.progress is None else not options.progress
+    with (
+        WeightedMean(vectors, normalize=options.normalize) as kernel,
+        tqdm(total=cells.x.shape[0], unit="cell", unit_scale=True, desc="embed cells", disable=disable) as bar,
+    ):
+        for start, stop, rows in prefetched(row_chunks(cells.x, chunk_size)):
+            _embed_chunk(kernel, check, start, rows, sink)
+            bar.update(stop - start)
+    n_empty = check.finish(empty=options.empty)
+    return {
+        "method": "weighted",
+        **{name: value for name, value in asdict(options).items() if name not in {"chunk_size", "progress", "layer"}},
+        "values": check.found,
+        "matrix": cells.name,
+        "n_genes_used": int(known.sum()),
+        "n_cells": int(cells.x.shape[0]),
+        "n_empty": n_empty,
+        "version": _version(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _embed_chunk(
+    kernel: WeightedMean, check: ValueCheck, start: int, rows: csr_matrix, sink: ArrayOutput | EmbeddingFile
+) -> None:
+    totals, flags = kernel.inspect(rows)
+    if (flags & UNSORTED).any():
+        # Sums run in column order, and twice the same column is one value: so that every container agrees.
+        rows = rows.copy()
+        rows.sum_duplicates()
+        totals, flags = kernel.inspect(rows)
+    check.add(start, flags)
+    if not check.usable:
+        return
+    out = sink.block(start, start + rows.shape[0])
+    counts = check.found == "counts"
+    kernel.means(
+        rows,
+        out,
+        totals=totals if check.weights == "log1p" and counts else None,
+        log=check.weights == "log" or (check.weights == "log1p" and counts),
+        binary=check.weights == "binary",
+    )
+    check.add_empty(start, flags, np.isnan(out[:, 0]))
+    sink.commit(start, out)
+
+
+def _check_formats(source: Path | None, adata: Any, output: Path, *, keep_x: bool) -> None:
+    """Refuse what would load a matrix as a whole just to change its format."""
+    to_zarr = checked_target(output)
+    if source is not None:
+        from_zarr, loaded = source.is_dir(), False
+    else:
+        from_zarr, loaded = False, not adata.isbacked
+    if keep_x and not loaded and from_zarr != to_zarr:
+        msg = (
+            f"output={str(output)!r} has another format than the input, and keep_x=True would convert the whole "
+            "matrix: pass keep_x=False for a file without it, or an output with the suffix of the input."
+        )
+        raise InputError(msg)
+
+
+def _zarr_format(group: Any) -> int:
+    import anndata
+
+    metadata = getattr(group, "metadata", None)
+    return int(metadata.zarr_format if metadata is not None else anndata.settings.zarr_write_format)
+
+
+def _bft(parts: Parts) -> dict[str, Any]:
+    from anndata.io import read_elem
+
+    found = parts.uns.get("bft", {})
+    return dict(found if isinstance(found, dict) else read_elem(found))
+
+
+def _provenance(bft: dict[str, Any], key: str, info: dict[str, Any]) -> dict[str, Any]:
+    """`.uns["bft"]` with the cells' side of `key` renewed and all else kept."""
+    return {**bft, key: {**bft.get(key, {}), "cells": info}}
+
+
+def _version() -> str:
+    try:
+        return version("bftembed")
+    except PackageNotFoundError:
+        return "unknown"

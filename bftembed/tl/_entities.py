@@ -1,0 +1,260 @@
+"""The way that genes, drugs, perturbations and cells share: entity, profile text, vector."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+
+from bftembed import datasets
+from bftembed.encoders import encode_cached, get_encoder
+from bftembed.engines import get_engine
+from bftembed.errors import BftembedError, InputError
+from bftembed.profiles import ProfileStore, read_export, write_profiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from bftembed.encoders import Encoder
+    from bftembed.engines import Engine, Sampling
+    from bftembed.profiles import Entity
+
+log = logging.getLogger("bftembed")
+
+
+class TextOptions(TypedDict, total=False):
+    """The fields of `TextSource` as keyword arguments."""
+
+    engine: str | Engine
+    encoder: str | Encoder
+    template: str | Path | None
+    sampling: Sampling | None
+    store: ProfileStore | str | Path | None
+    profiles: Mapping[str, str] | pd.DataFrame | str | Path | None
+    progress: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class TextSource:
+    """Where texts come from and who encodes them; the arguments that every embedding function takes.
+
+    Parameters
+    ----------
+    engine
+        Who writes: see `bftembed.engines.get_engine`.
+    encoder
+        Who encodes: see `bftembed.encoders.get_encoder`.
+    template
+        Name or file of the prompt template; by default the one of the kind.
+    sampling
+        How tokens are drawn.
+    store
+        Profile store or its path; by default the one in the user cache.
+    profiles
+        Texts to use instead of an engine: a mapping id -> text, a frame of `ProfileStore.frame`, or the path of a
+        Parquet export or of a store.
+    progress
+        Show bars; by default only on a terminal.
+    """
+
+    engine: str | Engine = "default"
+    encoder: str | Encoder = "default"
+    template: str | Path | None = None
+    sampling: Sampling | None = None
+    store: ProfileStore | str | Path | None = None
+    profiles: Mapping[str, str] | pd.DataFrame | str | Path | None = None
+    progress: bool | None = None
+
+    @property
+    def annotates(self) -> bool:
+        """Whether the texts are nothing but facts."""
+        return (self.engine if isinstance(self.engine, str) else self.engine.name) == "annotation"
+
+    def __post_init__(self) -> None:
+        if self.profiles is not None and self.engine != "default":
+            msg = "Pass either `engine` (texts are written) or `profiles` (texts are there), not both."
+            raise InputError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors and texts of entities, in their order.
+
+    ``vectors`` is float32 (n, d) with NaN rows where there is no usable text (None in ``texts``); ``info`` is the
+    provenance for ``uns``.
+    """
+
+    vectors: NDArray[np.float32]
+    texts: list[str | None]
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """Which entities have a vector; shape (n,)."""
+        return np.array([text is not None for text in self.texts], dtype=bool)
+
+
+def embed_entities(entities: Sequence[Entity], source: TextSource, **info: Any) -> Embedded:
+    """Write (or look up) and encode the texts of entities of one kind.
+
+    Parameters
+    ----------
+    entities
+        At least one.
+    source
+        Where their texts come from and who encodes them.
+    info
+        Further provenance.
+
+    Raises
+    ------
+    InputError
+        If there are no entities.
+    BftembedError
+        If not one usable text came out; the message has the reasons.
+    """
+    if not entities:
+        msg = "There is nothing to embed: the list of names is empty."
+        raise InputError(msg)
+    if source.profiles is None:
+        texts, details = _written(entities, source)
+    else:
+        by_id = given_texts(source.profiles, kind=entities[0].kind)
+        texts = [by_id.get(entity.id) or None for entity in entities]
+        details = {"counts": {"given": len(by_id), "missing": sum(text is None for text in texts)}}
+        if not any(texts):
+            msg = f"None of {len(entities)} names (e.g. `{entities[0].id}`) has a text in `profiles`."
+            raise InputError(msg)
+    vectors, described = encode_texts(texts, source)
+    provenance = {
+        "kind": entities[0].kind,
+        "n_entities": len(entities),
+        "n_embedded": int(sum(text is not None for text in texts)),
+        "encoder": described,
+        **details,
+        **info,
+        "bftembed_version": version("bftembed"),
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    }
+    return Embedded(vectors, texts, provenance)
+
+
+def encode_texts(texts: Sequence[str | None], source: TextSource) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Vectors (n, d) of texts, NaN rows for None, and the description of the encoder."""
+    encoder = get_encoder(source.encoder)
+    found, n_split = encode_cached([t for t in texts if t is not None], encoder, progress=source.progress)
+    vectors = np.full((len(texts), found.shape[1]), np.nan, dtype=np.float32)
+    vectors[[text is not None for text in texts]] = found
+    if n_split:
+        log.info("%d texts were longer than the encoder's window: split and mean-pooled.", n_split)
+    spec = source.encoder if isinstance(source.encoder, str) else ""
+    return vectors, {**encoder.describe(), "spec": spec, "dim": int(found.shape[1]), "n_split": int(n_split)}
+
+
+def open_store(store: ProfileStore | str | Path | None) -> ProfileStore:
+    """The store itself, or the one at a path."""
+    return store if isinstance(store, ProfileStore) else ProfileStore(store)
+
+
+def _written(entities: Sequence[Entity], source: TextSource) -> tuple[list[str | None], dict[str, Any]]:
+    engine = get_engine(source.engine)
+    store = open_store(source.store)
+    try:
+        written = write_profiles(
+            entities,
+            engine,
+            store=store,
+            template=source.template,
+            sampling=source.sampling,
+            progress=source.progress,
+        )
+    finally:
+        if store is not source.store:
+            store.close()
+    failed = [profile for profile in written.profiles if profile.status != "ok"]
+    if len(failed) == len(entities):
+        reasons = sorted({profile.error or f"{profile.status} text" for profile in failed})
+        msg = f"Not one of {len(entities)} profiles can be used. Reasons: {'; '.join(reasons)[:600]}."
+        raise BftembedError(msg)
+    if failed:
+        names = [e.id for e, p in zip(entities, written.profiles, strict=True) if p.status != "ok"]
+        log.warning("%d of %d profiles failed and get no vector: %s ...", len(failed), len(entities), names[:5])
+    details = {
+        "engine": engine.describe(),
+        "template": written.recipe.template,
+        "template_digest": written.recipe.template_digest,
+        "sampling": dict(written.recipe.sampling),
+        "recipe": written.recipe.digest,
+        "store": str(store.path),
+        "counts": written.counts,
+    }
+    return written.texts, details
+
+
+def given_texts(profiles: Mapping[str, str] | pd.DataFrame | str | Path, *, kind: str) -> dict[str, str]:
+    """Texts by entity id, from a mapping, a frame, a Parquet export or a store.
+
+    Raises
+    ------
+    InputError
+        If an entity has texts of several recipes: which one is meant has to be said.
+    """
+    if isinstance(profiles, Mapping):
+        return {str(key): str(text) for key, text in profiles.items() if str(text).strip()}
+    if isinstance(profiles, str | Path):
+        if Path(profiles).suffix == ".parquet":
+            frame = read_export(profiles)
+        else:
+            if not Path(profiles).is_file():
+                msg = f"There is no profile store `{profiles}`."
+                raise InputError(msg)
+            with ProfileStore(profiles) as store:
+                frame = store.frame()
+    else:
+        frame = profiles
+    rows = frame[(frame["kind"] == kind) & (frame["status"] == "ok")]
+    doubled = rows[rows.duplicated("entity", keep=False)]
+    if len(doubled):
+        recipes = sorted(doubled["recipe"].unique())
+        msg = (
+            f"{doubled['entity'].nunique()} names have several texts, of the recipes {', '.join(r[:12] for r in recipes)}. "
+            "Choose one: `frame = ProfileStore(path).frame(); profiles=frame[frame['recipe'] == ...]`."
+        )
+        raise InputError(msg)
+    return dict(zip(rows["entity"], rows["text"], strict=True))
+
+
+def add_provenance(uns: Any, key: str, side: str, info: dict[str, Any]) -> None:
+    """Put provenance under ``uns["bft"][key][side]`` and keep what else is there."""
+    bft = dict(uns.get("bft", {}))
+    bft[key] = {**bft.get(key, {}), side: info}
+    uns["bft"] = bft
+
+
+def drug_facts(facts: str) -> tuple[dict[str, dict[str, str]], str]:
+    """What the repurposing table knows by drug name in lower case, and its name; nothing and ``"none"`` without it."""
+    known = datasets.drug_facts() if facts == "auto" else None
+    return (known, "broad_repurposing") if known else ({}, "none")
+
+
+def to_anndata(names: Sequence[str], result: Embedded, columns: Mapping[str, Any], *, key_added: str) -> AnnData:
+    """One row per name, the vectors in ``X`` and in ``obsm``."""
+    import pandas as pd
+    from anndata import AnnData
+
+    texts = [text or "" for text in result.texts]
+    obs: pd.DataFrame = pd.DataFrame({**columns, "bft_profile": texts}, index=pd.Index(names, dtype=str))
+    var = pd.DataFrame(index=[f"d{i}" for i in range(result.vectors.shape[1])])
+    adata = AnnData(X=np.array(result.vectors), obs=obs, var=var, obsm={key_added: result.vectors})
+    add_provenance(adata.uns, key_added, "entities", result.info)
+    return adata

@@ -1,0 +1,223 @@
+"""A new .h5ad or .zarr with an embedding in `.obsm`, written chunk by chunk and put in place at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from bftembed.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+WRITE_BYTES = 16 << 20
+
+
+class ArrayOutput:
+    """An embedding in memory, with the interface of `EmbeddingFile`."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.array = np.empty(shape, dtype=np.float32)
+
+    def block(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Where to put the rows from `start` to `stop`."""
+        return self.array[start:stop]
+
+    def commit(self, start: int, rows: NDArray[np.float32]) -> None:
+        """Nothing left to do: `rows` are in place."""
+
+
+class EmbeddingFile:
+    """A file under a temporary name beside `target`; it takes the target's place when it is complete.
+
+    A context manager: leaving it before `complete` removes the temporary file and leaves the target as it was.
+
+    Parameters
+    ----------
+    target
+        Path that ends in .h5ad or .zarr, in an existing directory.
+    key
+        Name of the array in `.obsm`.
+    shape
+        Of the array, float32, not compressed: such vectors would shrink by a tenth and take longer.
+    zarr_format
+        2 or 3, for a .zarr.
+    """
+
+    def __init__(self, target: Path, key: str, shape: tuple[int, int], *, zarr_format: int = 3) -> None:
+        self.target, self.is_zarr = target, checked_target(target)
+        self.path = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        self._n_rows = shape[0]
+        rows = max(1, min(shape[0], WRITE_BYTES // (4 * shape[1])))
+        self._buffers = [np.empty((rows, shape[1]), dtype=np.float32) for _ in range(2)]
+        self._base = 0
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="bftembed-write")
+        self._storing: Future[None] | None = None
+        self._syncing: Future[None] | None = None
+        self._synced: set[Path] = set()
+        with self._writing():
+            self._remove()
+            self.root = self._open(zarr_format)
+            self._array = self._create(key, shape, rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        # After a failed write, closing fails for the same reason; the first error is the one to report.
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            if not self.is_zarr:
+                self.root.close()
+        self._remove()
+
+    def block(self, start: int, stop: int) -> NDArray[np.float32]:
+        """An array for the rows from `start` to `stop`, to be handed to `commit`; blocks come in order."""
+        if stop - self._base <= len(self._buffers[0]):
+            return self._buffers[0][start - self._base : stop - self._base]
+        return np.empty((stop - start, self._buffers[0].shape[1]), dtype=np.float32)
+
+    def commit(self, start: int, rows: NDArray[np.float32]) -> None:
+        """Take the rows from `start` on; they are stored by a thread, a large piece at a time."""
+        while len(rows):
+            place = self._buffers[0][start - self._base :][: len(rows)]
+            if not np.may_share_memory(place, rows):
+                place[:] = rows[: len(place)]
+            start, rows = start + len(place), rows[len(place) :]
+            if start - self._base == len(self._buffers[0]) or start == self._n_rows:
+                self._store(start)
+
+    def complete(self) -> None:
+        """Wait for the last rows, bring everything to the disk and put the file in the target's place.
+
+        Raises
+        ------
+        DataError
+            If the disk is full or cannot be written.
+        """
+        with self._writing():
+            for pending in (self._storing, self._syncing):
+                if pending is not None:
+                    pending.result()
+            self._close()
+            self._sync(self.path)
+            self._replace()
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[Any]:
+        """The root group, to add other elements to."""
+        with self._writing(), warnings.catch_warnings():
+            # Announcements of anndata and zarr about their next versions; nothing that a user could act on here.
+            warnings.filterwarnings("ignore", "zarr v3 autosharding")
+            warnings.filterwarnings("ignore", "Consolidated metadata is currently not part")
+            yield self.root
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            state = "is unchanged" if self.target.exists() else "was not made"
+            msg = (
+                f"{str(self.target)!r} cannot be written ({error}). It {state}. Free space, or choose another output=."
+            )
+            raise DataError(msg) from error
+
+    def _open(self, zarr_format: int) -> Any:
+        import h5py
+        import zarr
+
+        if self.is_zarr:
+            root = zarr.open_group(self.path, mode="w", zarr_format=zarr_format)  # type: ignore[arg-type]
+        else:
+            root = h5py.File(self.path, "w")
+        root.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        return root
+
+    def _create(self, key: str, shape: tuple[int, int], rows: int) -> Any:
+        group = self.root.create_group("obsm")
+        group.attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+        if self.is_zarr:
+            array = group.create_array(key, shape=shape, dtype="float32", chunks=(rows, shape[1]), compressors=None)
+        else:
+            array = group.create_dataset(key, shape=shape, dtype="float32")
+        array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        return array
+
+    def _store(self, stop: int) -> None:
+        with self._writing():
+            if self._storing is not None:
+                self._storing.result()
+            if self._syncing is None or self._syncing.done():
+                self._syncing = self._pool.submit(self._sync, self.path)
+            rows = self._buffers[0][: stop - self._base]
+            self._storing = self._pool.submit(self._array.__setitem__, slice(self._base, stop), rows)
+            self._base = stop
+            self._buffers.reverse()
+
+    def _sync(self, path: Path) -> None:
+        """Bring finished files to the disk: called all along, so that the disk works while the cells are computed."""
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and not (self.is_zarr and file in self._synced):
+                with file.open("rb") as handle:
+                    os.fsync(handle.fileno())
+                self._synced.add(file)
+
+    def _close(self) -> None:
+        if self.is_zarr:
+            import zarr
+
+            with self.filling() as root:
+                zarr.consolidate_metadata(root.store)
+        else:
+            self.root.close()
+
+    def _replace(self) -> None:
+        if self.target.is_dir():
+            # A directory cannot be replaced in one step: the old one is set aside and removed last.
+            aside = self.path.with_suffix(".old")
+            self.target.rename(aside)
+            try:
+                self.path.rename(self.target)
+            except OSError:
+                aside.rename(self.target)
+                raise
+            shutil.rmtree(aside)
+        else:
+            self.path.replace(self.target)
+
+    def _remove(self) -> None:
+        if self.path.is_dir():
+            shutil.rmtree(self.path)
+        self.path.unlink(missing_ok=True)
+
+
+def checked_target(target: Path) -> bool:
+    """Whether `target` names a .zarr (rather than an .h5ad) that may be written.
+
+    Raises
+    ------
+    InputError
+        If it ends in neither, its directory does not exist, or something else is in its place.
+    """
+    if target.suffix not in {".h5ad", ".zarr"}:
+        msg = f"output={str(target)!r} must end in .h5ad or .zarr."
+        raise InputError(msg)
+    if not target.parent.is_dir():
+        msg = f"There is no directory {str(target.parent)!r} for output={str(target)!r}; make it first."
+        raise InputError(msg)
+    is_zarr = target.suffix == ".zarr"
+    is_store = any((target / name).exists() for name in ("zarr.json", ".zgroup"))
+    if target.exists() and (not is_store if is_zarr else target.is_dir()):
+        msg = f"output={str(target)!r} exists and is not a {target.suffix} store; choose another name."
+        raise InputError(msg)
+    return is_zarr
