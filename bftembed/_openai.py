@@ -8,6 +8,9 @@ from typing import Any
 from bftembed._optional import require
 from bftembed.errors import InputError, ServerError
 
+#: Seconds for the question whether anybody answers.
+_PATIENCE = 60.0
+
 
 def server_address(spec: str, base_url: str | None) -> tuple[str, str]:
     """Split ``MODEL@URL``; the URL may come from the argument or from ``OPENAI_BASE_URL`` too.
@@ -37,7 +40,8 @@ def open_client(url: str, *, api_key: str | None, timeout: float, max_retries: i
     key = api_key or os.environ.get("OPENAI_API_KEY", "none")
     client = openai.OpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=max_retries)
     try:
-        client.models.list()
+        # Asked with little patience: a server that is down is known in seconds, not after all retries of a long text.
+        client.with_options(timeout=min(timeout, _PATIENCE), max_retries=min(max_retries, 1)).models.list()
     except openai.APIConnectionError as error:
         client.close()
         cause = f"{type(error.__cause__ or error).__name__}: {error.__cause__ or error}"
@@ -47,7 +51,7 @@ def open_client(url: str, *, api_key: str | None, timeout: float, max_retries: i
         client.close()
         msg = f"The server at {url} refuses the key; set OPENAI_API_KEY."
         raise ServerError(msg) from error
-    except (openai.OpenAIError, ValueError, AttributeError):
+    except (openai.OpenAIError, ValueError, AttributeError, TypeError):
         # Not every server lists its models; whether it completes prompts shows with the first request.
         return client
     return client

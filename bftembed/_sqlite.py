@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bftembed.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _REMEDIES = {
     "SQLITE_NOTADB": "It is not a database of this package; move it away or choose another path.",

@@ -62,7 +62,7 @@ class Encoder(ABC):
         Returns
         -------
         vectors
-            float32, shape (n, d).
+            float32, shape (n, d); (0, 0) without texts, since d is not known then.
         n_split
             How many texts were split.
 
@@ -74,6 +74,8 @@ class Encoder(ABC):
         if any(not text.strip() for text in texts):
             msg = "An empty text cannot be encoded; leave it out."
             raise EncoderError(msg)
+        if not texts:
+            return np.empty((0, 0), dtype=np.float32), 0
         lengths = self.count_tokens(texts)
         owners, parts, weights = [], [], []
         for owner, (text, length) in enumerate(zip(texts, lengths, strict=True)):

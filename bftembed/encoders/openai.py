@@ -77,26 +77,25 @@ class OpenAIEncoder(Encoder):
 
     def _encode(self, texts: Sequence[str], *, progress: bool | None) -> NDArray[np.float32]:
         openai = require("openai", extra="openai")
-        rows: list[list[float]] = []
+        rows: list[NDArray[np.float32]] = []
         with open_client(self._url, **self._client_options) as client:
             starts = range(0, len(texts), self._batch_size)
             for start in tqdm(starts, desc="encode", disable=None if progress is None else not progress):
                 part = list(texts[start : start + self._batch_size])
                 try:
                     answer = client.embeddings.create(model=self._model, input=part, encoding_format="float")
-                    ordered = sorted(answer.data, key=lambda item: item.index)
-                    found = [item.embedding for item in ordered]
+                    found = {item.index: np.asarray(item.embedding, dtype=np.float32) for item in answer.data}
                 except openai.OpenAIError as error:
                     msg = f"The server at {self._url} gave no embeddings: {type(error).__name__}: {error}"
                     raise EncoderError(msg) from error
                 except (ValueError, AttributeError, TypeError) as error:
                     msg = f"The answer of {self._url} holds no embeddings ({type(error).__name__}: {error})."
                     raise EncoderError(msg) from error
-                if len(found) != len(part):
-                    msg = f"The server at {self._url} gave {len(found)} vectors for {len(part)} texts."
+                if set(found) != set(range(len(part))):
+                    msg = f"The server at {self._url} gave {len(found)} vectors for {len(part)} texts, or miscounted."
                     raise EncoderError(msg)
-                rows += found
-        if len({len(row) for row in rows}) > 1:
+                rows += [found[index] for index in range(len(part))]
+        if len({row.shape for row in rows}) > 1:
             msg = f"The server at {self._url} gave vectors of different lengths."
             raise EncoderError(msg)
-        return np.asarray(rows, dtype=np.float32)
+        return np.stack(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,9 +80,11 @@ class SentenceTransformersEncoder(Encoder):
 
     @property
     def window(self) -> int:
-        """Most tokens of one text, special tokens left out."""
+        """Most tokens of one text, special tokens and the model's own prompt ("passage: ") left out."""
         model = self._load()
-        return int(model.get_max_seq_length() or 512) - int(model.tokenizer.num_special_tokens_to_add())
+        prompt = model.prompts.get(model.default_prompt_name or "") or ""
+        taken = int(model.tokenizer.num_special_tokens_to_add()) + self.count_tokens([prompt])[0]
+        return int(model.get_max_seq_length() or 512) - taken
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special tokens left out."""
@@ -90,7 +93,7 @@ class SentenceTransformersEncoder(Encoder):
         return [len(ids) for ids in encoded["input_ids"]]
 
     def _encode(self, texts: Sequence[str], *, progress: bool | None) -> NDArray[np.float32]:
-        show = len(texts) > 100 if progress is None else progress
+        show = sys.stderr.isatty() if progress is None else progress
         vectors = self._load().encode(
             list(texts), batch_size=self._batch_size, show_progress_bar=show, convert_to_numpy=True
         )
@@ -99,6 +102,7 @@ class SentenceTransformersEncoder(Encoder):
     def _load(self) -> Any:
         if self._loaded is None:
             import torch
+            from safetensors import SafetensorError
             from sentence_transformers import SentenceTransformer
 
             device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -112,7 +116,7 @@ class SentenceTransformersEncoder(Encoder):
                     trust_remote_code=self._trust_remote_code,
                     model_kwargs={"dtype": self._dtype},
                 )
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
                 msg = f"sentence-transformers cannot load `{self._path}`: {str(error).splitlines()[0]}"
                 raise EncoderError(msg) from error
         return self._loaded

@@ -144,6 +144,20 @@ class Engine(ABC):
         raise EngineError(msg)
 
 
+def check_positive(**numbers: int) -> None:
+    """Refuse sizes and counts below one.
+
+    Raises
+    ------
+    InputError
+        Names the first argument that is too small.
+    """
+    for name, number in numbers.items():
+        if number < 1:
+            msg = f"{name} must be at least 1, got {number}."
+            raise InputError(msg)
+
+
 def derived_seed(*parts: object) -> int:
     """Seed in [0, 2**31) that depends on the parts alone, not on what was drawn before."""
     text = "\x1f".join(map(str, parts))

@@ -7,6 +7,7 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bftembed._models import directory_digest, download
 from bftembed._paths import cache_dir
@@ -56,11 +57,27 @@ def resolve_adapted(
     """Find a model and the PEFT adapter on it; a directory that holds an adapter alone names its base model."""
     files = resolve_model(model, revision)
     if adapter:
-        return files, resolve_model(adapter)
+        adapter_files = resolve_model(adapter)
+        _adapter_config(adapter_files.path)
+        return files, adapter_files
     if (files.path / "config.json").exists():
         return files, None
-    config = json.loads((files.path / "adapter_config.json").read_text())
-    return resolve_model(config["base_model_name_or_path"], config.get("revision")), files
+    config = _adapter_config(files.path)
+    base = config.get("base_model_name_or_path")
+    if not base:
+        msg = (
+            f"The adapter in `{files.path}` does not name its base model; pass that as the model and this as `adapter`."
+        )
+        raise ModelError(msg)
+    return resolve_model(base, config.get("revision")), files
+
+
+def _adapter_config(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((path / "adapter_config.json").read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        msg = f"`{path}` is no PEFT adapter: its adapter_config.json is missing or unreadable ({error})."
+        raise ModelError(msg) from error
 
 
 def _local(path: Path) -> ModelFiles:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import asyncio
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from bftembed._openai import open_client, server_address
 from bftembed._optional import require
-from bftembed.engines.base import Capabilities, Completion, Engine
+from bftembed.engines.base import Capabilities, Completion, Engine, check_positive
 from bftembed.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from bftembed.engines.base import FinishReason, Request, Sampling
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 class OpenAIEngine(Engine):
     """A model behind ``/v1/chat/completions``: vLLM, SGLang, llama.cpp, LLaMA-Factory, ``transformers serve``, ...
 
-    All requests are submitted at once and at most `concurrency` are in flight; threads rather than an event loop, so
-    that it works inside a notebook. The SDK retries connection errors, time-outs, 429 and 5xx with growing pauses. A
+    All requests are submitted at once and at most `concurrency` are in flight, on an event loop in a thread of its own,
+    so that it works inside a notebook. The SDK retries connection errors, time-outs, 429 and 5xx with growing pauses. A
     request that keeps failing becomes a completion with its error; after `give_up_after` failures in a row the run
     ends with an error, since a dead server would otherwise cost every request its time-out.
 
@@ -55,6 +57,7 @@ class OpenAIEngine(Engine):
         max_retries: int = 4,
         give_up_after: int = 64,
     ) -> None:
+        check_positive(concurrency=concurrency, give_up_after=give_up_after)
         self._model, self._url = server_address(model, base_url)
         self._client_options: dict[str, Any] = {"api_key": api_key, "timeout": timeout, "max_retries": max_retries}
         self._concurrency = concurrency
@@ -72,13 +75,9 @@ class OpenAIEngine(Engine):
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         if not requests:
             return
-        client = open_client(self._url, **self._client_options)
-        pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="bftembed-openai")
         failed_in_a_row = 0
-        try:
-            futures = [pool.submit(self._complete, client, request, sampling) for request in requests]
-            for future in as_completed(futures):
-                done = future.result()
+        with open_client(self._url, **self._client_options) as client:
+            for done in _in_background(lambda put: self._complete_all(client, requests, sampling, put)):
                 yield [done]
                 failed_in_a_row = failed_in_a_row + 1 if done.finish_reason == "error" else 0
                 if failed_in_a_row >= self._give_up_after:
@@ -87,15 +86,26 @@ class OpenAIEngine(Engine):
                         "What was finished is stored; run again when the server works."
                     )
                     raise EngineError(msg)
-        finally:
-            client.close()  # ends what is in flight, so that Ctrl-C does not wait for the time-out
-            pool.shutdown(wait=True, cancel_futures=True)
 
-    def _complete(self, client: Any, request: Request, sampling: Sampling) -> Completion:
+    async def _complete_all(
+        self, client: Any, requests: list[Request], sampling: Sampling, put: Callable[[Completion], None]
+    ) -> None:
+        openai = require("openai", extra="openai")
+        options = {**self._client_options, "api_key": client.api_key}
+        gate = asyncio.Semaphore(self._concurrency)
+        async with openai.AsyncOpenAI(base_url=self._url, **options) as asynchronous:
+
+            async def answer(request: Request) -> None:
+                async with gate:
+                    put(await self._complete(asynchronous, request, sampling))
+
+            await asyncio.gather(*map(answer, requests))
+
+    async def _complete(self, client: Any, request: Request, sampling: Sampling) -> Completion:
         openai = require("openai", extra="openai")
         messages = [{"role": "system", "content": request.system}] if request.system else []
         try:
-            answer = client.chat.completions.create(
+            answer = await client.chat.completions.create(
                 model=self._model,
                 messages=[*messages, {"role": "user", "content": request.user}],
                 max_tokens=sampling.max_new_tokens,
@@ -103,16 +113,50 @@ class OpenAIEngine(Engine):
                 top_p=sampling.top_p,
                 seed=sampling.seed,
             )
-            choice = answer.choices[0]
-            text = choice.message.content or ""
-            finish: FinishReason = "length" if choice.finish_reason == "length" else "stop"
+            return _completion(request.id, answer)
         except openai.OpenAIError as error:
             return Completion(request.id, "", "error", error=f"{type(error).__name__}: {error}")
         except (ValueError, AttributeError, LookupError, TypeError) as error:
             reason = f"the server's answer is no chat completion ({type(error).__name__}: {error})"
             return Completion(request.id, "", "error", error=reason)
-        except RuntimeError as error:  # the client was closed under a request in flight
-            return Completion(request.id, "", "error", error=str(error))
-        usage = answer.usage
-        counts = (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else (0, 0)
-        return Completion(request.id, text, finish, *counts)
+
+
+def _completion(id: str, answer: Any) -> Completion:
+    """Read an answer, trusting nothing: the SDK does not check what a server sends."""
+    choice = answer.choices[0]
+    text = choice.message.content
+    if text is None:
+        text = ""
+    if not isinstance(text, str):
+        msg = f"the content is a {type(text).__name__}"
+        raise TypeError(msg)
+    finish: FinishReason = "length" if choice.finish_reason == "length" else "stop"
+    n_prompt, n_new = (getattr(answer.usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
+    return Completion(
+        id,
+        text,
+        finish,
+        n_prompt_tokens=n_prompt if isinstance(n_prompt, int) else 0,
+        n_tokens=n_new if isinstance(n_new, int) else 0,
+    )
+
+
+def _in_background(work: Callable[[Callable[[Completion], None]], Coroutine[Any, Any, None]]) -> Iterator[Completion]:
+    """Give what `work` hands to its argument, while it runs on an event loop in a thread of its own.
+
+    Closing the iterator cancels what is in flight at once, so that Ctrl-C does not wait for a server's time-out.
+    """
+    answers: SimpleQueue[Completion | None] = SimpleQueue()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work(answers.put))
+    task.add_done_callback(lambda _: answers.put(None))
+    thread = Thread(target=loop.run_until_complete, args=[asyncio.wait([task])], name="bftembed-openai", daemon=True)
+    thread.start()
+    try:
+        while (done := answers.get()) is not None:
+            yield done
+        task.result()
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        loop.close()

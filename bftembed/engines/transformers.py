@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from bftembed._optional import require
-from bftembed.engines.base import Capabilities, Completion, Engine, derived_seed
+from bftembed.engines.base import Capabilities, Completion, Engine, check_positive, derived_seed
 from bftembed.engines.models import resolve_adapted
-from bftembed.errors import EngineError
+from bftembed.errors import EngineError, InputError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from bftembed.engines.base import Request, Sampling
 
+_DTYPES = (None, "float32", "bfloat16", "float16")
+#: Tokens of one page of the cache and of one step, where continuous batching runs on a CPU.
+_PAGE, _STEP = 256, 512
 log = logging.getLogger("bftembed")
 
 
@@ -62,6 +67,10 @@ class TransformersEngine(Engine):
         continuous: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
+        check_positive(batch_size=batch_size)
+        if dtype not in _DTYPES:
+            msg = f"dtype must be one of float32, bfloat16 and float16, got `{dtype}`."
+            raise InputError(msg)
         self._files, self._adapter = resolve_adapted(model, adapter, revision)
         self._dtype = dtype
         self._device = device
@@ -75,6 +84,7 @@ class TransformersEngine(Engine):
     @property
     def capabilities(self) -> Capabilities:
         """Log-probabilities yes; a system role where the model's chat template knows one."""
+        self._load_tokenizer()
         return Capabilities(system_role=self._system_role, logprobs=True)
 
     def describe(self) -> dict[str, str]:
@@ -111,14 +121,14 @@ class TransformersEngine(Engine):
         if not requests:
             return
         model, _ = self._load()
-        window = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+        window = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
         prompts = sorted(((self._prompt_ids(r), r.id) for r in requests), key=lambda pair: (-len(pair[0]), pair[1]))
         too_long = [p for p in prompts if len(p[0]) + sampling.max_new_tokens > window]
         if too_long:
             reason = f"prompt and max_new_tokens={sampling.max_new_tokens} exceed the model's window of {window} tokens"
             yield [Completion(id, "", "error", len(ids), error=f"{reason} ({len(ids)})") for ids, id in too_long]
         fitting = prompts[len(too_long) :]
-        if self._continuous:
+        if self._continuous and fitting:
             yield from self._run_continuous(fitting, sampling)
         else:
             step = self._batch_size  # fixed here: halving it later must not move the borders of the batches
@@ -159,10 +169,17 @@ class TransformersEngine(Engine):
         import torch
 
         model, _ = self._load()
-        torch.manual_seed(sampling.seed)
-        lengths = {id: ids for ids, id in prompts}
-        config = self._generation_config(sampling)
-        with model.continuous_batching_context_manager(generation_config=config, warmup=False) as manager:
+        by_id = {id: ids for ids, id in prompts}
+        options = {
+            "generation_config": self._generation_config(sampling),
+            "continuous_batching_config": self._continuous_config(prompts, sampling),
+            "warmup": False,
+        }
+        devices = [model.device] if model.device.type == "cuda" else []
+        with (
+            torch.random.fork_rng(devices=devices),
+            model.continuous_batching_context_manager(**options) as manager,
+        ):
             for ids, id in prompts:
                 manager.add_request(ids, request_id=id, max_new_tokens=sampling.max_new_tokens)
             waiting = len(prompts)
@@ -170,7 +187,7 @@ class TransformersEngine(Engine):
                 if result.error:
                     yield [Completion(result.request_id, "", "error", error=result.error)]
                 elif result.is_finished():
-                    yield [self._completion(result.request_id, lengths[result.request_id], result.generated_tokens)]
+                    yield [self._completion(result.request_id, by_id[result.request_id], result.generated_tokens)]
                 else:
                     continue
                 waiting -= 1
@@ -178,6 +195,24 @@ class TransformersEngine(Engine):
                     return
         msg = f"transformers' continuous batching stopped with {waiting} requests unanswered."
         raise EngineError(msg)
+
+    def _continuous_config(self, prompts: list[tuple[list[int], str]], sampling: Sampling) -> Any:
+        from transformers import ContinuousBatchingConfig
+
+        model, _ = self._load()
+        make: Any = ContinuousBatchingConfig
+        if model.device.type != "cpu":
+            return make(seed=sampling.seed, max_requests_per_batch=self._batch_size)
+        # Left alone, transformers would reserve nine tenths of the machine's memory for its cache.
+        pages = -(-(len(prompts[0][0]) + sampling.max_new_tokens) // _PAGE)
+        at_once = min(self._batch_size, len(prompts))
+        return make(
+            seed=sampling.seed,
+            max_requests_per_batch=at_once,
+            page_size=_PAGE,
+            num_blocks=at_once * (pages + 1),
+            max_batch_tokens=max(_STEP, at_once),
+        )
 
     def _completion(self, id: str, prompt: list[int], tokens: list[int]) -> Completion:
         """Cut at the first end token: what follows it in a static batch is padding."""
@@ -191,14 +226,15 @@ class TransformersEngine(Engine):
         from transformers import GenerationConfig
 
         _, tokenizer = self._load()
-        draw = {"temperature": sampling.temperature, "top_p": sampling.top_p} if sampling.temperature > 0 else {}
+        # top_k=0: transformers would keep the best 50 tokens only, unasked.
+        draw = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         make: Any = GenerationConfig
         return make(
             max_new_tokens=sampling.max_new_tokens,
             do_sample=sampling.temperature > 0,
             eos_token_id=sorted(self._end_tokens),
             pad_token_id=tokenizer.pad_token_id,
-            **draw,
+            **(draw if sampling.temperature > 0 else {}),
         )
 
     def _prompt_ids(self, request: Request) -> list[int]:
@@ -216,9 +252,13 @@ class TransformersEngine(Engine):
 
             own = self._adapter and (self._adapter.path / "tokenizer_config.json").exists()
             path = self._adapter.path if self._adapter and own else self._files.path
-            tokenizer = AutoTokenizer.from_pretrained(
-                path, padding_side="left", trust_remote_code=self._trust_remote_code
-            )
+            try:
+                tokenizer = AutoTokenizer.from_pretrained(
+                    path, padding_side="left", trust_remote_code=self._trust_remote_code
+                )
+            except (OSError, ValueError, KeyError) as error:
+                msg = f"transformers cannot load a tokenizer from `{path}`: {str(error).splitlines()[0]}"
+                raise ModelError(msg) from error
             if tokenizer.pad_token_id is None:
                 tokenizer.pad_token = tokenizer.eos_token
             self._system_role = bool(tokenizer.chat_template) and _knows_system_role(tokenizer)
@@ -238,26 +278,55 @@ class TransformersEngine(Engine):
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
-            from transformers import AutoModelForCausalLM
-
             device, dtype = self._placement()
-            try:
-                model = AutoModelForCausalLM.from_pretrained(
-                    self._files.path, dtype=dtype, trust_remote_code=self._trust_remote_code
-                )
-            except (OSError, ValueError) as error:
-                msg = f"transformers cannot load the model `{self._files.path}`: {str(error).splitlines()[0]}"
-                raise EngineError(msg) from error
-            if self._adapter:
-                peft = require("peft", extra="tune")
-                model = peft.PeftModel.from_pretrained(model, str(self._adapter.path)).merge_and_unload()
-            model = cast("Any", model).to(device).eval()
             tokenizer = self._load_tokenizer()
+            model = _load_model(self._files.path, dtype, trust_remote_code=self._trust_remote_code)
+            if self._adapter:
+                model = _adapted(model, self._adapter.path)
+            model = model.to(device).eval()
             ends = model.generation_config.eos_token_id
             own = ends if isinstance(ends, list) else [ends]
             self._end_tokens = {token for token in (*own, tokenizer.eos_token_id) if token is not None}
             self._loaded = model, tokenizer
         return self._loaded
+
+
+def _load_model(path: Path, dtype: str, *, trust_remote_code: bool) -> Any:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    load: Any = AutoModelForCausalLM.from_pretrained
+    try:
+        model, report = load(path, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, RuntimeError) and _is_out_of_memory(error):
+            raise EngineError(_memory_message(error, 0)) from error
+        msg = f"transformers cannot load the model `{path}`: {str(error).splitlines()[0]}"
+        raise ModelError(msg) from error
+    if missing := sorted(report["missing_keys"]):
+        # transformers fills such layers with random numbers: an encoder, say, would write noise.
+        msg = (
+            f"`{path}` is no complete language model: {len(missing)} of its layers have no weights (`{missing[0]}`, "
+            "...). Finish the download, or name a model made for causal language modelling."
+        )
+        raise ModelError(msg)
+    return model
+
+
+def _adapted(model: Any, path: Path) -> Any:
+    """Put the adapter into the weights."""
+    peft = require("peft", extra="tune")
+    from safetensors import SafetensorError
+
+    try:
+        with warnings.catch_warnings():
+            # Layers without adapter weights would stay as they were, with a warning only.
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            return peft.PeftModel.from_pretrained(model, str(path)).merge_and_unload()
+    except (OSError, ValueError, RuntimeError, SafetensorError, UserWarning) as error:
+        reason = " ".join(str(error).split())[:300]
+        msg = f"The adapter `{path}` does not fit the model: {reason}"
+        raise ModelError(msg) from error
 
 
 def _messages(request: Request, *, system_role: bool) -> list[dict[str, str]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from bftembed._optional import require
-from bftembed.engines.base import Capabilities, Completion, Engine
+from bftembed.engines.base import Capabilities, Completion, Engine, check_positive
 from bftembed.engines.models import resolve_adapted
 from bftembed.errors import EngineError
 
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bftembed.engines.base import FinishReason, Request, Sampling
+
+
+#: Options that say how the work is laid out on the machine: texts stay valid when they change.
+_LAYOUT = {
+    "data_parallel_size",
+    "distributed_executor_backend",
+    "enforce_eager",
+    "gpu_memory_utilization",
+    "max_num_batched_tokens",
+    "max_num_seqs",
+    "pipeline_parallel_size",
+    "swap_space",
+    "tensor_parallel_size",
+}
 
 
 class VLLMEngine(Engine):
@@ -48,6 +63,7 @@ class VLLMEngine(Engine):
         prompts_per_call: int | None = None,
         **options: Any,
     ) -> None:
+        check_positive(prompts_per_call=1 if prompts_per_call is None else prompts_per_call)
         self._files, self._adapter = resolve_adapted(model, revision=revision)
         self._dtype = dtype
         self._prompts_per_call = prompts_per_call
@@ -60,7 +76,7 @@ class VLLMEngine(Engine):
         return Capabilities(system_role=True, json_schema=True)
 
     def describe(self) -> dict[str, str]:
-        """Model and adapter digests, dtype, and vLLM's version."""
+        """Model and adapter digests, dtype, options that may change the text, and vLLM's version."""
         try:
             vllm_version = version("vllm")
         except PackageNotFoundError:
@@ -71,6 +87,9 @@ class VLLMEngine(Engine):
             "revision": self._files.revision,
             "adapter": self._adapter.revision if self._adapter else "",
             "dtype": self._dtype,
+            "options": json.dumps(
+                {key: value for key, value in self._options.items() if key not in _LAYOUT}, sort_keys=True, default=str
+            ),
             "version": f"vllm {vllm_version}",
         }
 

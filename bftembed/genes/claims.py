@@ -92,6 +92,6 @@ def resolve(claims: pd.DataFrame) -> pd.DataFrame:
     rank = claims["tier"].map({tier: i for i, tier in enumerate(TIERS)})
     claims = claims[rank == rank.groupby(claims["name"]).transform("min")].sort_values(["name", "symbol"])
     several = claims["name"].duplicated(keep=False)
-    joined = claims[several].groupby(["name", "tier"], as_index=False)["symbol"].agg(SEPARATOR.join)
+    joined = claims[several].groupby(["name", "tier"]).agg({"symbol": SEPARATOR.join}).reset_index()
     rows = gather(claims[~several], joined).rename(columns={"symbol": "answer"})
     return rows.sort_values("name", ignore_index=True)[["name", "tier", "answer"]]

@@ -57,8 +57,8 @@ class MappingResult:
 
     @property
     def symbols(self) -> ObjectArray:
-        """(n,) object array of str or None."""
-        return self.frame["symbol"].to_numpy(dtype=object)
+        """(n,) object array of str or None; a copy."""
+        return self.frame["symbol"].to_numpy(dtype=object, copy=True)
 
     @property
     def n_mapped(self) -> int:

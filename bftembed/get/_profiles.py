@@ -47,7 +47,7 @@ def profiles(adata: AnnData, key: str = "X_bft", *, store: ProfileStore | str | 
     if "recipe" not in info:
         if "bft_profile" in annotated:
             kept: pd.DataFrame = annotated[["bft_profile"]].rename(columns={"bft_profile": "text"})
-            return kept
+            return kept.where(kept["text"] != "")
         msg = f"`{key}` was made from given texts, which were not kept; embed again with `add_profiles=True`."
         raise InputError(msg)
     opened = store if isinstance(store, ProfileStore) else ProfileStore(store or info["store"])

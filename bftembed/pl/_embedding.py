@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,10 +42,13 @@ def embedding(
         raise InputError(msg)
     basis = f"{key}_umap"
     if basis not in adata.obsm:
-        scratch = AnnData(obs=adata.obs[[]], obsm={key: adata.obsm[key]})
+        vectors = np.asarray(adata.obsm[key])
+        known = np.isfinite(vectors).all(axis=1)  # rows without a vector are not drawn
+        scratch = AnnData(obs=adata.obs.loc[known, []], obsm={key: vectors[known]})
         sc.pp.neighbors(
             scratch, use_rep=key, n_neighbors=min(n_neighbors, scratch.n_obs - 1), random_state=random_state
         )
         sc.tl.umap(scratch, random_state=random_state)
-        adata.obsm[basis] = scratch.obsm["X_umap"]
+        adata.obsm[basis] = np.full((adata.n_obs, 2), np.nan, dtype=np.float32)
+        adata.obsm[basis][known] = scratch.obsm["X_umap"]
     return sc.pl.embedding(adata, basis=basis, **kwargs)

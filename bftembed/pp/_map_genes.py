@@ -196,7 +196,7 @@ def _check(result: MappingResult, names: npt.NDArray[np.object_], species: str) 
 
 def _drop_duplicates(adata: AnnData, result: MappingResult) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.intp]]:
     """Symbols with one column per gene, and for each column left out the position of the one kept (else -1)."""
-    symbols = pd.Series(result.symbols, dtype=object)
+    symbols = pd.Series(result.symbols)
     kept = np.full(len(symbols), -1, dtype=np.intp)
     columns = np.flatnonzero(symbols.notna() & symbols.duplicated(keep=False))
     if len(columns) == 0:

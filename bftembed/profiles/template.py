@@ -25,7 +25,8 @@ class PromptTemplate:
     """A parsed template.
 
     ``$id`` in the user section is the entity's name; ``$facts`` is the facts section, or nothing where the entity has
-    no facts. In the facts section, ``$id`` is the name again, ``$items`` is one line ``- name: value`` a fact, ``$values`` the values as running
+    no facts. In the facts section, ``$id`` is the name again, ``$items`` one line ``- name: value`` for each fact,
+    ``$values`` the values as running
     text. ``$$`` is a dollar sign.
     """
 

@@ -90,7 +90,9 @@ def embed_cell_profiles(adata: AnnData, options: CellProfileOptions, source: Tex
     add_provenance(adata.uns, key_added, "cells", result.info)
 
 
-def expression_reference(matrix: Any, names: Sequence[str] | NDArray[np.object_], *, values: str = "auto") -> pd.DataFrame:
+def expression_reference(
+    matrix: Any, names: Sequence[str] | NDArray[np.object_], *, values: str = "auto"
+) -> pd.DataFrame:
     """Median of each gene over the cells that express it, in counts per 10,000 (as Geneformer ranks genes).
 
     Parameters

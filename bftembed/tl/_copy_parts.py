@@ -35,7 +35,7 @@ def copy_from_file(file: EmbeddingFile, source: Any, path: Path, names: tuple[st
             if name not in {"obsm", "uns"}:
                 _copy(file, root, source, path, name)
                 continue
-            root.require_group(name).attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+            mapping(root, name)
             for child in (f"{name}/{child}" for child in source[name]):
                 if child not in replaced:
                     _copy(file, root, source, path, child)
@@ -63,10 +63,17 @@ def write_from_anndata(file: EmbeddingFile, adata: Any, names: tuple[str, ...], 
                 write_elem(group, "var", _in_memory(element.var))
                 write_elem(group, "varm", dict(element.varm or {}))
             else:
-                root.require_group(name).attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+                mapping(root, name)
                 for key, value in element.items():
                     if f"{name}/{key}" not in replaced:
                         write_elem(root[name], key, _in_memory(value))
+
+
+def mapping(root: Any, name: str) -> Any:
+    """The group `name`, made as anndata makes one for a dictionary if it is not there."""
+    group = root.require_group(name)
+    group.attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+    return group
 
 
 def _copy(file: EmbeddingFile, root: Any, source: Any, path: Path, name: str) -> None:
@@ -82,5 +89,9 @@ def _copy(file: EmbeddingFile, root: Any, source: Any, path: Path, name: str) ->
 
 
 def _in_memory(element: Any) -> Any:
-    """A lazy table as a data frame; anything else, Dask arrays too, anndata writes as it is."""
+    """Lazy tables and texts in memory; numbers in Dask arrays anndata writes block by block."""
+    if isinstance(element, dict):
+        return {key: _in_memory(value) for key, value in element.items()}
+    if hasattr(element, "dask") and element.dtype.kind not in "buifc":
+        return element.compute()
     return element.to_memory() if type(element).__name__ == "Dataset2D" else element

@@ -73,7 +73,7 @@ def embed(
     source = TextSource(**options)
     entities, used = entities_of(names, kind=kind, facts=facts, needed=source.annotates)
     columns = {"bft_gene": [entity.id for entity in entities]} if kind == "gene" else {}
-    return to_anndata(listed, embed_entities(entities, source, facts=used), columns, key_added=key_added)
+    return to_anndata(listed, embed_entities(entities, source, names=listed, facts=used), columns, key_added=key_added)
 
 
 def entities_of(names: Any, *, kind: str, facts: str, needed: bool = False) -> tuple[list[Entity], str]:

@@ -106,7 +106,8 @@ def embed_genes(
     store
         Profile store or its path; by default the one in the user cache.
     profiles
-        Texts to use instead of an engine: ``{"TP53": "..."}``, a frame, or the path of a Parquet export or store.
+        Texts to use instead of an engine: ``{"TP53": "..."}`` (by canonical name or ``var_names``), a frame, or the
+        path of a Parquet export or store.
     key_added
         Key of the result.
     add_profiles
@@ -145,7 +146,8 @@ def embed_genes(
     chosen = chosen_genes(adata, mask_var)
     genes = adata.var["bft_gene"].iloc[chosen].astype(str).tolist()
     entities, used = gene_entities(genes, facts=facts, needed=source.annotates)
-    result = embed_entities(entities, source, facts=used, n_vars=int(adata.n_vars))
+    names = adata.var_names[chosen].astype(str).tolist()
+    result = embed_entities(entities, source, names=names, facts=used, n_vars=int(adata.n_vars))
     vectors = np.full((adata.n_vars, result.vectors.shape[1]), np.nan, dtype=np.float32)
     vectors[chosen] = result.vectors
     adata.varm[key_added] = vectors

@@ -105,7 +105,12 @@ def embed_perturbations(
     source = TextSource(**options)
     entities, used = perturbation_entities(conditions, how, facts)
     result = embed_entities(
-        entities, source, facts=used, how=how, n_controls=len(dict.fromkeys(rows)) - len(conditions)
+        entities,
+        source,
+        names=[condition.label for condition in conditions],
+        facts=used,
+        how=how,
+        n_controls=len(dict.fromkeys(rows)) - len(conditions),
     )
     columns = {
         "perturbation": [c.label for c in conditions],
@@ -132,7 +137,8 @@ def conditions_of(
         if parts:
             conditions.append(Condition(row[0], parts, **dict(zip(fields, row[1:], strict=False))))
     if not conditions:
-        msg = f"There is no perturbation but controls ({', '.join(sorted({row[0] for row in rows})[:5]) or 'none at all'})."
+        found = ", ".join(sorted({row[0] for row in rows})[:5]) or "none at all"
+        msg = f"There is no perturbation but controls ({found})."
         raise InputError(msg)
     return sorted(conditions, key=lambda condition: condition.row)
 

@@ -15,7 +15,7 @@ from bftembed.errors import InputError
 from bftembed.tl._cell_input import CellInput, Parts, choose, open_group, opened
 from bftembed.tl._cell_values import ValueCheck, logged_twice
 from bftembed.tl._chunks import default_chunk_rows, prefetched, row_chunks
-from bftembed.tl._copy_parts import BULK, TABLES, copy_from_file, write_from_anndata
+from bftembed.tl._copy_parts import BULK, TABLES, copy_from_file, mapping, write_from_anndata
 from bftembed.tl._output import ArrayOutput, EmbeddingFile, checked_target
 from bftembed.tl._weighted import UNSORTED, WeightedMean
 
@@ -88,7 +88,7 @@ def _embed_to_file(
         if keep_x:
             copy(BULK)
         with file.filling() as root:
-            write_elem(root["uns"], "bft", _provenance(_bft(cells.parts), key_added, info))
+            write_elem(mapping(root, "uns"), "bft", _provenance(_bft(cells.parts), key_added, info))
         file.complete()
 
 

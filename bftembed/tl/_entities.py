@@ -104,7 +104,9 @@ class Embedded:
         return np.array([text is not None for text in self.texts], dtype=bool)
 
 
-def embed_entities(entities: Sequence[Entity], source: TextSource, **info: Any) -> Embedded:
+def embed_entities(
+    entities: Sequence[Entity], source: TextSource, *, names: Sequence[str] | None = None, **info: Any
+) -> Embedded:
     """Write (or look up) and encode the texts of entities of one kind.
 
     Parameters
@@ -113,6 +115,8 @@ def embed_entities(entities: Sequence[Entity], source: TextSource, **info: Any) 
         At least one.
     source
         Where their texts come from and who encodes them.
+    names
+        Other names of the entities, under which given texts are looked up too.
     info
         Further provenance.
 
@@ -130,7 +134,8 @@ def embed_entities(entities: Sequence[Entity], source: TextSource, **info: Any) 
         texts, details = _written(entities, source)
     else:
         by_id = given_texts(source.profiles, kind=entities[0].kind)
-        texts = [by_id.get(entity.id) or None for entity in entities]
+        other = names or [entity.id for entity in entities]
+        texts = [by_id.get(entity.id) or by_id.get(name) for entity, name in zip(entities, other, strict=True)]
         details = {"counts": {"given": len(by_id), "missing": sum(text is None for text in texts)}}
         if not any(texts):
             msg = f"None of {len(entities)} names (e.g. `{entities[0].id}`) has a text in `profiles`."
@@ -227,7 +232,7 @@ def given_texts(profiles: Mapping[str, str] | pd.DataFrame | str | Path, *, kind
     if len(doubled):
         recipes = sorted(doubled["recipe"].unique())
         msg = (
-            f"{doubled['entity'].nunique()} names have several texts, of the recipes {', '.join(r[:12] for r in recipes)}. "
+            f"{doubled['entity'].nunique()} names have several texts, of the recipes {[r[:12] for r in recipes]}. "
             "Choose one: `frame = ProfileStore(path).frame(); profiles=frame[frame['recipe'] == ...]`."
         )
         raise InputError(msg)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-WRITE_BYTES = 16 << 20
+WRITE_BYTES = 24 << 20  # as a chunk of cells by default, which then needs no copy on its way
 
 
 class ArrayOutput:
@@ -57,7 +57,8 @@ class EmbeddingFile:
         self.target, self.is_zarr = target, checked_target(target)
         self.path = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         self._n_rows = shape[0]
-        rows = max(1, min(shape[0], WRITE_BYTES // (4 * shape[1])))
+        quarter = max(1, -(-min(shape[0], WRITE_BYTES // (4 * shape[1])) // 4))
+        rows = 4 * quarter
         self._buffers = [np.empty((rows, shape[1]), dtype=np.float32) for _ in range(2)]
         self._base = 0
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="bftembed-write")
@@ -67,7 +68,7 @@ class EmbeddingFile:
         with self._writing():
             self._remove()
             self.root = self._open(zarr_format)
-            self._array = self._create(key, shape, rows)
+            self._array = self._create(key, shape, quarter)
 
     def __enter__(self) -> Self:
         return self
@@ -165,11 +166,17 @@ class EmbeddingFile:
             self._buffers.reverse()
 
     def _sync(self, path: Path) -> None:
-        """Bring finished files to the disk: called all along, so that the disk works while the cells are computed."""
+        """Bring what is written to the disk: called all along, so that the disk works while cells are computed.
+
+        The pages of the file are then given back. A result may be larger than memory: it should not push all
+        else out of the page cache, and using few pages again is several times faster than taking new ones.
+        """
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and not (self.is_zarr and file in self._synced):
                 with file.open("rb") as handle:
                     os.fsync(handle.fileno())
+                    if hasattr(os, "posix_fadvise"):
+                        os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
                 self._synced.add(file)
 
     def _close(self) -> None:

@@ -86,7 +86,7 @@ def _build(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any)
     return context.get_dummy_value()
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def sum_panel(
     weights: NDArray[np.float32],
     used: NDArray[np.int32],

@@ -31,7 +31,7 @@ BLOCK_ROWS = 512
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def _inspect(  # noqa: PLR0917 (numba has no keyword-only arguments)
     data: NDArray[Any],
     indices: NDArray[Any],
@@ -68,7 +68,7 @@ def _inspect(  # noqa: PLR0917 (numba has no keyword-only arguments)
         )
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def _weigh(  # noqa: PLR0917
     data: NDArray[Any],
     indices: NDArray[Any],
@@ -79,19 +79,21 @@ def _weigh(  # noqa: PLR0917
     used: NDArray[np.int32],
     ends: NDArray[np.int64],
 ) -> None:
-    n = 0
+    # Unsigned, since numba would look at every signed index whether it counts from the end.
+    n = np.uint64(0)
     ends[0] = 0
     for row in range(factors.size):
-        for i in range(indptr[row], indptr[row + 1]):
+        factor = factors[row]
+        for i in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
             # Written always, kept only when the gene has a vector: no branch for the processor to guess.
-            weight, slot = np.float32(data[i] * factors[row]), slots[indices[i]]
+            weight, slot = np.float32(data[i] * factor), slots[np.uint64(indices[i])]
             weights[n] = weight
             used[n] = slot
-            n += (slot >= 0) & (weight > 0)
+            n += np.uint64((slot >= 0) & (weight > 0))
         ends[row + 1] = n
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def _share(weights: NDArray[np.float32], ends: NDArray[np.int64]) -> None:
     """Divide the weights by their row's sum, so that the sums that follow are means and cannot overflow."""
     for row in range(ends.size - 1):
@@ -103,7 +105,7 @@ def _share(weights: NDArray[np.float32], ends: NDArray[np.int64]) -> None:
             mine[i] = np.float32(mine[i] / total)
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def _normalize(out: NDArray[np.float32]) -> None:
     for row in range(out.shape[0]):
         squares = 0.0

@@ -246,3 +246,9 @@ def test_names_of_real_data_sets(mirror, real_table, source, share):
     assert counts.get("ambiguous", 0) < 0.01 * len(names)
     assert not result.mouse_like.any()
     assert set(result.symbols[result.symbols != None]) <= set(real_table.symbols)  # noqa: E711
+
+
+def test_symbols_are_a_copy(toy):
+    result = map_names(["TP53"], toy)
+    result.symbols[0] = None
+    assert result.symbols.tolist() == ["TP53"]

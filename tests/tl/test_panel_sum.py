@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from bftembed.tl import _panel_sum
 from bftembed.tl._panel_sum import PANEL_COLUMNS, compiled, sum_panel
 
@@ -27,7 +28,13 @@ def test_the_sum_of_a_row_does_not_depend_on_its_place():
     weights, used = rng.random(91, dtype=np.float32), rng.integers(0, 40, 91).astype(np.int32)
     first, second = np.empty((1, PANEL_COLUMNS), np.float32), np.empty((3, PANEL_COLUMNS), np.float32)
     sum_panel(weights, used, np.array([0, 91]), panel, first)
-    sum_panel(np.r_[weights[:5], weights, weights[:2]], np.r_[used[:5], used, used[:2]], np.array([0, 5, 96, 98]), panel, second)
+    sum_panel(
+        np.r_[weights[:5], weights, weights[:2]],
+        np.r_[used[:5], used, used[:2]],
+        np.array([0, 5, 96, 98]),
+        panel,
+        second,
+    )
     np.testing.assert_array_equal(second[1], first[0])
 
 
@@ -45,4 +52,8 @@ def test_without_a_place_for_the_cache_the_kernels_are_compiled_anew(monkeypatch
         return refuse
 
     monkeypatch.setattr(_panel_sum.numba, "njit", no_locator)
-    assert compiled(lambda x: x + 1)(2) == 3
+    panel = np.ones((2, PANEL_COLUMNS), dtype=np.float32)
+    weights, used, ends = np.array([2, 3], dtype=np.float32), np.array([0, 1], dtype=np.int32), np.array([0, 2])
+    out = np.empty((1, 3), dtype=np.float32)
+    compiled(sum_panel.py_func)(weights, used, ends, panel, out)
+    np.testing.assert_array_equal(out, [[5, 5, 5]])

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from bftembed.tl import _weighted
-from bftembed.tl._weighted import WeightedMean
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
+
+from bftembed.tl import _weighted
+from bftembed.tl._weighted import WeightedMean
 
 
 def expected(values, vectors, *, log, scaled, binary=False):
@@ -37,7 +38,9 @@ def random_case(rng, n_rows=700, n_genes=60, dim=150, dtype=np.float32):
     return counts.astype(dtype), vectors
 
 
-@pytest.mark.parametrize("how", [{"log": True, "scaled": True}, {"log": False, "scaled": False}, {"log": True, "scaled": False}])
+@pytest.mark.parametrize(
+    "how", [{"log": True, "scaled": True}, {"log": False, "scaled": False}, {"log": True, "scaled": False}]
+)
 @pytest.mark.parametrize("dim", [1, 7, 128, 129, 300])
 def test_means_follow_the_formula_for_every_width_of_vectors(how, dim):
     counts, vectors = random_case(np.random.default_rng(dim), dim=dim)
@@ -76,7 +79,9 @@ def test_binary_weights_ignore_the_values():
     counts, vectors = random_case(np.random.default_rng(1))
     with WeightedMean(vectors) as kernel:
         found = means(kernel, counts, binary=True)
-    np.testing.assert_allclose(found, expected(counts, vectors, log=False, scaled=False, binary=True), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        found, expected(counts, vectors, log=False, scaled=False, binary=True), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_cell_is_the_same_to_the_last_bit_alone_in_any_chunk_and_in_any_order():
@@ -97,9 +102,7 @@ def test_a_cell_is_the_same_to_the_last_bit_alone_in_any_chunk_and_in_any_order(
 def test_32_and_64_bit_indices_and_stored_zeros_give_the_same_bits():
     counts, vectors = random_case(np.random.default_rng(3))
     rows = sparse.csr_matrix(counts)
-    full = sparse.csr_matrix(
-        (counts.ravel(), np.tile(np.arange(60), 700), np.arange(701) * 60), shape=counts.shape
-    )
+    full = sparse.csr_matrix((counts.ravel(), np.tile(np.arange(60), 700), np.arange(701) * 60), shape=counts.shape)
     with WeightedMean(vectors) as kernel:
         plain = means(kernel, rows, log=True, scaled=True)
         long = rows.copy()

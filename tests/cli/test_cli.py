@@ -1,0 +1,237 @@
+"""The command line, as a user meets it: in processes of its own where what ends it matters, else in this one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from typer.testing import CliRunner
+
+import bftembed
+from bftembed.cli.main import app
+from bftembed.errors import BftembedError
+
+COMMAND = [sys.executable, "-c", "from bftembed.cli.main import run; run()"]
+
+
+def bftembed_process(*arguments, timeout=300, **environment):
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=os.environ | {"BFTEMBED_MIRROR": ""} | environment,
+    )
+
+
+def invoke(*arguments):
+    """Run in this process; errors of the package come out as they are."""
+    result = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def no_tables(monkeypatch, tmp_path):
+    """A cache of its own and no mirror: gene tables are not at hand."""
+    monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("BFTEMBED_MIRROR", raising=False)
+
+
+@pytest.fixture
+def cells(tmp_path):
+    adata = anndata.AnnData(sp.csr_matrix(np.array([[3, 0, 1], [0, 2, 2]], dtype=np.float32)))
+    adata.obs_names, adata.var_names = ["a", "b"], ["TP53", "CD3E", "ALB"]
+    adata.var["some"] = [True, True, False]
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    return tmp_path / "cells.h5ad"
+
+
+def test_version_and_help():
+    assert invoke("--version").strip() == bftembed.__version__
+    done = bftembed_process("--help")
+    assert done.returncode == 0
+    for verb in ("embed", "profiles", "genes", "data", "doctor", "demo"):
+        assert verb in done.stdout
+
+
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+def test_embed_file_to_file_with_the_real_tiny_model(no_tables, cells, tiny_model, tmp_path):
+    options = ["--engine", f"transformers:{tiny_model}", "--max-new-tokens", 8, "--store", tmp_path / "s.sqlite"]
+    options += ["--temperature", 1.0]
+    planned = invoke("embed", cells, "--dry-run", *options)
+    assert "unique prompts    3" in planned
+    assert "to generate       3" in planned
+    assert "assumed speed" in planned
+    out = tmp_path / "out.h5ad"
+    assert f"wrote {out}" in invoke("embed", cells, "-o", out, *options)
+    made = anndata.read_h5ad(out)
+    assert made.varm["X_bft"].shape == (3, 384)
+    assert np.isfinite(made.obsm["X_bft"]).all()
+    assert made.X.nnz == 4
+    again = invoke("embed", cells, "--dry-run", *options)
+    assert "in the store      3" in again
+    slim = tmp_path / "slim.zarr"
+    invoke("embed", cells, "-o", slim, "--no-keep-x", "--mask-var", "some", *options)
+    assert anndata.read_zarr(slim).obsm["X_bft"].shape == (2, 384)
+    genes = tmp_path / "genes.h5ad"
+    invoke("embed", cells, "-o", genes, "--no-cells", *options)
+    assert "X_bft" not in anndata.read_h5ad(genes).obsm
+
+
+def test_zarr_input(mirror, cells, tmp_path):
+    adata = anndata.read_h5ad(cells)
+    adata.write_zarr(tmp_path / "cells.zarr")
+    invoke("embed", tmp_path / "cells.zarr", "-o", tmp_path / "out.zarr", "--engine", "annotation")
+    assert np.isfinite(anndata.read_zarr(tmp_path / "out.zarr").obsm["X_bft"]).all()
+
+
+def test_a_list_of_names_and_the_profiles_commands(mirror, tmp_path):
+    names, store = tmp_path / "genes.txt", tmp_path / "s.sqlite"
+    names.write_text("# my genes\nTP53\nCD3E, a comment\nTP53\n")
+    out = tmp_path / "genes.h5ad"
+    assert "2 x 384" in invoke("embed", names, "-o", out, "--engine", "annotation", "--store", store)
+    assert anndata.read_h5ad(out).obs_names.tolist() == ["TP53", "CD3E"]
+    assert "generated 0" in invoke("profiles", "write", names, "--engine", "annotation", "--store", store)
+    shown = invoke("profiles", "show", "TP53", "--store", store, "--prompt")
+    assert "tumor protein p53" in shown
+    assert "[user] TP53." in shown
+    assert "2 profiles" in invoke("profiles", "stats", "--store", store)
+    assert "wrote 2 profiles" in invoke("profiles", "export", tmp_path / "p.parquet", "--store", store)
+    assert "added 2 profiles" in invoke("profiles", "import", tmp_path / "p.parquet", "--store", tmp_path / "t.sqlite")
+    with pytest.raises(BftembedError, match="no profile of `XYZ`"):
+        invoke("profiles", "show", "XYZ", "--store", store)
+
+
+def test_genes_check_lists_what_is_not_approved(mirror, tmp_path):
+    (tmp_path / "genes.csv").write_text("TP53\np53\nENSG00000141510.5\n2-Sep\nRUBBISH1\n")
+    said = invoke("genes", "check", tmp_path / "genes.csv")
+    assert "ENSG00000141510.5 -> TP53" in said
+    assert "2-Sep -> SEPTIN2" in said
+    assert "RUBBISH1 -> -" in said
+
+
+def test_data_commands(mirror, tmp_path, monkeypatch):
+    monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path))
+    listed = invoke("data", "list")
+    assert "* hgnc_genes" in listed
+    fetched = invoke("data", "fetch", "hgnc_genes", "hallmark_gene_sets")
+    assert "licence MIT" in fetched
+    assert "ok" in invoke("data", "verify", "hgnc_genes")
+    path = next(line for line in fetched.splitlines() if "hgnc" in line and "licence" not in line)
+    with open(path, "r+b") as file:
+        file.write(b"damaged")
+    with pytest.raises(BftembedError, match="damaged; fetch them again"):
+        invoke("data", "verify", "hgnc_genes")
+    with pytest.raises(BftembedError, match="hgnc_genes"):
+        invoke("data", "fetch", "hgnc_gene")
+
+
+def test_doctor_says_what_is_there(no_tables):
+    said = invoke("doctor")
+    for word in ("torch", "transformers", "device", "embedded language model", "data sets", "tasks", "hgnc_genes"):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["embed", "nothing.h5ad", "-o", "x.h5ad"], "There is no file `nothing.h5ad`"),
+        (["embed", "{cells}"], "-o result.h5ad"),
+        (["embed", "{cells}", "-o", "x.csv"], ".h5ad or .zarr"),
+        (["embed", "{text}", "-o", "x.h5ad", "--engine", "annotation"], "holds no names"),
+        (["embed", "{junk}", "-o", "x.h5ad", "--engine", "annotation"], "AnnData"),
+        (["embed", "{cells}", "-o", "x.h5ad", "--engine", "nonsense"], "is no engine"),
+        (["embed", "{cells}", "-o", "x.h5ad", "--engine", "transformers:no/such"], "There is no model `no/such`"),
+        (["embed", "{cells}", "-o", "x.h5ad", "--engine", "annotation"], "annotation engine needs facts"),
+        (["embed", "{cells}", "-o", "x.h5ad", "--engine", "openai:m@http://127.0.0.1:9/v1"], "No server answers"),
+        (["embed", "{cells}", "-o", "x.h5ad", "--encoder", "tfidf", "--engine", "{tiny}"], "is no encoder"),
+        (["profiles", "stats", "--store", "none.sqlite"], "There is no profile store"),
+        (["profiles", "stats", "--store", "{junk}"], "not a database"),
+        (["genes", "check", "{text}"], "gene tables are not at hand"),
+        (["data", "fetch", "nonsense"], "nonsense"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+def test_bad_input_is_one_screen_with_the_remedy_and_writes_nothing(
+    arguments, message, no_tables, cells, tiny_model, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("# nothing\n")
+    (tmp_path / "junk.h5ad").write_bytes(b"junk" * 1000)
+    places = {"cells": cells, "text": "text.txt", "junk": "junk.h5ad", "tiny": f"transformers:{tiny_model}"}
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.*") if path.is_file()}
+    with pytest.raises(BftembedError) as caught:
+        invoke(*[argument.format(**places) for argument in arguments])
+    said = str(caught.value)
+    assert message in said
+    assert len(said.splitlines()) <= 10
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (tmp_path / "x.h5ad").exists()
+
+
+def test_an_error_is_a_message_and_not_a_traceback(tmp_path):
+    done = bftembed_process("embed", tmp_path / "nothing.h5ad", "-o", tmp_path / "x.h5ad")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: There is no file")
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tiny_model, tmp_path):
+    names, store = tmp_path / "genes.txt", tmp_path / "s.sqlite"
+    names.write_text("\n".join(f"GENE{i}" for i in range(400)))
+    arguments = ["profiles", "write", names, "--engine", f"transformers:{tiny_model}", "--batch-size", 4]
+    arguments += ["--max-new-tokens", 48, "--temperature", 1.0, "--store", store, "--facts", "none"]
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE, text=True, env=os.environ | {"BFTEMBED_MIRROR": ""}
+    )
+    from bftembed.profiles import ProfileStore
+
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if store.exists() and len(ProfileStore(store)) >= 8:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again to go on" in said
+    assert "Traceback" not in said
+    with ProfileStore(store) as opened:
+        stored = len(opened)
+    assert 8 <= stored < 400
+    names.write_text("\n".join(f"GENE{i}" for i in range(8)))
+    assert bftembed_process(*arguments).returncode == 0
+    with ProfileStore(store) as opened:
+        assert len(opened) == max(stored, 8)
+
+
+def test_names_files(tmp_path):
+    from bftembed.cli._arguments import read_names
+
+    (tmp_path / "a.tsv").write_text("\ufeffTP53\tx\n#c\n\nCD3E,1\nTP53\n", encoding="utf-8")
+    assert read_names(tmp_path / "a.tsv") == ["TP53", "CD3E"]
+
+
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+@pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*n_jobs value.*:UserWarning")
+def test_demo_leaves_its_files_and_generates_nothing_the_second_time(no_tables, tiny_model, tmp_path):
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    options = ["demo", "-o", tmp_path / "demo", "--n-genes", 60, "--engine", f"transformers:{tiny_model}"]
+    options += ["--max-new-tokens", 16]
+    first = invoke(*options)
+    assert "control: random vectors" in first
+    assert "control: PCA" in first
+    assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"pbmc68k_bft.h5ad", "umap.png", "profiles.parquet"}
+    assert len(pd.read_parquet(tmp_path / "demo" / "profiles.parquet")) == 60
+    assert "60 generated" in first
+    assert "0 generated, 60 from the store" in invoke(*options)

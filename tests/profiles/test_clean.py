@@ -1,0 +1,88 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bftembed.profiles import clean
+from bftembed.profiles.clean import repeated_share
+
+TEXT = "TP53 encodes a transcription factor. It halts the cell cycle after DNA damage, and its loss drives tumours."
+
+
+@pytest.mark.parametrize(
+    ("raw", "issue"),
+    [
+        (f"<think>Let me see.\n\nHm.</think>\n{TEXT}", "think"),
+        (f"Okay, the user wants TP53.\n</think>\n\n{TEXT}", "think"),
+        (f"{TEXT}<|im_end|>\n<|endoftext|>", "remnants"),
+        (f"assistant\n{TEXT}</s>", "remnants"),
+        (f"[INST] {TEXT} [/INST]", "remnants"),
+        (f"{TEXT}\n\n## Key references\n1. Smith et al. 2010", "references"),
+        (f"{TEXT}\n\n**References:**\n- doi:10.1/abc", "references"),
+        (f"{TEXT}\nReferences: Smith 2010; Jones 2011", "references"),
+        (f"{TEXT}\n\n10. Further reading\nA book.", "references"),
+    ],
+)
+def test_what_is_not_profile_is_stripped_and_counted(raw, issue):
+    cleaned = clean(raw)
+    assert cleaned.text == TEXT
+    assert cleaned.status == "ok"
+    assert cleaned.issues == (issue,)
+
+
+def test_good_text_stays_as_it_is():
+    text = "**Function.** It references no one. Literature-based evidence: 3 < 5.\n\n- item [a](b)\n- item 2"
+    assert clean(text) == clean(clean(text).text)
+    assert clean(text).text == text
+    assert clean(text).issues == ()
+
+
+def test_a_text_cut_at_the_token_limit_ends_with_its_last_whole_sentence():
+    cleaned = clean(TEXT + " Its partners include MD", finish_reason="length")
+    assert cleaned.text == TEXT
+    assert cleaned.issues == ("cut",)
+    assert clean(TEXT, finish_reason="length").issues == ()
+
+
+def test_a_cut_text_without_a_sentence_is_kept_and_said_so():
+    cleaned = clean("It. And then a very long sentence that never came to an end because", finish_reason="length")
+    assert cleaned.issues == ("unfinished",)
+    assert cleaned.text.endswith("because")
+
+
+@pytest.mark.parametrize(
+    "raw", ["", "  \n ", "<think>and so on without end", "...!", "<|im_end|>", "References:\n1. a"]
+)
+def test_nothing_left_is_empty(raw):
+    assert clean(raw).status == "empty"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "gene " * 40,
+        "It is a protein. " * 12,
+        "The protein encoded by this gene is a member of the family of proteins that bind. " * 4,
+        "!" * 200 + " a",
+        "x" * 400,
+    ],
+)
+def test_repetition_over_half_of_the_text_is_degenerate(raw):
+    assert clean(raw).status == "degenerate"
+
+
+def test_repetition_of_less_than_half_is_not():
+    assert clean(TEXT + " " + TEXT[:50]).status == "ok"
+
+
+@given(st.lists(st.text(alphabet="abcdefgh", min_size=1, max_size=5), min_size=10, max_size=60))
+def test_repeated_share_against_a_direct_count(words):
+    n = 5
+    grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+    covered = {j for i, gram in enumerate(grams) if gram in grams[:i] for j in range(i, i + n)}
+    assert repeated_share(" ".join(words)) == pytest.approx(len(covered) / len(words))
+
+
+@given(st.text())
+def test_cleaning_twice_changes_nothing_more(text):
+    once = clean(text)
+    assert clean(once.text).text == once.text

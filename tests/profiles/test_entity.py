@@ -1,0 +1,18 @@
+import pytest
+
+from bftembed.errors import InputError
+from bftembed.profiles import Entity
+
+
+def test_facts_keep_their_order():
+    assert list(Entity("gene", "TP53", {"b": "1", "a": "2"}).facts) == ["b", "a"]
+
+
+def test_unknown_kind_names_the_known_ones():
+    with pytest.raises(InputError, match=r"`protein` is no kind.*gene_set"):
+        Entity("protein", "p53")
+
+
+def test_empty_name_is_refused():
+    with pytest.raises(InputError, match="empty name"):
+        Entity("gene", "  ")

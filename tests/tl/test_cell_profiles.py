@@ -1,0 +1,171 @@
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import bftembed as bft
+from bftembed.errors import BftembedWarning, InputError
+from bftembed.tl._cell_profiles import expression_reference
+
+GENES = ["CD3E", "MS4A1", "ALB", "LYZ"]
+pytestmark = pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+
+
+@pytest.fixture
+def adata(monkeypatch, tmp_path):
+    monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path))
+    monkeypatch.delenv("BFTEMBED_MIRROR", raising=False)
+    counts = np.array([[8, 0, 1, 1], [0, 6, 2, 2], [0, 0, 1, 9], [4, 4, 1, 1]], dtype=np.float32)
+    made = anndata.AnnData(sp.csr_matrix(counts))
+    made.obs_names, made.var_names = list("abcd"), GENES
+    made.obs["tissue"] = ["blood", "blood", "liver", None]
+    made.obs["cell_type"] = ["T", "B", "M", "T"]
+    return made
+
+
+def embed(adata, **options):
+    bft.tl.embed_cells(adata, method="profile", engine="annotation", **options)
+
+
+def texts(adata):
+    with bft.profiles.ProfileStore() as store:
+        return store.frame(kind="cell").set_index("entity")["text"]
+
+
+def test_genes_are_ranked_by_their_ratio_to_the_reference(adata):
+    embed(adata)
+    dense = adata.X.toarray() / adata.X.toarray().sum(axis=1, keepdims=True) * 1e4
+    medians = np.array([np.median(column[column > 0]) for column in dense.T])
+    pd.testing.assert_series_equal(
+        adata.uns["bft"]["reference"]["median"], pd.Series(medians, index=pd.Index(GENES, name="gene"), name="median")
+    )
+    found = texts(adata)
+    for i, cell in enumerate(adata.obs_names):
+        ratio = dense[i] / medians
+        expected = sorted((g for g in range(4) if dense[i, g] > 0), key=lambda g: (-round(ratio[g], 9), GENES[g]))
+        assert ", ".join(GENES[g] for g in expected) in found[cell]
+    assert adata.obsm["X_bft"].shape == (4, 384)
+    assert bft.get.provenance(adata)["cells"]["method"] == "profile"
+
+
+def test_a_cells_text_does_not_depend_on_its_company(adata):
+    embed(adata)
+    together = texts(adata)
+    alone = adata[["c"]].copy()
+    alone.obs_names = ["alone"]
+    embed(alone)
+    assert texts(adata)["alone"].replace("alone.", "") == together["c"].replace("c.", "", 1)
+    fresh = anndata.AnnData(adata.X[[2]], var=adata.var[[]])
+    fresh.obs_names = ["passed in"]
+    embed(fresh, reference=adata.uns["bft"]["reference"])
+    assert "LYZ, ALB" in texts(adata)["passed in"]
+
+
+def test_counts_and_log_normalised_values_give_the_same_text(adata):
+    embed(adata)
+    before = texts(adata)
+    logged = adata.copy()
+    logged.X = sp.csr_matrix(np.log1p(adata.X.toarray() / adata.X.sum(axis=1) * 1e4))
+    del logged.uns["bft"]["reference"]
+    embed(logged)
+    pd.testing.assert_series_equal(texts(adata).sort_index(), before.sort_index())
+
+
+def test_obs_fields_are_said_and_missing_ones_left_out(adata):
+    embed(adata, obs_fields=["tissue"], n_top=1)
+    found = texts(adata)
+    assert found["a"] == "a. CD3E. blood."
+    assert found["d"] == "d. CD3E."
+
+
+def test_labels_do_not_reach_a_prompt_unless_asked_for_by_name(adata):
+    with pytest.raises(InputError, match=r"leakage.*allow_labels=\['cell_type'\]"):
+        embed(adata, obs_fields=["tissue", "cell_type"])
+    embed(adata, obs_fields=["cell_type"], allow_labels=["cell_type"])
+    assert texts(adata)["a"].endswith(" T.")
+
+
+@pytest.mark.parametrize(
+    "name", ["celltype", "Cell Type", "bulk_labels", "leiden_0.5", "louvain", "annotation", "CellState"]
+)
+def test_label_like_names_are_recognised(adata, name):
+    adata.obs[name] = "x"
+    with pytest.raises(InputError, match="leakage"):
+        embed(adata, obs_fields=[name])
+
+
+def test_cells_without_expression(adata):
+    adata.X = sp.csr_matrix(adata.X.toarray() * np.array([[1], [0], [1], [1]], dtype=np.float32))
+    with pytest.raises(InputError, match=r"1 of 4 cells.*'b'.*filter_cells"):
+        embed(adata)
+    embed(adata, empty="nan")
+    assert np.isnan(adata.obsm["X_bft"]).all(axis=1).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([[-1.0, 0, 1, 1]], "negative or non-finite"),
+        ([[np.nan, 0, 1, 1]], "negative or non-finite"),
+        ([[100.5, 0, 1, 1]], "neither counts nor log-normalised"),
+    ],
+)
+def test_scaled_or_odd_values_are_refused(adata, values, message):
+    odd = anndata.AnnData(sp.csr_matrix(np.array(values, dtype=np.float32)), var=adata.var)
+    with pytest.raises(InputError, match=message):
+        embed(odd)
+
+
+def test_layer_raw_and_missing_ones(adata):
+    adata.layers["counts"] = adata.X.copy()
+    adata.raw = adata.copy()
+    adata.X = adata.X * -1.0
+    embed(adata, layer="counts")
+    embed(adata, use_raw=True, key_added="X_raw")
+    np.testing.assert_array_equal(adata.obsm["X_bft"], adata.obsm["X_raw"])
+    with pytest.raises(InputError, match="no layer 'none'"):
+        embed(adata, layer="none")
+    adata.raw = None
+    with pytest.raises(InputError, match=r"no `.raw`"):
+        embed(adata, use_raw=True)
+    with pytest.raises(InputError, match=r"no column \['site'\]"):
+        embed(adata, layer="counts", obs_fields=["site"])
+
+
+def test_backed_adata(adata, tmp_path):
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    embed(adata)
+    backed = anndata.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    embed(backed)
+    np.testing.assert_array_equal(backed.obsm["X_bft"], adata.obsm["X_bft"])
+
+
+@given(hnp.arrays(np.float32, (6, 3), elements=st.integers(0, 20).map(float)))
+def test_reference_against_numpy(counts):
+    totals = counts.sum(axis=1, keepdims=True)
+    linear = np.divide(counts.astype(float) * 1e4, totals, out=np.zeros((6, 3)), where=totals > 0)
+    found = expression_reference(sp.csr_matrix(counts), ["A", "", "C"], values="counts")["median"]
+    expected = {
+        name: np.median(linear[:, j][linear[:, j] > 0]) for j, name in ((0, "A"), (2, "C")) if linear[:, j].any()
+    }
+    assert found.to_dict() == pytest.approx(expected)
+
+
+def test_text_options_belong_to_profiles_only(adata):
+    adata.varm["X_bft"] = np.eye(4, dtype=np.float32)
+    with pytest.raises(InputError, match='only with method="profile"'):
+        bft.tl.embed_cells(adata, engine="annotation")
+
+
+def test_unknown_options_are_named(adata):
+    with pytest.raises(InputError, match="engin"):
+        embed(adata, engin="x")
+
+
+def test_map_genes_warns_once_without_a_table(adata):
+    with pytest.warns(BftembedWarning, match="fetch"):
+        embed(adata)

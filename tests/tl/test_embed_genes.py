@@ -1,0 +1,117 @@
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import bftembed as bft
+from bftembed.errors import BftembedWarning, InputError
+
+TEXTS = {"TP53": "Guards the genome.", "CD3E": "Part of the T cell receptor.", "ALB": "Carries molecules in blood."}
+
+
+@pytest.fixture
+def adata(monkeypatch, tmp_path):
+    # No gene tables at hand: names pass through as they are.
+    monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path))
+    monkeypatch.delenv("BFTEMBED_MIRROR", raising=False)
+    made = anndata.AnnData(sp.csr_matrix(np.arange(8.0).reshape(2, 4)))
+    made.var_names = ["TP53", "CD3E", "ALB", "XYZ"]
+    made.var["chosen"] = [True, True, False, False]
+    return made
+
+
+def test_varm_holds_vectors_and_nan_rows_and_uns_says_how(adata):
+    with pytest.warns(BftembedWarning, match="bftembed data fetch"):
+        bft.tl.embed_genes(adata, profiles=TEXTS, add_profiles=True)
+    vectors = adata.varm["X_bft"]
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (4, 384)
+    assert np.isnan(vectors[3]).all()
+    assert np.isfinite(vectors[:3]).all()
+    assert adata.var["bft_profile"].tolist() == [*TEXTS.values(), ""]
+    info = bft.get.provenance(adata)["genes"]
+    assert info["n_embedded"] == 3
+    assert info["encoder"]["spec"] == "default"
+    assert info["facts"] == "none"
+
+
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+@pytest.mark.parametrize("mask", ["chosen", [True, True, False, False], np.array([True, True, False, False])])
+def test_mask_var_chooses_genes(adata, mask):
+    bft.tl.embed_genes(adata, mask_var=mask, profiles=TEXTS, key_added="X_two")
+    assert np.isfinite(adata.varm["X_two"]).all(axis=1).tolist() == [True, True, False, False]
+
+
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+def test_bad_masks_and_facts_are_refused(adata):
+    with pytest.raises(InputError, match="no column `hvg`; it has chosen"):
+        bft.tl.embed_genes(adata, mask_var="hvg", profiles=TEXTS)
+    with pytest.raises(InputError, match="4 booleans"):
+        bft.tl.embed_genes(adata, mask_var=[True], profiles=TEXTS)
+    with pytest.raises(InputError, match="None of the 0 chosen genes"):
+        bft.tl.embed_genes(adata, mask_var=[False] * 4, profiles=TEXTS)
+    with pytest.raises(InputError, match="'auto' or 'none'"):
+        bft.tl.embed_genes(adata, facts="some", profiles=TEXTS)
+    with pytest.raises(InputError, match="annotation engine needs facts"):
+        bft.tl.embed_genes(adata, engine="annotation")
+    assert "X_bft" not in adata.varm
+
+
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+def test_result_survives_h5ad_and_zarr(adata, tmp_path):
+    bft.tl.embed_genes(adata, profiles=TEXTS)
+    bft.tl.embed_cells(adata)
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    adata.write_zarr(tmp_path / "a.zarr")
+    for read in (anndata.read_h5ad(tmp_path / "a.h5ad"), anndata.read_zarr(tmp_path / "a.zarr")):
+        np.testing.assert_array_equal(read.varm["X_bft"], adata.varm["X_bft"])
+        np.testing.assert_array_equal(read.obsm["X_bft"], adata.obsm["X_bft"])
+        found, made = bft.get.provenance(read), bft.get.provenance(adata)
+        assert found["genes"]["encoder"]["model"] == made["genes"]["encoder"]["model"]
+        assert found["genes"]["counts"] == made["genes"]["counts"]
+        assert found["cells"]["n_genes_used"] == 3
+
+
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+def test_embedding_twice_keeps_other_provenance(adata):
+    adata.uns["bft"] = {"other": {"genes": {"a": 1}}}
+    bft.tl.embed_genes(adata, profiles=TEXTS)
+    assert adata.uns["bft"]["other"] == {"genes": {"a": 1}}
+
+
+def test_annotation_of_real_genes_with_facts(mirror, tmp_path):
+    adata = anndata.AnnData(np.ones((2, 4), dtype=np.float32))
+    adata.var_names = ["ENSG00000141510.5", "p53", "CD3E", "NOT-A-GENE"]
+    bft.tl.embed_genes(adata, engine="annotation", store=tmp_path / "s.sqlite", add_profiles=True)
+    assert adata.var["bft_gene"].isna().tolist()[3]
+    assert adata.var["bft_profile"].iloc[2].startswith("CD3E. ")
+    assert "T-cell receptor" in adata.var["bft_profile"].iloc[2]
+    assert np.isfinite(adata.varm["X_bft"]).all(axis=1).sum() >= 2
+    assert bft.get.provenance(adata)["genes"]["facts"].startswith("sha256:")
+
+
+def test_real_model_writes_profiles_that_scanpy_uses(model_dir, tmp_path, monkeypatch):
+    """The main job on real input, small: profiles, gene vectors, cell vectors, neighbours, Leiden, UMAP."""
+    import scanpy as sc
+
+    monkeypatch.delenv("BFTEMBED_MIRROR", raising=False)
+    adata = bft.datasets.pbmc68k_reduced()
+    adata.var["few"] = np.arange(adata.n_vars) < 6
+    with pytest.warns(BftembedWarning):
+        bft.pp.map_genes(adata)
+    options = {"mask_var": "few", "store": tmp_path / "s.sqlite", "sampling": bft.engines.Sampling(max_new_tokens=16)}
+    bft.tl.embed_genes(adata, engine=f"transformers:{model_dir}", **options)
+    first = adata.varm["X_bft"].copy()
+    assert np.isfinite(first).all(axis=1).sum() == 6
+    bft.tl.embed_genes(adata, engine=f"transformers:{model_dir}", **options)
+    assert bft.get.provenance(adata)["genes"]["counts"]["generated"] == 0
+    np.testing.assert_array_equal(first, adata.varm["X_bft"])
+    bft.tl.embed_cells(adata, use_raw=True, empty="nan")
+    adata = adata[np.isfinite(adata.obsm["X_bft"]).all(axis=1)].copy()
+    sc.pp.neighbors(adata, use_rep="X_bft")
+    sc.tl.leiden(adata, flavor="igraph", n_iterations=2, directed=False)
+    assert len(set(adata.obs["leiden"])) > 1
+    texts = bft.get.profiles(adata, store=tmp_path / "s.sqlite")
+    assert texts["text"].notna().sum() == 6
+    assert isinstance(texts.index, pd.Index)

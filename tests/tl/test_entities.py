@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from bftembed.encoders import get_encoder
+from bftembed.errors import BftembedError, InputError
+from bftembed.profiles import Entity, ProfileStore, write_profiles
+from bftembed.tl._entities import TextSource, embed_entities, given_texts
+
+TEXTS = {"TP53": "Guards the genome.", "CD3E": "Part of the T cell receptor.", "ALB": "Carries molecules in blood."}
+
+
+def genes(*names):
+    return [Entity("gene", name, {"full_name": f"the gene {name}"}) for name in names]
+
+
+def test_vectors_are_the_encoders_and_missing_texts_are_nan_rows():
+    result = embed_entities(genes("CD3E", "XYZ", "TP53"), TextSource(profiles=TEXTS))
+    expected = get_encoder().encode([TEXTS["CD3E"], TEXTS["TP53"]])[0]
+    np.testing.assert_allclose(result.vectors[[0, 2]], expected, atol=1e-6)
+    assert np.isnan(result.vectors[1]).all()
+    assert result.vectors.dtype == np.float32
+    assert result.found.tolist() == [True, False, True]
+    assert result.info["counts"] == {"given": 3, "missing": 1}
+    assert result.info["encoder"]["dim"] == 384
+
+
+def test_texts_from_an_export_a_store_and_a_frame_are_the_same(tmp_path):
+    with ProfileStore(tmp_path / "s.sqlite") as store:
+        source = TextSource(engine="annotation", store=store)
+        written = embed_entities(genes("TP53", "CD3E"), source)
+        store.export(tmp_path / "p.parquet")
+        frame = store.frame()
+    assert written.info["engine"] == {"engine": "annotation"}
+    for profiles in (tmp_path / "p.parquet", str(tmp_path / "s.sqlite"), frame):
+        again = embed_entities(genes("TP53", "CD3E"), TextSource(profiles=profiles))
+        assert again.texts == written.texts
+        np.testing.assert_array_equal(again.vectors, written.vectors)
+
+
+def test_several_texts_of_one_name_have_to_be_chosen_from(tmp_path):
+    with ProfileStore(tmp_path / "s.sqlite") as store:
+        for template in ("annotation", "gene"):
+            from bftembed.engines import AnnotationEngine
+
+            write_profiles(genes("TP53"), AnnotationEngine(), store=store, template=template)
+        frame = store.frame()
+    with pytest.raises(InputError, match=r"several texts.*Choose one"):
+        given_texts(frame, kind="gene")
+    one = frame[frame["recipe"] == frame["recipe"].iloc[0]]
+    assert list(given_texts(one, kind="gene")) == ["TP53"]
+
+
+def test_nothing_usable_says_why(tmp_path):
+    with pytest.raises(InputError, match="nothing to embed"):
+        embed_entities([], TextSource(profiles=TEXTS))
+    with pytest.raises(InputError, match="None of 1 names"):
+        embed_entities(genes("XYZ"), TextSource(profiles=TEXTS))
+    with pytest.raises(BftembedError, match=r"Not one of 1 profiles.*empty text"):
+        embed_entities([Entity("gene", "A")], TextSource(engine="annotation", store=tmp_path / "s.sqlite"))
+    with pytest.raises(InputError, match="no profile store"):
+        embed_entities(genes("A"), TextSource(profiles=tmp_path / "none.sqlite"))
+    with pytest.raises(InputError, match="not both"):
+        TextSource(engine="annotation", profiles=TEXTS)
+
+
+def test_some_failures_are_named_in_the_log(tmp_path, caplog):
+    entities = [*genes("TP53"), Entity("gene", "BARE")]
+    result = embed_entities(entities, TextSource(engine="annotation", store=tmp_path / "s.sqlite"))
+    assert result.found.tolist() == [True, False]
+    assert "1 of 2 profiles failed" in caplog.text
+    assert "BARE" in caplog.text
+
+
+def test_long_texts_are_split_and_counted(tmp_path):
+    long = " ".join(f"Sentence number {i} says something about the gene." for i in range(60))
+    result = embed_entities(genes("LONG", "TP53"), TextSource(profiles={**TEXTS, "LONG": long}))
+    assert result.info["encoder"]["n_split"] == 1
