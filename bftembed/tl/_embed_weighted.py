@@ -67,8 +67,6 @@ def embed_weighted(
 def _embed_to_file(
     adata: Any, cells: CellInput, options: WeightedOptions, output: Path, key_added: str, *, keep_x: bool
 ) -> None:
-    from anndata.io import write_elem
-
     source = Path(adata) if isinstance(adata, str | os.PathLike) else None
     _check_formats(source, adata, output, keep_x=keep_x)
     group = None if source is None else open_group(source)
@@ -81,12 +79,17 @@ def _embed_to_file(
         else:
             copy_from_file(file, group, source, names, replaced=replaced)
 
-    with EmbeddingFile(output, key_added, shape, zarr_format=_zarr_format(group)) as file:
+    with EmbeddingFile(
+        output, key_added, shape, zarr_format=_zarr_format(group) if output.suffix == ".zarr" else 3
+    ) as file:
         # Tables first: what anndata cannot write should not come up after hours of work.
         copy(TABLES)
         info = _run(cells, options, file)
         if keep_x:
             copy(BULK)
+        # Imported late: anndata takes as long to load as the disk needs for the last rows.
+        from anndata.io import write_elem
+
         with file.filling() as root:
             write_elem(mapping(root, "uns"), "bft", _provenance(_bft(cells.parts), key_added, info))
         file.complete()
@@ -165,10 +168,11 @@ def _check_formats(source: Path | None, adata: Any, output: Path, *, keep_x: boo
 
 
 def _zarr_format(group: Any) -> int:
+    if (metadata := getattr(group, "metadata", None)) is not None:
+        return int(metadata.zarr_format)
     import anndata
 
-    metadata = getattr(group, "metadata", None)
-    return int(metadata.zarr_format if metadata is not None else anndata.settings.zarr_write_format)
+    return int(anndata.settings.zarr_write_format)
 
 
 def _bft(parts: Parts) -> dict[str, Any]:

@@ -130,6 +130,7 @@ def embed_entities(
     if not entities:
         msg = "There is nothing to embed: the list of names is empty."
         raise InputError(msg)
+    get_encoder(source.encoder)  # a wrong name should not come up after hours of generation
     if source.profiles is None:
         texts, details = _written(entities, source)
     else:

@@ -57,8 +57,7 @@ class EmbeddingFile:
         self.target, self.is_zarr = target, checked_target(target)
         self.path = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         self._n_rows = shape[0]
-        quarter = max(1, -(-min(shape[0], WRITE_BYTES // (4 * shape[1])) // 4))
-        rows = 4 * quarter
+        rows = max(1, min(shape[0], WRITE_BYTES // (4 * shape[1])))
         self._buffers = [np.empty((rows, shape[1]), dtype=np.float32) for _ in range(2)]
         self._base = 0
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="bftembed-write")
@@ -68,7 +67,7 @@ class EmbeddingFile:
         with self._writing():
             self._remove()
             self.root = self._open(zarr_format)
-            self._array = self._create(key, shape, quarter)
+            self._array = self._create(key, shape, rows)
 
     def __enter__(self) -> Self:
         return self
@@ -134,12 +133,13 @@ class EmbeddingFile:
             raise DataError(msg) from error
 
     def _open(self, zarr_format: int) -> Any:
-        import h5py
-        import zarr
-
         if self.is_zarr:
-            root = zarr.open_group(self.path, mode="w", zarr_format=zarr_format)  # type: ignore[arg-type]
+            import zarr
+
+            root: Any = zarr.open_group(self.path, mode="w", zarr_format=zarr_format)  # type: ignore[arg-type]
         else:
+            import h5py
+
             root = h5py.File(self.path, "w")
         root.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         return root
@@ -148,7 +148,11 @@ class EmbeddingFile:
         group = self.root.create_group("obsm")
         group.attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
         if self.is_zarr:
-            array = group.create_array(key, shape=shape, dtype="float32", chunks=(rows, shape[1]), compressors=None)
+            # Chunks that happen to be empty are written too: to look for them takes longer than all the rest.
+            config, chunks = {"write_empty_chunks": True}, (rows, shape[1])
+            array = group.create_array(
+                key, shape=shape, dtype="float32", chunks=chunks, compressors=None, config=config
+            )
         else:
             array = group.create_dataset(key, shape=shape, dtype="float32")
         array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
@@ -172,7 +176,8 @@ class EmbeddingFile:
         else out of the page cache, and using few pages again is several times faster than taking new ones.
         """
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and not (self.is_zarr and file in self._synced):
+            # zarr writes a chunk under the suffix .partial first; the name may be gone a moment later.
+            if file.suffix != ".partial" and file.is_file() and not (self.is_zarr and file in self._synced):
                 with file.open("rb") as handle:
                     os.fsync(handle.fileno())
                     if hasattr(os, "posix_fadvise"):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import anndata
 import numpy as np
@@ -125,8 +126,7 @@ def test_data_commands(mirror, tmp_path, monkeypatch):
     assert "licence MIT" in fetched
     assert "ok" in invoke("data", "verify", "hgnc_genes")
     path = next(line for line in fetched.splitlines() if "hgnc" in line and "licence" not in line)
-    with open(path, "r+b") as file:
-        file.write(b"damaged")
+    Path(path).write_bytes(b"damaged" + Path(path).read_bytes()[7:])
     with pytest.raises(BftembedError, match="damaged; fetch them again"):
         invoke("data", "verify", "hgnc_genes")
     with pytest.raises(BftembedError, match="hgnc_genes"):
@@ -204,12 +204,14 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tiny_model, tmp_path):
     assert "run the same command again to go on" in said
     assert "Traceback" not in said
     with ProfileStore(store) as opened:
-        stored = len(opened)
-    assert 8 <= stored < 400
-    names.write_text("\n".join(f"GENE{i}" for i in range(8)))
+        before = opened.frame().set_index("entity")["created"]
+    assert 8 <= len(before) < 400
+    names.write_text("\n".join([*before.index, "NEW1", "NEW2"]))
     assert bftembed_process(*arguments).returncode == 0
     with ProfileStore(store) as opened:
-        assert len(opened) == max(stored, 8)
+        after = opened.frame().set_index("entity")["created"]
+    assert set(after.index) == {*before.index, "NEW1", "NEW2"}
+    assert (after[before.index] == before).all()
 
 
 def test_names_files(tmp_path):
@@ -226,12 +228,12 @@ def test_demo_leaves_its_files_and_generates_nothing_the_second_time(no_tables, 
     import matplotlib as mpl
 
     mpl.use("Agg")
-    options = ["demo", "-o", tmp_path / "demo", "--n-genes", 60, "--engine", f"transformers:{tiny_model}"]
+    options = ["demo", "-o", tmp_path / "demo", "--n-genes", 200, "--engine", f"transformers:{tiny_model}"]
     options += ["--max-new-tokens", 16]
     first = invoke(*options)
     assert "control: random vectors" in first
     assert "control: PCA" in first
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"pbmc68k_bft.h5ad", "umap.png", "profiles.parquet"}
-    assert len(pd.read_parquet(tmp_path / "demo" / "profiles.parquet")) == 60
-    assert "60 generated" in first
-    assert "0 generated, 60 from the store" in invoke(*options)
+    assert len(pd.read_parquet(tmp_path / "demo" / "profiles.parquet")) == 200
+    assert "200 generated" in first
+    assert "0 generated, 200 from the store" in invoke(*options)

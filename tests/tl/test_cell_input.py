@@ -40,7 +40,7 @@ def source(request, adata, tmp_path):
 
 
 def dense(x):
-    x = x.compute() if hasattr(x, "compute") else x[:]
+    x = x.compute() if hasattr(x, "compute") else x.to_memory() if hasattr(x, "group") else x[:]
     return x.toarray() if hasattr(x, "toarray") else np.asarray(x)
 
 
@@ -147,3 +147,11 @@ def test_the_file_is_closed_again(adata, tmp_path):
         assert bool(group)
     assert not bool(group)
     open_group(tmp_path / "x.h5ad").close()
+
+
+def test_a_matrix_of_a_kind_unknown_to_anndata_is_refused(adata, tmp_path):
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    with h5py.File(tmp_path / "x.h5ad", "r+") as file:
+        file["X"].attrs["encoding-type"] = "coo_matrix"
+    with pytest.raises(InputError, match="stored as 'coo_matrix'"):
+        pick(tmp_path / "x.h5ad")

@@ -1,0 +1,83 @@
+import pytest
+
+from bftembed.engines import Capabilities, Completion, Engine, Request, Sampling
+from bftembed.engines.base import check_positive, derived_seed
+from bftembed.errors import EngineError, InputError
+
+
+class Echo(Engine):
+    """Answers two prompts at a time, last ones first, and remembers what it was asked."""
+
+    name = "echo"
+
+    def __init__(self):
+        self.asked, self.sampling = [], None
+
+    def _generate(self, requests, sampling):
+        self.asked += requests
+        self.sampling = sampling
+        turned = requests[::-1]
+        for start in range(0, len(turned), 2):
+            yield [Completion(r.id, f"{r.system}|{r.user}", "stop") for r in turned[start : start + 2]]
+
+    def describe(self):
+        return {"engine": self.name}
+
+
+def test_equal_prompts_are_generated_once_and_answered_for_all_ids():
+    engine = Echo()
+    requests = [Request("a", "x"), Request("b", "y"), Request("c", "x"), Request("d", "x", "system"), Request("e", "y")]
+    batches = list(engine.generate(requests))
+    assert [(r.system, r.user) for r in engine.asked] == [("", "x"), ("", "y"), ("system", "x")]
+    answers = {done.id: done.text for batch in batches for done in batch}
+    assert answers == {"a": "|x", "b": "|y", "c": "|x", "d": "system|x", "e": "|y"}
+    assert sum(map(len, batches)) == len(requests)
+    assert len(batches) == 2
+
+
+def test_duplicate_ids_are_refused_before_anything_is_generated():
+    engine = Echo()
+    with pytest.raises(InputError, match="not unique"):
+        next(engine.generate([Request("a", "x"), Request("a", "y")]))
+    assert not engine.asked
+
+
+def test_no_requests_give_nothing():
+    assert list(Echo().generate([])) == []
+
+
+def test_sampling_is_greedy_unless_given():
+    engine = Echo()
+    list(engine.generate([Request("a", "x")]))
+    assert engine.sampling == Sampling(temperature=0.0)
+    draw = Sampling(max_new_tokens=3, temperature=0.5, top_p=0.9, seed=4)
+    list(engine.generate([Request("a", "x")], sampling=draw))
+    assert engine.sampling == draw
+
+
+@pytest.mark.parametrize("bad", [{"max_new_tokens": 0}, {"temperature": -0.1}, {"top_p": 0.0}, {"top_p": 1.5}])
+def test_impossible_sampling_is_refused_with_its_value(bad):
+    (name, value), *_ = bad.items()
+    with pytest.raises(InputError, match=f"{name}={value}"):
+        Sampling(**bad)
+
+
+def test_defaults_of_the_contract():
+    engine = Echo()
+    assert engine.capabilities == Capabilities(system_role=True, logprobs=False)
+    assert engine.count_tokens([Request("a", "x" * 30, "y" * 10), Request("b", "z" * 8)]) == 12
+    with pytest.raises(EngineError, match="`echo` engine cannot score"):
+        engine.score(Request("a", "x"), ["yes"])
+
+
+def test_derived_seeds_depend_on_all_parts_and_their_borders():
+    seeds = [derived_seed(*parts) for parts in [(0, "a"), (1, "a"), (0, "b"), (0, "a", "b"), (0, "ab")]]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert derived_seed(0, "a") == seeds[0]
+
+
+def test_sizes_below_one_are_refused_by_name():
+    check_positive(batch_size=1)
+    with pytest.raises(InputError, match="concurrency must be at least 1, got 0"):
+        check_positive(batch_size=1, concurrency=0)

@@ -1,0 +1,288 @@
+import threading
+import time
+
+import pytest
+
+from bftembed.engines import OpenAIEngine, Request, Sampling, TransformersEngine
+from bftembed.errors import EngineError, InputError, ServerError
+
+REQUESTS = [Request(gene, f"What does {gene} do?") for gene in ["TP53", "BRCA1", "INS", "CD3E"]]
+
+
+def by_id(batches):
+    return {done.id: done for batch in batches for done in batch}
+
+
+def test_a_real_server_gives_what_the_model_gives_in_this_process(real_server, model_dir, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    requests = [
+        Request("TP53", "Describe the function of the human gene TP53."),
+        Request("INS", "Describe INS.", "You are a biologist who answers in a few words."),
+        Request("stop", "What is the capital of France? Answer with one word."),
+    ]
+    sampling = Sampling(max_new_tokens=8)
+    served = by_id(OpenAIEngine(real_server, concurrency=2).generate(requests, sampling=sampling))
+    here = by_id(TransformersEngine(str(model_dir)).generate(requests, sampling=sampling))
+    assert {id: done.text for id, done in served.items()} == {id: done.text for id, done in here.items()}
+    assert {id: done.finish_reason for id, done in served.items()} == {
+        id: done.finish_reason for id, done in here.items()
+    }
+    assert {id: done.n_prompt_tokens for id, done in served.items()} == {
+        id: done.n_prompt_tokens for id, done in here.items()
+    }
+
+
+def test_what_is_asked_and_what_comes_back(serve, answer_with):
+    server = serve(lambda body: (200, answer_with(body["messages"][-1]["content"] * 2)))
+    sampling = Sampling(max_new_tokens=9, temperature=0.5, top_p=0.8, seed=3)
+    engine = OpenAIEngine(server.spec)
+    answers = by_id(engine.generate([Request("a", "ab", "Be brief."), Request("b", "cd")], sampling=sampling))
+    assert (answers["a"].text, answers["b"].text) == ("abab", "cdcd")
+    assert (answers["a"].finish_reason, answers["a"].n_prompt_tokens, answers["a"].n_tokens) == ("stop", 5, 2)
+    first, second = sorted(server.bodies, key=lambda body: body["messages"][-1]["content"])
+    assert first["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "ab"}]
+    assert second["messages"] == [{"role": "user", "content": "cd"}]
+    asked = {"model": "m", "max_tokens": 9, "temperature": 0.5, "top_p": 0.8, "seed": 3}
+    assert asked.items() <= first.items()
+    assert engine.describe() == {"engine": "openai", "model": "m", "server": server.url}
+    assert engine.capabilities.json_schema
+
+
+def test_cut_answers_are_told(serve, answer_with):
+    body = answer_with("cut")
+    body["choices"][0]["finish_reason"] = "length"
+    server = serve(lambda _: (200, body))
+    [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1])
+    assert done.finish_reason == "length"
+
+
+def test_no_more_than_concurrency_are_in_flight(serve, answer_with):
+    state = {"now": 0, "most": 0}
+    lock = threading.Lock()
+
+    def on_chat(_):
+        with lock:
+            state["now"] += 1
+            state["most"] = max(state.values())
+        time.sleep(0.02)
+        with lock:
+            state["now"] -= 1
+        return 200, answer_with()
+
+    server = serve(on_chat)
+    requests = [Request(str(i), str(i)) for i in range(24)]
+    assert len(by_id(OpenAIEngine(server.spec, concurrency=3).generate(requests))) == 24
+    assert 2 <= state["most"] <= 3
+
+
+def test_no_requests_ask_no_server(closed_url):
+    assert list(OpenAIEngine(f"m@{closed_url}").generate([])) == []
+
+
+def test_a_server_that_is_down(closed_url):
+    engine = OpenAIEngine(f"m@{closed_url}", max_retries=0)
+    with pytest.raises(ServerError, match=f"No server answers at {closed_url} .*refused.*correct the address") as caught:
+        next(engine.generate(REQUESTS))
+    assert isinstance(caught.value, EngineError)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_server_that_never_says_what_models_it_has(serve):
+    server = serve(lambda _: (200, {}), on_models=lambda: (server.release.wait(60), (200, {}))[1])
+    with pytest.raises(ServerError, match=r"No server answers.*timed out"):
+        next(OpenAIEngine(server.spec, timeout=0.2, max_retries=0).generate(REQUESTS))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key(serve, status):
+    server = serve(lambda _: (200, {}), on_models=lambda: (status, {"error": {"message": "no"}}))
+    with pytest.raises(ServerError, match="refuses the key; set OPENAI_API_KEY"):
+        next(OpenAIEngine(server.spec).generate(REQUESTS))
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        (404, {"detail": "Not Found"}),
+        (500, b"Internal Server Error", {"Content-Type": "text/plain", "x-should-retry": "false"}),
+        (200, b"<html></html>", {"Content-Type": "text/html"}),
+        (200, b"{", {}),
+        (200, [1], {}),
+        (200, b"", {}),
+    ],
+)
+def test_servers_that_do_not_list_models_can_answer(serve, answer_with, models):
+    server = serve(lambda _: (200, answer_with()), on_models=lambda: models)
+    assert by_id(OpenAIEngine(server.spec, max_retries=0).generate(REQUESTS[:1]))["TP53"].text == "fine"
+
+
+def test_a_slow_answer_is_an_error_of_that_request_alone(serve, answer_with):
+    def on_chat(body):
+        if "INS" in body["messages"][-1]["content"]:
+            server.release.wait(60)
+        return 200, answer_with()
+
+    server = serve(on_chat)
+    answers = by_id(OpenAIEngine(server.spec, timeout=1.0, max_retries=0).generate(REQUESTS))
+    assert {id: done.finish_reason for id, done in answers.items()} == {
+        "TP53": "stop",
+        "BRCA1": "stop",
+        "CD3E": "stop",
+        "INS": "error",
+    }
+    assert "APITimeoutError" in answers["INS"].error
+    assert answers["INS"].text == ""
+
+
+def test_500_is_tried_again_then_becomes_an_error(serve):
+    server = serve(lambda _: (500, {"error": {"message": "out of cards"}}, {"retry-after-ms": "1"}))
+    [[done]] = OpenAIEngine(server.spec, max_retries=2).generate(REQUESTS[:1])
+    assert len(server.bodies) == 3
+    assert done.finish_reason == "error"
+    assert "out of cards" in done.error
+    assert "InternalServerError" in done.error
+
+
+def test_429_then_fine(serve, answer_with):
+    seen = []
+
+    def on_chat(body):
+        seen.append(body)
+        busy = (429, {"error": {"message": "busy"}}, {"retry-after-ms": "1"})
+        return busy if len(seen) < 3 else (200, answer_with("at last"))
+
+    server = serve(on_chat)
+    [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1])
+    assert (done.text, done.error) == ("at last", None)
+    assert len(seen) == 3
+
+
+HTML = {"Content-Type": "text/html"}
+JUNK = {
+    "html": (200, b"<html><body>Welcome</body></html>", HTML),
+    "empty body": (200, b""),
+    "broken JSON": (200, b'{"choices": ['),
+    "other shape": (200, {"result": "fine"}),
+    "a list": (200, ["fine"]),
+    "no choices": (200, {"choices": []}),
+    "null message": (200, {"choices": [{"index": 0, "message": None}]}),
+    "content in parts": (200, {"choices": [{"index": 0, "message": {"content": [{"type": "text", "text": "x"}]}}]}),
+    "a number": (200, {"choices": [{"index": 0, "message": {"content": 5}}]}),
+    "400": (400, {"error": "prompt too long"}),
+}
+
+
+@pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK.keys())
+def test_junk_is_an_error_of_that_request_alone(serve, answer_with, junk):
+    server = serve(lambda body: junk if "INS" in body["messages"][-1]["content"] else (200, answer_with()))
+    answers = by_id(OpenAIEngine(server.spec, max_retries=0).generate(REQUESTS))
+    assert (answers["INS"].finish_reason, answers["INS"].text) == ("error", "")
+    assert answers["INS"].error
+    assert [answers[id].text for id in ("TP53", "BRCA1", "CD3E")] == ["fine"] * 3
+
+
+@pytest.mark.parametrize("usage", [None, "many", {}, {"prompt_tokens": "few"}])
+def test_strange_token_counts_do_not_matter(serve, answer_with, usage):
+    server = serve(lambda _: (200, answer_with("fine", usage=usage)))
+    [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1])
+    assert (done.text, done.n_prompt_tokens, done.n_tokens, done.error) == ("fine", 0, 0, None)
+
+
+@pytest.mark.parametrize("text", ["", None])
+def test_an_empty_answer_is_an_empty_text(serve, answer_with, text):
+    server = serve(lambda _: (200, answer_with(text)))
+    [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1])
+    assert (done.text, done.finish_reason) == ("", "stop")
+
+
+def test_gives_up_after_failures_in_a_row_and_keeps_what_came_before(serve, answer_with):
+    def on_chat(body):
+        fine = int(body["messages"][-1]["content"]) < 2
+        return (200, answer_with()) if fine else (400, {"error": {"message": "gone"}})
+
+    server = serve(on_chat)
+    requests = [Request(str(i), str(i)) for i in range(50)]
+    got = []
+    with pytest.raises(EngineError, match=r"3 requests in a row failed at .*gone.*run again"):
+        got.extend(
+            done
+            for batch in OpenAIEngine(server.spec, concurrency=1, give_up_after=3).generate(requests)
+            for done in batch
+        )
+    assert [done.finish_reason for done in got] == ["stop", "stop", "error", "error", "error"]
+    assert len(server.bodies) < 50
+
+
+def test_failures_that_are_not_in_a_row_do_not_end_the_run(serve, answer_with):
+    def on_chat(body):
+        fine = int(body["messages"][-1]["content"]) % 2
+        return (200, answer_with()) if fine else (400, {})
+
+    requests = [Request(str(i), str(i)) for i in range(12)]
+    engine = OpenAIEngine(serve(on_chat).spec, concurrency=1, give_up_after=2)
+    assert len(by_id(engine.generate(requests))) == 12
+
+
+def test_closing_early_waits_for_nobody(serve, answer_with):
+    waited_for = []
+
+    def on_chat(body):
+        if body["messages"][-1]["content"] != "0" and not server.release.wait(20):
+            waited_for.append(body)
+        return 200, answer_with()
+
+    server = serve(on_chat)
+    answers = OpenAIEngine(server.spec, concurrency=4).generate([Request(str(i), str(i)) for i in range(9)])
+    assert [done.id for done in next(answers)] == ["0"]
+    answers.close()
+    assert not waited_for
+    assert not [thread for thread in threading.enumerate() if thread.name == "bftembed-openai"]
+
+
+def test_an_error_of_our_own_is_not_swallowed(serve, answer_with, monkeypatch):
+    def broken(*args):
+        raise ZeroDivisionError
+
+    server = serve(lambda _: (200, answer_with()))
+    monkeypatch.setattr("bftembed.engines.openai._completion", broken)
+    with pytest.raises(ZeroDivisionError):
+        list(OpenAIEngine(server.spec).generate(REQUESTS))
+
+
+def test_the_key_is_sent(serve, monkeypatch, answer_with):
+    keys = []
+    server = serve(lambda _: (200, answer_with()))
+    handler = server.RequestHandlerClass
+    reply = handler.do_POST
+
+    def do_post(self):
+        keys.append(self.headers["Authorization"])
+        reply(self)
+
+    monkeypatch.setattr(handler, "do_POST", do_post)
+    list(OpenAIEngine(server.spec, api_key="secret").generate(REQUESTS[:1]))
+    monkeypatch.setenv("OPENAI_API_KEY", "other")
+    list(OpenAIEngine(server.spec).generate(REQUESTS[:1]))
+    assert keys == ["Bearer secret", "Bearer other"]
+
+
+def test_addresses(monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    assert OpenAIEngine("m", base_url="https://host/v1").describe()["server"] == "https://host/v1"
+    assert OpenAIEngine("a@b@http://host/v1").describe()["model"] == "a@b"
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://other/v1")
+    assert OpenAIEngine("m").describe()["server"] == "http://other/v1"
+    assert OpenAIEngine("m@http://host/v1").describe()["server"] == "http://host/v1"
+
+
+@pytest.mark.parametrize("spec", ["m", "m@ftp://host", "@http://host/v1", ""])
+def test_a_spec_without_model_or_server_is_refused(monkeypatch, spec):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(InputError, match="does not name a model and a server"):
+        OpenAIEngine(spec)
+
+
+@pytest.mark.parametrize("bad", ["concurrency", "give_up_after"])
+def test_sizes_below_one_are_refused(bad):
+    with pytest.raises(InputError, match=f"{bad} must be at least 1, got 0"):
+        OpenAIEngine("m@http://host/v1", **{bad: 0})

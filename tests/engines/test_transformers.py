@@ -1,0 +1,495 @@
+import json
+import logging
+import shutil
+
+import pytest
+import torch
+
+from bftembed.engines import Request, Sampling, TransformersEngine
+from bftembed.errors import EngineError, InputError, ModelError
+
+GENES = ["TP53", "BRCA1", "INS", "CD3E", "MYC"]
+#: Prompts of different lengths, so that static batches need padding.
+REQUESTS = [Request(gene, f"Tell me about {gene}." + " Be precise." * n) for n, gene in enumerate(GENES)]
+SHORT = Sampling(max_new_tokens=6)
+
+
+def by_id(batches):
+    return {done.id: done for batch in batches for done in batch}
+
+
+def texts(batches):
+    return {id: done.text for id, done in by_id(batches).items()}
+
+
+def reference(model, tokenizer, request, n):
+    """Greedy text of one unpadded prompt, with `model.generate` alone."""
+    messages = [{"role": "system", "content": request.system}] if request.system else []
+    messages.append({"role": "user", "content": request.user})
+    inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    output = model.generate(**inputs, max_new_tokens=n, do_sample=False)
+    return tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_model):
+    """The tiny model and its tokenizer, loaded with transformers alone."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    return AutoModelForCausalLM.from_pretrained(tiny_model).eval(), AutoTokenizer.from_pretrained(tiny_model)
+
+
+@pytest.fixture(scope="session")
+def tiny_texts(tiny):
+    """What the tiny model says to `REQUESTS`."""
+    return {request.id: reference(*tiny, request, SHORT.max_new_tokens) for request in REQUESTS}
+
+
+@pytest.fixture
+def variant(tiny_model, tmp_path):
+    """Copies of the tiny model with files replaced (or removed, with None)."""
+
+    def make(**files):
+        directory = tmp_path / f"variant{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(tiny_model, directory)
+        for name, content in files.items():
+            file = directory / name.replace("__", ".")
+            if content is None:
+                file.unlink()
+            else:
+                file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(directory)
+
+    return make
+
+
+def test_real_model_in_a_padded_batch_says_what_it_says_alone(model_dir):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    requests = [
+        Request("short", "What is TP53?"),
+        Request("long", "Describe the function of the human gene BRCA1 in DNA repair and in cancer, in two sentences."),
+        Request("stops", "What is the capital of France? Answer with one word.", "You answer with one word."),
+    ]
+    done = by_id(TransformersEngine(str(model_dir)).generate(requests, sampling=Sampling(max_new_tokens=12)))
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(model_dir), AutoTokenizer.from_pretrained(model_dir)
+    for request in requests:
+        assert done[request.id].text == reference(model, tokenizer, request, 12)
+    assert {id: answer.finish_reason for id, answer in done.items()} == {
+        "short": "length",
+        "long": "length",
+        "stops": "stop",
+    }
+    assert done["short"].n_tokens == 12
+    assert done["stops"].n_tokens < 12
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_the_batch_size_does_not_change_greedy_texts(tiny_model, tiny_texts, batch_size):
+    engine = TransformersEngine(str(tiny_model), batch_size=batch_size)
+    batches = list(engine.generate(REQUESTS, sampling=SHORT))
+    assert texts(batches) == tiny_texts
+    assert len(set(tiny_texts.values())) == len(REQUESTS)
+    assert max(map(len, batches)) == min(batch_size, len(REQUESTS))
+
+
+def test_longest_prompts_come_first(tiny_model):
+    batches = TransformersEngine(str(tiny_model), batch_size=2).generate(REQUESTS, sampling=SHORT)
+    assert [[done.id for done in batch] for batch in batches] == [["MYC", "CD3E"], ["INS", "BRCA1"], ["TP53"]]
+
+
+def test_continuous_batching_gives_the_same_greedy_texts(tiny_model, tiny_texts):
+    engine = TransformersEngine(str(tiny_model), continuous=True, batch_size=2)
+    answers = by_id(engine.generate(REQUESTS, sampling=SHORT))
+    assert {id: done.text for id, done in answers.items()} == tiny_texts
+    assert {(done.finish_reason, done.n_tokens) for done in answers.values()} == {("length", 6)}
+
+
+def test_continuous_batching_reserves_memory_for_the_prompts_alone_on_a_cpu(tiny_model):
+    engine = TransformersEngine(str(tiny_model), continuous=True, batch_size=2)
+    config = engine._continuous_config([([1] * 300, "a"), ([1] * 10, "b"), ([1], "c")], Sampling(max_new_tokens=100))
+    assert config.num_blocks * config.page_size <= 2 * (400 + 2 * 256)
+    assert config.seed == 0
+
+
+def test_continuous_batching_survives_prompts_that_are_all_too_long(tiny_model):
+    engine = TransformersEngine(str(tiny_model), continuous=True)
+    [[done]] = engine.generate([Request("a", "long " * 600)], sampling=SHORT)
+    assert done.finish_reason == "error"
+
+
+def test_continuous_batching_passes_errors_on_and_notices_a_stop(tiny_model, monkeypatch):
+    from contextlib import contextmanager
+    from types import SimpleNamespace
+
+    class Manager:
+        def add_request(self, ids, request_id, max_new_tokens):
+            pass
+
+        def __iter__(self):
+            yield SimpleNamespace(error=None, is_finished=lambda: False)
+            yield SimpleNamespace(error="cache is full", request_id="INS")
+
+    @contextmanager
+    def stand_in(**options):
+        yield Manager()
+
+    engine = TransformersEngine(str(tiny_model), continuous=True)
+    monkeypatch.setattr(engine._load()[0], "continuous_batching_context_manager", stand_in)
+    answers = engine.generate(REQUESTS, sampling=SHORT)
+    [done] = next(answers)
+    assert (done.id, done.finish_reason, done.error) == ("INS", "error", "cache is full")
+    with pytest.raises(EngineError, match="stopped with 4 requests unanswered"):
+        next(answers)
+
+
+def test_a_text_ends_at_the_first_end_token(tiny, tiny_model, variant):
+    model, tokenizer = tiny
+    request = REQUESTS[0]
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": request.user}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    tokens = model.generate(**prompt, max_new_tokens=6, do_sample=False)[0, prompt["input_ids"].shape[1] :].tolist()
+    config = json.loads((tiny_model / "generation_config.json").read_text())
+    ending = variant(generation_config__json=json.dumps(config | {"eos_token_id": [2, tokens[3]]}))
+    answers = by_id(TransformersEngine(ending).generate(REQUESTS, sampling=SHORT))
+    first = tokens.index(tokens[3])
+    done = answers[request.id]
+    assert (done.finish_reason, done.n_tokens) == ("stop", first)
+    assert done.text == tokenizer.decode(tokens[:first], skip_special_tokens=True)
+    assert done.n_prompt_tokens == prompt["input_ids"].shape[1]
+    [[cut]] = TransformersEngine(ending).generate([request], sampling=Sampling(max_new_tokens=first))
+    assert (cut.finish_reason, cut.text) == ("length", done.text)
+
+
+def test_a_prompt_beyond_the_window_fails_alone(tiny_model, tiny_texts):
+    long = Request("long", "word " * 600)
+    engine = TransformersEngine(str(tiny_model))
+    answers = by_id(engine.generate([*REQUESTS, long], sampling=SHORT))
+    failed = answers.pop("long")
+    assert (failed.finish_reason, failed.text) == ("error", "")
+    assert "exceed the model's window of 512 tokens" in failed.error
+    assert failed.n_prompt_tokens == engine.count_tokens([long]) > 600
+    assert {id: done.text for id, done in answers.items()} == tiny_texts
+
+
+def test_the_window_holds_prompt_and_answer(tiny_model):
+    engine = TransformersEngine(str(tiny_model))
+    room = 512 - engine.count_tokens(REQUESTS[:1])
+    model = engine._load()[0]
+    model.generate = lambda **inputs: inputs["input_ids"]
+    [[fits]] = engine.generate(REQUESTS[:1], sampling=Sampling(max_new_tokens=room))
+    [[too_long]] = engine.generate(REQUESTS[:1], sampling=Sampling(max_new_tokens=room + 1))
+    assert (fits.finish_reason, too_long.finish_reason) == ("length", "error")
+
+
+def run_out_of_memory(engine, above, error):
+    """Let the engine's model fail in batches larger than `above`; returns the sizes that were tried."""
+    model, sizes = engine._load()[0], []
+    real = model.generate
+
+    def generate(**inputs):
+        sizes.append(len(inputs["input_ids"]))
+        if sizes[-1] > above:
+            raise error
+        return real(**inputs)
+
+    model.generate = generate
+    return sizes
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+)
+def test_out_of_memory_halves_the_batch_and_all_are_answered(tiny_model, tiny_texts, caplog, error):
+    engine = TransformersEngine(str(tiny_model))
+    sizes = run_out_of_memory(engine, 2, error)
+    with caplog.at_level(logging.WARNING, logger="bftembed"):
+        assert texts(engine.generate(REQUESTS, sampling=SHORT)) == tiny_texts
+    assert sizes == [5, 2, 2, 1]
+    assert "batches of 2" in caplog.text
+    sizes.clear()
+    assert texts(engine.generate(REQUESTS, sampling=SHORT)) == tiny_texts
+    assert max(sizes) == 2
+
+
+def test_out_of_memory_in_the_second_batch_keeps_the_first(tiny_model, tiny_texts):
+    engine = TransformersEngine(str(tiny_model), batch_size=4)
+    answers = engine.generate(REQUESTS, sampling=SHORT)
+    first = next(answers)
+    sizes = run_out_of_memory(engine, 0, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(EngineError, match="Out of memory with a batch of one; use a smaller model"):
+        list(answers)
+    assert sizes == [1]
+    assert len(first) == 4
+
+
+def test_out_of_memory_with_one_prompt_ends_the_run(tiny_model):
+    engine = TransformersEngine(str(tiny_model))
+    sizes = run_out_of_memory(engine, 0, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(EngineError, match="batch of one"):
+        list(engine.generate(REQUESTS, sampling=SHORT))
+    assert sizes == [5, 2, 1]
+
+
+def test_another_failure_is_not_taken_for_memory(tiny_model):
+    engine = TransformersEngine(str(tiny_model))
+    sizes = run_out_of_memory(engine, 0, RuntimeError("shapes do not match"))
+    with pytest.raises(EngineError, match="batch of 5: shapes do not match"):
+        list(engine.generate(REQUESTS, sampling=SHORT))
+    assert sizes == [5]
+
+
+def prompt_of(engine, request):
+    return engine._load_tokenizer().decode(engine._prompt_ids(request))
+
+
+TALK = Request("a", "What is TP53?", "Be brief.")
+PLAIN = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}[model] {% endif %}"
+RAISES = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + PLAIN
+DROPS = PLAIN.replace("messages %}", "messages if m.role != 'system' %}")
+
+
+@pytest.mark.parametrize(
+    ("template", "expected", "system_role"),
+    [
+        (PLAIN, "[system] Be brief.\n[user] What is TP53?\n[model] ", True),
+        (RAISES, "[user] Be brief.\n\nWhat is TP53?\n[model] ", False),
+        (DROPS, "[user] Be brief.\n\nWhat is TP53?\n[model] ", False),
+    ],
+    ids=["system role", "raises", "drops"],
+)
+def test_chat_templates_with_and_without_a_system_role(variant, template, expected, system_role):
+    engine = TransformersEngine(variant(chat_template__jinja=template))
+    assert engine.capabilities.system_role is system_role
+    assert engine.capabilities.logprobs
+    assert prompt_of(engine, TALK) == expected
+    assert prompt_of(engine, Request("b", "What is TP53?")) == "[user] What is TP53?\n[model] "
+
+
+def test_the_default_template_has_a_system_role(tiny_model):
+    engine = TransformersEngine(str(tiny_model))
+    assert prompt_of(engine, TALK).startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhat is TP53?")
+
+
+def test_a_model_without_chat_template_gets_plain_text(variant):
+    engine = TransformersEngine(variant(chat_template__jinja=None))
+    assert not engine.capabilities.system_role
+    assert prompt_of(engine, TALK) == "Be brief.\n\nWhat is TP53?\n\n"
+    assert prompt_of(engine, Request("b", "What is TP53?")) == "What is TP53?\n\n"
+    [[done]] = engine.generate([TALK], sampling=SHORT)
+    assert done.n_tokens == 6
+
+
+@pytest.fixture(scope="session")
+def lora(tiny_model, tmp_path_factory):
+    """Directory of a LoRA adapter on the tiny model, and one of the two merged."""
+    import peft
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = AutoModelForCausalLM.from_pretrained(tiny_model)
+    targets = ["q_proj", "v_proj", "down_proj"]
+    config = peft.LoraConfig(
+        r=4, lora_alpha=16, target_modules=targets, init_lora_weights=False, task_type="CAUSAL_LM"
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = peft.get_peft_model(base, config)
+    adapter = tmp_path_factory.mktemp("lora") / "adapter"
+    model.save_pretrained(adapter)
+    merged = adapter.with_name("merged")
+    model.merge_and_unload().save_pretrained(merged)
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(merged)
+    return adapter, merged
+
+
+def test_an_adapter_and_its_merged_model_say_what_peft_says(tiny, tiny_model, tiny_texts, lora):
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    adapter, merged = lora
+    model = peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model), adapter).eval()
+    expected = {request.id: reference(model, tiny[1], request, 6) for request in REQUESTS}
+    assert expected != tiny_texts
+    assert texts(TransformersEngine(str(adapter)).generate(REQUESTS, sampling=SHORT)) == expected
+    assert texts(TransformersEngine(str(merged)).generate(REQUESTS, sampling=SHORT)) == expected
+    named = TransformersEngine(str(tiny_model), adapter=str(adapter))
+    assert texts(named.generate(REQUESTS, sampling=SHORT)) == expected
+    assert named.describe() == TransformersEngine(str(adapter)).describe()
+    assert named.describe() != TransformersEngine(str(tiny_model)).describe()
+
+
+def test_an_adapter_with_a_chat_template_of_its_own_uses_it(tiny_model, lora, tmp_path):
+    adapter = tmp_path / "with-template"
+    shutil.copytree(lora[0], adapter)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tiny_model / name, adapter)
+    (adapter / "chat_template.jinja").write_text(PLAIN)
+    assert prompt_of(TransformersEngine(str(adapter)), TALK).startswith("[system] Be brief.")
+    assert prompt_of(TransformersEngine(str(lora[0])), TALK).startswith("<|im_start|>")
+
+
+@pytest.mark.parametrize("change", [{"num_hidden_layers": 3}, {"intermediate_size": 32}])
+def test_an_adapter_of_another_model_is_refused(tiny_model, lora, tmp_path, change):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(tiny_model)
+    config.update(change)
+    other = tmp_path / "other"
+    AutoModelForCausalLM.from_config(config).save_pretrained(other)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tiny_model / name, other)
+    engine = TransformersEngine(str(other), adapter=str(lora[0]))
+    with pytest.raises(ModelError, match="adapter` does not fit the model"):
+        list(engine.generate(REQUESTS, sampling=SHORT))
+
+
+def test_scores_are_log_probabilities_of_the_whole_answer(tiny, tiny_model):
+    model, tokenizer = tiny
+    options = [" yes", " no, it is not known", "TP53"]
+    scores = TransformersEngine(str(tiny_model)).score(TALK, options)
+    messages = [{"role": "system", "content": TALK.system}, {"role": "user", "content": TALK.user}]
+    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
+    for option, score in zip(options, scores, strict=True):
+        ids = torch.tensor([prompt + tokenizer(option, add_special_tokens=False)["input_ids"]])
+        labels = ids.clone()
+        labels[:, : len(prompt)] = -100
+        with torch.no_grad():
+            loss = model(ids, labels=labels).loss
+        assert score == pytest.approx(-float(loss) * (ids.shape[1] - len(prompt)), rel=1e-5)
+    assert len(set(scores)) == 3
+
+
+DRAW = Sampling(max_new_tokens=8, temperature=1.0, seed=11)
+
+
+def test_draws_are_reproducible_and_follow_the_seed(tiny_model):
+    state = torch.random.get_rng_state()
+    engine = TransformersEngine(str(tiny_model))
+    first = texts(engine.generate(REQUESTS, sampling=DRAW))
+    assert texts(engine.generate(REQUESTS, sampling=DRAW)) == first
+    assert texts(TransformersEngine(str(tiny_model)).generate(REQUESTS, sampling=DRAW)) == first
+    other = texts(engine.generate(REQUESTS, sampling=Sampling(max_new_tokens=8, temperature=1.0, seed=12)))
+    assert all(other[id] != first[id] for id in first)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_draws_are_not_limited_to_the_best_fifty_tokens(tiny_model):
+    config = TransformersEngine(str(tiny_model))._generation_config(Sampling(temperature=0.7, top_p=0.9))
+    assert (config.do_sample, config.temperature, config.top_p, config.top_k) == (True, 0.7, 0.9, 0)
+
+
+def test_top_p_narrows_the_draw_to_the_best_token(tiny_model, tiny_texts):
+    draw = Sampling(max_new_tokens=6, temperature=1.0, top_p=1e-6)
+    assert texts(TransformersEngine(str(tiny_model)).generate(REQUESTS, sampling=draw)) == tiny_texts
+
+
+@pytest.mark.parametrize("finished", [1, 2])
+def test_a_run_that_was_cut_between_batches_goes_on_as_if_it_had_not_been(tiny_model, finished):
+    engine = TransformersEngine(str(tiny_model), batch_size=2)
+    whole = list(engine.generate(REQUESTS, sampling=DRAW))
+    done = {answer.id for batch in whole[:finished] for answer in batch}
+    rest = [request for request in REQUESTS if request.id not in done]
+    assert list(TransformersEngine(str(tiny_model), batch_size=2).generate(rest, sampling=DRAW)) == whole[finished:]
+
+
+def test_half_precision_where_it_is_asked_for(tiny_model):
+    engine = TransformersEngine(str(tiny_model), dtype="bfloat16")
+    assert len(texts(engine.generate(REQUESTS, sampling=SHORT))) == 5
+    assert engine._load()[0].dtype == torch.bfloat16
+    assert TransformersEngine(str(tiny_model), device="cpu")._placement() == ("cpu", "float32")
+
+
+@pytest.mark.parametrize(("has_bf16", "dtype"), [(True, "bfloat16"), (False, "float16")])
+def test_half_precision_on_a_gpu(tiny_model, monkeypatch, has_bf16, dtype):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bf16)
+    assert TransformersEngine(str(tiny_model))._placement() == ("cuda", dtype)
+
+
+def test_description_follows_what_changes_texts_and_loads_nothing(tiny_model, lora, variant, monkeypatch):
+    def forbidden(*args, **options):
+        raise AssertionError
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", forbidden)
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", forbidden)
+    directory = str(tiny_model)
+    described = [
+        TransformersEngine(directory).describe(),
+        TransformersEngine(directory, dtype="bfloat16").describe(),
+        TransformersEngine(directory, adapter=str(lora[0])).describe(),
+        TransformersEngine(variant(chat_template__jinja=PLAIN)).describe(),
+    ]
+    assert len({json.dumps(d, sort_keys=True) for d in described}) == 4
+    assert TransformersEngine(directory, batch_size=7).describe() == described[0]
+    assert set(described[0]) == {"engine", "model", "revision", "adapter", "dtype", "version"}
+
+
+def test_no_requests_load_nothing(tiny_model):
+    engine = TransformersEngine(str(tiny_model))
+    assert list(engine.generate([])) == []
+    assert engine._loaded is None
+
+
+CUSTOM = {"auto_map": {"AutoModelForCausalLM": "own.Own", "AutoConfig": "own.OwnConfig"}, "model_type": "own"}
+
+
+def test_code_of_a_model_is_not_run_unless_asked_for(variant, tiny_model, tmp_path):
+    mark = tmp_path / "was-run"
+    directory = variant(
+        config__json=json.dumps(json.loads((tiny_model / "config.json").read_text()) | CUSTOM),
+        own__py=f"from pathlib import Path\nPath({str(mark)!r}).touch()\n",
+    )
+    engine = TransformersEngine(directory)
+    with pytest.raises(ModelError, match="cannot load"):
+        list(engine.generate(REQUESTS, sampling=SHORT))
+    assert not mark.exists()
+
+
+def without_tokenizer(_):
+    return {"tokenizer__json": None, "tokenizer_config__json": None}
+
+
+def other_layers(config):
+    return {"config__json": json.dumps(config | {"num_hidden_layers": 3})}
+
+
+def other_width(config):
+    return {"config__json": json.dumps(config | {"hidden_size": 64})}
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (without_tokenizer, "cannot load a tokenizer"),
+        (lambda _: {"model__safetensors": b"junk" * 100}, "cannot load the model.*header"),
+        (lambda _: {"model__safetensors": b""}, "cannot load the model"),
+        (lambda _: {"config__json": "{"}, "not a valid JSON"),
+        (other_layers, "no complete language model: 9 of its layers have no weights"),
+        (other_width, "cannot load the model"),
+    ],
+)
+def test_damaged_models_are_refused_before_they_write_noise(variant, tiny_model, files, said):
+    config = json.loads((tiny_model / "config.json").read_text())
+    engine = TransformersEngine(variant(**files(config)))
+    with pytest.raises(ModelError, match=said) as caught:
+        list(engine.generate(REQUESTS, sampling=SHORT))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_too_large_for_the_memory(tiny_model, monkeypatch):
+    def too_large(*args, **options):
+        message = "CUDA out of memory"
+        raise torch.OutOfMemoryError(message)
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", too_large)
+    with pytest.raises(EngineError, match="Out of memory.*use a smaller model"):
+        list(TransformersEngine(str(tiny_model)).generate(REQUESTS))
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"dtype": "float7"}])
+def test_impossible_options_are_refused_at_once(tiny_model, options):
+    [value] = options.values()
+    with pytest.raises(InputError, match=str(value)):
+        TransformersEngine(str(tiny_model), **options)

@@ -1,0 +1,103 @@
+import hashlib
+
+import pytest
+
+from bftembed import _models
+from bftembed._models import directory_digest, download
+from bftembed.errors import ModelError
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """Directory with the files of a model, and a cache of the test's own."""
+    monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path / "cache"))
+    directory = tmp_path / "model"
+    (directory / "1_Pooling").mkdir(parents=True)
+    (directory / "model.safetensors").write_bytes(b"weights")
+    (directory / "config.json").write_text("{}")
+    (directory / "1_Pooling" / "config.json").write_text("{}")
+    (directory / "chat_template.jinja").write_text("{{ messages }}")
+    return directory
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """Names of the files that were read to be hashed."""
+    names = []
+    real = hashlib.file_digest
+
+    def spy(handle, name):
+        names.append(handle.name.rsplit("/", 1)[-1])
+        return real(handle, name)
+
+    monkeypatch.setattr(_models.hashlib, "file_digest", spy)
+    return names
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", "1_Pooling/config.json", "chat_template.jinja", "modeling.py"]
+)
+def test_whatever_fixes_the_output_changes_the_digest(model, name):
+    before = directory_digest(model)
+    (model / name).write_text("something else")
+    assert directory_digest(model) != before
+
+
+def test_a_file_by_another_name_changes_the_digest(model):
+    before = directory_digest(model)
+    (model / "1_Pooling").rename(model / "2_Pooling")
+    assert directory_digest(model) != before
+
+
+@pytest.mark.parametrize("name", ["README.md", "optimizer.pt", "checkpoint-10/model.safetensors"])
+def test_unrelated_files_do_not(model, name):
+    before = directory_digest(model)
+    (model / name).parent.mkdir(exist_ok=True)
+    (model / name).write_text("something")
+    assert directory_digest(model) == before
+
+
+def test_the_digest_does_not_depend_on_the_place(model, tmp_path):
+    before = directory_digest(model)
+    assert directory_digest(model.rename(tmp_path / "elsewhere")) == before
+
+
+def test_hashing_is_not_repeated_until_a_file_changes(model, hashed):
+    first = directory_digest(model)
+    assert sorted(hashed) == ["chat_template.jinja", "config.json", "config.json", "model.safetensors"]
+    hashed.clear()
+    assert directory_digest(model) == first
+    assert not hashed
+    (model / "config.json").write_text('{"a": 1}')
+    assert directory_digest(model) != first
+    assert hashed
+
+
+def test_a_damaged_memo_is_written_anew(model, hashed, tmp_path):
+    first = directory_digest(model)
+    [memo] = (tmp_path / "cache" / "digests").iterdir()
+    memo.write_text('{"stamp": [')
+    hashed.clear()
+    assert directory_digest(model) == first
+    assert hashed
+    hashed.clear()
+    assert directory_digest(model) == first
+    assert not hashed
+
+
+@pytest.mark.parametrize("name", ["no/such-model", "a name with blanks", "../../etc"])
+def test_unknown_model_without_a_network(name):
+    with pytest.raises(ModelError, match=f"There is no model `{name}`") as caught:
+        download(name)
+    assert len(str(caught.value)) < 600
+    assert "\n" not in str(caught.value)
+
+
+def test_snapshot_without_weights_is_refused(tmp_path, monkeypatch):
+    snapshot = tmp_path / "0123abcd"
+    snapshot.mkdir()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *args, **kwargs: str(snapshot))
+    with pytest.raises(ModelError, match=r"`some/model` has no safetensors weights"):
+        download("some/model")
+    (snapshot / "model.safetensors").write_bytes(b"weights")
+    assert download("some/model") == snapshot
