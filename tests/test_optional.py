@@ -12,7 +12,9 @@ def test_an_installed_module_is_imported():
 
 @pytest.mark.parametrize("module", ["bftembed_no_such_package", "bftembed_no_such_package.part"])
 def test_a_missing_package_names_the_extra(module):
-    with pytest.raises(MissingExtraError, match=r'`bftembed_no_such_package`: pip install "bftembed\[tune\]"') as caught:
+    with pytest.raises(
+        MissingExtraError, match=r'`bftembed_no_such_package`: pip install "bftembed\[tune\]"'
+    ) as caught:
         require(module, extra="tune")
     assert isinstance(caught.value, BftembedError)
     assert isinstance(caught.value, ImportError)

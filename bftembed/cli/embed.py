@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -35,11 +35,13 @@ def embed(
     ] = None,
     mask_var: Annotated[str | None, typer.Option(help="Boolean column of var: embed these genes only.")] = None,
     cells: Annotated[bool, typer.Option(help="Embed the cells too.")] = True,
-    weights: Annotated[str, typer.Option(help="log1p | raw | log | binary: weights of genes in a cell.")] = "log1p",
-    values: Annotated[str, typer.Option(help="auto | counts | lognorm: what the matrix holds.")] = "auto",
+    weights: Annotated[
+        Literal["log1p", "raw", "log", "binary"], typer.Option(help="Weights of the genes in a cell.")
+    ] = "log1p",
+    values: Annotated[Literal["auto", "counts", "lognorm"], typer.Option(help="What the matrix holds.")] = "auto",
     layer: Annotated[str | None, typer.Option(help="Layer to use in place of X.")] = None,
     use_raw: Annotated[bool, typer.Option(help="Use adata.raw in place of X.")] = False,
-    empty: Annotated[str, typer.Option(help="raise | nan: cells without expression.")] = "raise",
+    empty: Annotated[Literal["raise", "nan"], typer.Option(help="What becomes of cells without expression.")] = "raise",
     keep_x: Annotated[bool, typer.Option(help="Keep X, layers and raw in the result.")] = True,
     key_added: Annotated[str, typer.Option(help="Key in varm, obsm and uns.")] = "X_bft",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be generated, and end.")] = False,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import os
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Sequence
 
+    import pandas as pd
     from anndata import AnnData
+
+    from bftembed.tl._entities import TextOptions
 
 Weights = Literal["log1p", "raw", "log", "binary"]
 _CHOICES = {
-    "method": ("weighted",),
+    "method": ("weighted", "profile"),
     "weights": ("log1p", "raw", "log", "binary"),
     "values": ("auto", "counts", "lognorm"),
     "empty": ("raise", "nan"),
@@ -23,7 +27,7 @@ _CHOICES = {
 def embed_cells(  # noqa: PLR0913
     adata: AnnData | str | os.PathLike[str],
     *,
-    method: Literal["weighted"] = "weighted",
+    method: Literal["weighted", "profile"] = "weighted",
     gene_key: str = "X_bft",
     weights: Weights = "log1p",
     values: Literal["auto", "counts", "lognorm"] = "auto",
@@ -36,20 +40,27 @@ def embed_cells(  # noqa: PLR0913
     key_added: str = "X_bft",
     output: str | os.PathLike[str] | None = None,
     keep_x: bool = True,
-    progress: bool | None = None,
+    n_top: int = 50,
+    obs_fields: Sequence[str] = (),
+    allow_labels: Sequence[str] = (),
+    reference: pd.DataFrame | None = None,
+    **text_options: Unpack[TextOptions],
 ) -> None:
-    """Embed cells as the expression-weighted mean of the vectors of their genes.
+    """Embed cells: by the vectors of the genes that they express, or by a text about each cell.
 
-    The vector of cell *c* is ``sum_g w_cg v_g / sum_g w_cg`` over the genes *g* that have a vector. It depends
-    on the cell and on the gene vectors alone: not on the other cells, their order or `chunk_size`. The matrix
-    is read once, in chunks of rows, and is never made dense.
+    ``method="weighted"``: the vector of cell *c* is ``sum_g w_cg v_g / sum_g w_cg`` over the genes *g* that have a
+    vector. It depends on the cell and on the gene vectors alone: not on the other cells, their order or `chunk_size`.
+    The matrix is read once, in chunks of rows, and is never made dense.
+
+    ``method="profile"``: the genes that a cell expresses most relative to a reference, and the `obs_fields` that you
+    name, make a prompt; its answer is encoded. A text for each different cell: for thousands of cells, not millions.
 
     Parameters
     ----------
     adata
         In memory, backed, or lazy (`anndata.experimental.read_lazy`), or the path of an .h5ad or .zarr file.
     method
-        ``"weighted"`` is the only one so far.
+        ``"weighted"`` or ``"profile"``.
     gene_key
         `.varm` key of the gene vectors, float32 (n_vars, d), from `embed_genes`. Genes whose row is NaN are not
         used. With `use_raw`, ``.raw.varm`` is looked at first; without the key there, the genes of `.raw` get
@@ -80,8 +91,20 @@ def embed_cells(  # noqa: PLR0913
         Needed when `adata` is a path.
     keep_x
         Whether `output` holds `X`, `layers`, `raw`, `obsp` and `varp` too.
-    progress
-        Show a progress bar; by default if the error stream is a terminal.
+    n_top
+        Most genes in a cell's prompt (``"profile"``).
+    obs_fields
+        Columns of `.obs` to put into the prompt (``"profile"``). Columns that look like labels are refused.
+    allow_labels
+        Label-like columns to put into the prompt all the same: a later prediction of them is worthless then.
+    reference
+        ``median`` by gene, in counts per 10,000, that a cell's expression is divided by (``"profile"``); by default
+        ``.uns["bft"]["reference"]``, which is made from `adata` where it is missing: the median of each gene over the
+        cells that express it.
+    text_options
+        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, as in
+        :func:`bftembed.tl.embed_genes` (``"profile"``), and ``progress``: show bars, by default if the error stream is
+        a terminal.
 
     Returns
     -------
@@ -117,6 +140,19 @@ def embed_cells(  # noqa: PLR0913
     if chunk_size is not None and chunk_size < 1:
         msg = f"chunk_size={chunk_size} must be at least 1, or None."
         raise InputError(msg)
+    if method == "profile":
+        if isinstance(adata, str | os.PathLike) or output is not None:
+            msg = 'method="profile" takes an AnnData, in memory or backed, and no `output`: read the file first.'
+            raise InputError(msg)
+        from bftembed.tl._cell_profiles import CellProfileOptions, embed_cell_profiles
+        from bftembed.tl._entities import TextSource
+
+        chosen = CellProfileOptions(n_top, obs_fields, allow_labels, reference, values, layer, use_raw, empty)
+        embed_cell_profiles(adata, chosen, TextSource(**text_options), key_added=key_added)
+        return
+    if others := set(text_options) - {"progress"}:
+        msg = f'{sorted(others)} can be given only with method="profile".'
+        raise InputError(msg)
     # Here, and not at the top: numba and anndata take seconds to import.
     from bftembed.tl._embed_weighted import WeightedOptions, embed_weighted
 
@@ -130,6 +166,6 @@ def embed_cells(  # noqa: PLR0913
         normalize=normalize,
         empty=empty,
         chunk_size=chunk_size,
-        progress=progress,
+        progress=text_options.get("progress"),
     )
     embed_weighted(adata, options, key_added=key_added, output=output, keep_x=keep_x)

@@ -20,7 +20,7 @@ def test_a_real_server_gives_what_the_model_gives_in_this_process(real_server, m
         Request("INS", "Describe INS.", "You are a biologist who answers in a few words."),
         Request("stop", "What is the capital of France? Answer with one word."),
     ]
-    sampling = Sampling(max_new_tokens=8)
+    sampling = Sampling(max_new_tokens=12)
     served = by_id(OpenAIEngine(real_server, concurrency=2).generate(requests, sampling=sampling))
     here = by_id(TransformersEngine(str(model_dir)).generate(requests, sampling=sampling))
     assert {id: done.text for id, done in served.items()} == {id: done.text for id, done in here.items()}
@@ -81,7 +81,9 @@ def test_no_requests_ask_no_server(closed_url):
 
 def test_a_server_that_is_down(closed_url):
     engine = OpenAIEngine(f"m@{closed_url}", max_retries=0)
-    with pytest.raises(ServerError, match=f"No server answers at {closed_url} .*refused.*correct the address") as caught:
+    with pytest.raises(
+        ServerError, match=f"No server answers at {closed_url} .*refused.*correct the address"
+    ) as caught:
         next(engine.generate(REQUESTS))
     assert isinstance(caught.value, EngineError)
     assert len(str(caught.value)) < 400

@@ -1,6 +1,8 @@
 import json
 import logging
 import shutil
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -112,6 +114,14 @@ def test_continuous_batching_reserves_memory_for_the_prompts_alone_on_a_cpu(tiny
     assert config.seed == 0
 
 
+def test_continuous_batching_leaves_the_memory_of_a_gpu_to_transformers(tiny_model):
+    engine = TransformersEngine(str(tiny_model), continuous=True, batch_size=2)
+    engine._loaded = SimpleNamespace(device=torch.device("cuda")), None
+    config = engine._continuous_config([([1] * 300, "a")], Sampling(seed=4))
+    assert (config.num_blocks, config.max_batch_tokens, config.max_requests_per_batch) == (None, None, 2)
+    assert config.seed == 4
+
+
 def test_continuous_batching_survives_prompts_that_are_all_too_long(tiny_model):
     engine = TransformersEngine(str(tiny_model), continuous=True)
     [[done]] = engine.generate([Request("a", "long " * 600)], sampling=SHORT)
@@ -119,9 +129,6 @@ def test_continuous_batching_survives_prompts_that_are_all_too_long(tiny_model):
 
 
 def test_continuous_batching_passes_errors_on_and_notices_a_stop(tiny_model, monkeypatch):
-    from contextlib import contextmanager
-    from types import SimpleNamespace
-
     class Manager:
         def add_request(self, ids, request_id, max_new_tokens):
             pass
@@ -214,6 +221,16 @@ def test_out_of_memory_halves_the_batch_and_all_are_answered(tiny_model, tiny_te
     assert max(sizes) == 2
 
 
+def test_out_of_memory_on_a_gpu_empties_its_cache(tiny_model, tiny_texts, monkeypatch):
+    engine = TransformersEngine(str(tiny_model), device="cpu")
+    sizes = run_out_of_memory(engine, 2, torch.OutOfMemoryError("CUDA out of memory"))
+    emptied = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(len(sizes)))
+    assert texts(engine.generate(REQUESTS, sampling=SHORT)) == tiny_texts
+    assert emptied == [1]
+
+
 def test_out_of_memory_in_the_second_batch_keeps_the_first(tiny_model, tiny_texts):
     engine = TransformersEngine(str(tiny_model), batch_size=4)
     answers = engine.generate(REQUESTS, sampling=SHORT)
@@ -246,7 +263,10 @@ def prompt_of(engine, request):
 
 
 TALK = Request("a", "What is TP53?", "Be brief.")
-PLAIN = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}[model] {% endif %}"
+PLAIN = (
+    "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}[model] {% endif %}"
+)
 RAISES = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + PLAIN
 DROPS = PLAIN.replace("messages %}", "messages if m.role != 'system' %}")
 
@@ -270,7 +290,9 @@ def test_chat_templates_with_and_without_a_system_role(variant, template, expect
 
 def test_the_default_template_has_a_system_role(tiny_model):
     engine = TransformersEngine(str(tiny_model))
-    assert prompt_of(engine, TALK).startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhat is TP53?")
+    assert prompt_of(engine, TALK).startswith(
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhat is TP53?"
+    )
 
 
 def test_a_model_without_chat_template_gets_plain_text(variant):
@@ -282,6 +304,14 @@ def test_a_model_without_chat_template_gets_plain_text(variant):
     assert done.n_tokens == 6
 
 
+def test_a_tokenizer_without_padding_token_pads_with_the_end_token(tiny_model, tiny_texts, variant):
+    config = json.loads((tiny_model / "tokenizer_config.json").read_text())
+    del config["pad_token"]
+    engine = TransformersEngine(variant(tokenizer_config__json=json.dumps(config)))
+    assert texts(engine.generate(REQUESTS, sampling=SHORT)) == tiny_texts
+    assert engine._load_tokenizer().pad_token == engine._load_tokenizer().eos_token
+
+
 @pytest.fixture(scope="session")
 def lora(tiny_model, tmp_path_factory):
     """Directory of a LoRA adapter on the tiny model, and one of the two merged."""
@@ -290,9 +320,7 @@ def lora(tiny_model, tmp_path_factory):
 
     base = AutoModelForCausalLM.from_pretrained(tiny_model)
     targets = ["q_proj", "v_proj", "down_proj"]
-    config = peft.LoraConfig(
-        r=4, lora_alpha=16, target_modules=targets, init_lora_weights=False, task_type="CAUSAL_LM"
-    )
+    config = peft.LoraConfig(r=4, lora_alpha=16, target_modules=targets, init_lora_weights=False, task_type="CAUSAL_LM")
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = peft.get_peft_model(base, config)
@@ -484,7 +512,7 @@ def test_a_model_too_large_for_the_memory(tiny_model, monkeypatch):
         raise torch.OutOfMemoryError(message)
 
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", too_large)
-    with pytest.raises(EngineError, match="Out of memory.*use a smaller model"):
+    with pytest.raises(EngineError, match=r"Out of memory.*use a smaller model"):
         list(TransformersEngine(str(tiny_model)).generate(REQUESTS))
 
 

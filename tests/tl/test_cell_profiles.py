@@ -162,8 +162,15 @@ def test_text_options_belong_to_profiles_only(adata):
 
 
 def test_unknown_options_are_named(adata):
-    with pytest.raises(InputError, match="engin"):
+    with pytest.raises(TypeError, match="engin"):
         embed(adata, engin="x")
+
+
+def test_a_path_or_an_output_is_refused(adata, tmp_path):
+    with pytest.raises(InputError, match="read the file first"):
+        embed(tmp_path / "a.h5ad")
+    with pytest.raises(InputError, match="read the file first"):
+        embed(adata, output=tmp_path / "a.h5ad")
 
 
 def test_map_genes_warns_once_without_a_table(adata):

@@ -1,0 +1,92 @@
+"""An encoder that counts words, and a server of embeddings on loopback."""
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from bftembed.encoders import Encoder
+
+
+class WordEncoder(Encoder):
+    """A token is a word, a vector is drawn from the digest of the text; remembers what it was asked."""
+
+    name = "words"
+
+    def __init__(self, window=5, *, unit=True, marker="1"):
+        self._window, self.unit, self.marker = window, unit, marker
+        self.asked = []
+
+    def describe(self):
+        return {"encoder": self.name, "marker": self.marker}
+
+    @property
+    def window(self):
+        return self._window
+
+    def count_tokens(self, texts):
+        return [len(text.split()) for text in texts]
+
+    def vector(self, text):
+        seed = int.from_bytes(hashlib.sha256(text.strip().encode()).digest()[:8], "big")
+        vector = np.random.default_rng(seed).normal(size=6)
+        return vector / np.linalg.norm(vector) if self.unit else vector
+
+    def _encode(self, texts, *, progress):
+        self.asked += texts
+        return np.stack([self.vector(text) for text in texts]).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def word_encoder():
+    """The class: hypothesis allows no fixture that is made anew for each test."""
+    return WordEncoder
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self._reply(200, {"object": "list", "data": []})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.bodies.append(body)
+        self._reply(*self.server.answer(body))
+
+    def _reply(self, status, content, kind="application/json"):
+        raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(raw)))
+        self.send_header("x-should-retry", "false")
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *args):
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Start servers that answer ``/v1/embeddings`` with `answer(body) -> (status, content[, type])`."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    started = []
+
+    def start(answer):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        server.daemon_threads = True
+        server.answer, server.bodies = answer, []
+        server.spec = f"m@http://127.0.0.1:{server.server_port}/v1"
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
