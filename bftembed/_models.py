@@ -1,15 +1,19 @@
-"""Model directories: the digest of what fixes their output, and how they come from the hub."""
+"""Model directories: the digest of what fixes their output, how they come from the hub, and loading them quietly."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bftembed._paths import cache_dir
 from bftembed.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _HASHED = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt", ".py"}
 
@@ -64,3 +68,18 @@ def download(model: str, revision: str | None = None) -> Path:
         msg = f"The hub's model `{model}` has no safetensors weights."
         raise ModelError(msg)
     return path
+
+
+@contextmanager
+def loading_quietly() -> Iterator[None]:
+    """Keep transformers' bars over the tensors of a checkpoint, which are gone in a second, off the terminal."""
+    import transformers.utils
+
+    logging: Any = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bftembed._models import directory_digest, download
+from bftembed._models import directory_digest, download, loading_quietly
 from bftembed.encoders.base import Encoder
 from bftembed.errors import EncoderError, ModelError
 
@@ -110,12 +110,13 @@ class SentenceTransformersEncoder(Encoder):
                 msg = f"The encoder runs on `{device}`, where {self._dtype} is slow and inexact; use float32."
                 raise EncoderError(msg)
             try:
-                self._loaded = SentenceTransformer(
-                    str(self._path),
-                    device=device,
-                    trust_remote_code=self._trust_remote_code,
-                    model_kwargs={"dtype": self._dtype},
-                )
+                with loading_quietly():
+                    self._loaded = SentenceTransformer(
+                        str(self._path),
+                        device=device,
+                        trust_remote_code=self._trust_remote_code,
+                        model_kwargs={"dtype": self._dtype},
+                    )
             except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
                 msg = f"sentence-transformers cannot load `{self._path}`: {str(error).splitlines()[0]}"
                 raise EncoderError(msg) from error

