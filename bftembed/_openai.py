@@ -42,6 +42,10 @@ def open_client(url: str, *, api_key: str | None, timeout: float, max_retries: i
     try:
         # Asked with little patience: a server that is down is known in seconds, not after all retries of a long text.
         client.with_options(timeout=min(timeout, _PATIENCE), max_retries=min(max_retries, 1)).models.list()
+    except openai.APITimeoutError as error:
+        client.close()
+        msg = f"The server at {url} takes longer than {min(timeout, _PATIENCE):.0f} s to answer; is it still loading?"
+        raise ServerError(msg) from error
     except openai.APIConnectionError as error:
         client.close()
         cause = f"{type(error.__cause__ or error).__name__}: {error.__cause__ or error}"

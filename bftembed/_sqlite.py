@@ -35,15 +35,28 @@ def explained(path: Path) -> Iterator[None]:
         raise StoreError(msg) from error
 
 
-def connect(path: Path, schema: str) -> sqlite3.Connection:
-    """Open `path` in WAL mode, creating it with the statements of `schema` where they are not there yet.
+def connect(path: Path, schema: str, *, application: int, read_only: bool = False) -> sqlite3.Connection:
+    """Open `path` in WAL mode, creating it with the statements of `schema` where it is not there yet.
+
+    Parameters
+    ----------
+    path
+        The file.
+    schema
+        Statements that can be run again.
+    application
+        SQLite's ``application_id`` of such files; one with tables and another id is not touched.
+    read_only
+        Change nothing, so that files on read-only media can be read.
 
     Raises
     ------
     StoreError
-        If the file is no SQLite database, is damaged, cannot be written, or the disk is full.
+        If the file is no SQLite database or another program's, is damaged, cannot be written, or the disk is full.
     """
     with explained(path):
+        if read_only:
+            return _read_only(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -51,12 +64,36 @@ def connect(path: Path, schema: str) -> sqlite3.Connection:
             raise StoreError(msg) from error
         connection = sqlite3.connect(path, timeout=60.0, isolation_level=None)
         try:
+            _refuse_foreign(connection, path, application)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")  # survives kill -9; the last commits may go in a power cut
-            connection.executescript(schema)
-        except sqlite3.DatabaseError:
+            connection.executescript(f"BEGIN IMMEDIATE; PRAGMA application_id = {application}; {schema}; COMMIT;")
+        except (sqlite3.DatabaseError, StoreError):
             connection.close()
             raise
+    return connection
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path, application: int) -> None:
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    found = connection.execute("PRAGMA application_id").fetchone()[0]
+    if tables and found != application:
+        msg = f"`{path}` is a database of another program or kind, and is left as it is; choose another path."
+        raise StoreError(msg)
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    # On read-only media the files beside a WAL database cannot be made: then it is read as a file that does not change.
+    for option in ("mode=ro", "immutable=1"):
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?{option}", uri=True, isolation_level=None)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            if option == "immutable=1":
+                raise
+        else:
+            break
     return connection
 
 

@@ -36,8 +36,9 @@ def doctor() -> None:
     print(f"cache      {cache_dir()}")
     print(f"mirror     {os.environ.get('BFTEMBED_MIRROR', 'none (BFTEMBED_MIRROR)')}")
     manifests = list_manifests()
-    print(f"data sets  {len(manifests)}, at hand {sum(available(m.name) for m in manifests)}")
-    print("           " + ", ".join(m.name for m in manifests))
+    at_hand = [m.name for m in manifests if available(m.name)]
+    print(f"data sets  {len(manifests)}: {', '.join(m.name for m in manifests)}")
+    print(f"at hand    {len(at_hand)}: {', '.join(at_hand)}")
     tasks = sorted(path.parent.name for path in shipped_dir("tasks").glob("*/task.py"))
     print(f"tasks      {len(tasks)}" + (": " + ", ".join(tasks) if tasks else ""))
 

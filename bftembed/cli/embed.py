@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bftembed.cli import _arguments as arg
-from bftembed.errors import InputError
+from bftembed.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 _TEXT = {".txt", ".csv", ".tsv"}
+_TRIAL = "bft_trial"
 
 
 def embed(
     source: Annotated[Path, typer.Argument(help="AnnData (.h5ad, .zarr), or names, one per line (.txt, .csv, .tsv).")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Result (.h5ad or .zarr).")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Result: .h5ad or .zarr, as the input; the other with --no-keep-x."),
+    ] = None,
     kind: Annotated[str, typer.Option(help="Of a list of names: gene | drug | perturbation.")] = "gene",
     engine: arg.EngineOption = "default",
     adapter: arg.AdapterOption = None,
@@ -48,6 +55,8 @@ def embed(
 ) -> None:
     """Embed the genes and cells of an AnnData file, or a list of names."""
     from bftembed.engines import Sampling
+    from bftembed.tl._keys import checked_key
+    from bftembed.tl._output import checked_target
 
     if not source.exists():
         msg = f"There is no file `{source}`."
@@ -55,9 +64,9 @@ def embed(
     if output is None and not dry_run:
         msg = "Say where the result goes: `-o result.h5ad` (or .zarr), or pass --dry-run."
         raise InputError(msg)
-    if output is not None and output.suffix not in {".h5ad", ".zarr"}:
-        msg = f"The result is .h5ad or .zarr, got `{output}`."
-        raise InputError(msg)
+    if output is not None:
+        checked_target(output)
+    checked_key(key_added)
     texts: dict[str, Any] = {
         "engine": arg.make_engine(engine, adapter, batch_size),
         "template": template,
@@ -77,23 +86,41 @@ def embed(
         genes = adata.var["bft_gene"].iloc[chosen_genes(adata, mask_var)].astype(str).tolist()
         _print_plan(genes, kind="gene", facts=facts, **texts)
         return
+    how: dict[str, Any] = {"weights": weights, "values": values, "layer": layer, "use_raw": use_raw, "empty": empty}
+    if cells:
+        _check_cells(adata, mask_var, source, output, keep_x=keep_x, how=how)
     bft.tl.embed_genes(adata, mask_var=mask_var, encoder=encoder, facts=facts, key_added=key_added, **texts)
     if cells:
-        bft.tl.embed_cells(
-            adata,
-            gene_key=key_added,
-            weights=weights,
-            values=values,
-            layer=layer,
-            use_raw=use_raw,
-            empty=empty,
-            key_added=key_added,
-            output=output,
-            keep_x=keep_x,
-        )
+        bft.tl.embed_cells(adata, gene_key=key_added, key_added=key_added, output=output, keep_x=keep_x, **how)
     else:
         _write(adata, output)
     print(f"wrote {output}")
+
+
+def _check_cells(
+    adata: AnnData, mask_var: str | None, source: Path, output: Path | None, *, keep_x: bool, how: dict[str, Any]
+) -> None:
+    """Embed the cells once with vectors of length one: what is wrong with them should not come up after hours."""
+    import numpy as np
+
+    import bftembed as bft
+    from bftembed.tl._embed_genes import chosen_genes
+
+    if output is not None and keep_x and source.suffix != output.suffix:
+        msg = (
+            f"`{output}` has another format than `{source}`: use the same suffix, or --no-keep-x for a file without X."
+        )
+        raise InputError(msg)
+    trial = np.full((adata.n_vars, 1), np.nan, dtype=np.float32)
+    trial[chosen_genes(adata, mask_var)] = 1
+    before = dict(adata.uns.get("bft", {}))
+    adata.varm[_TRIAL] = trial
+    try:
+        bft.tl.embed_cells(adata, gene_key=_TRIAL, key_added=_TRIAL, progress=False, **how)
+    finally:
+        del adata.varm[_TRIAL]
+        adata.obsm.pop(_TRIAL, None)
+        adata.uns["bft"] = before
 
 
 def open_adata(source: Path) -> AnnData:
@@ -110,8 +137,25 @@ def open_adata(source: Path) -> AnnData:
 
 
 def _write(adata: AnnData, output: Path | None) -> None:
+    """Write under a temporary name first, so that a full disk leaves an older file as it was."""
+    if output is None:
+        return
+    made = output.with_name(f".{os.getpid()}.{output.name}")
     in_memory = adata.to_memory()
-    in_memory.write_h5ad(output) if output and output.suffix == ".h5ad" else in_memory.write_zarr(output)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Writing zarr v2 data|zarr v3 autosharding")
+            in_memory.write_h5ad(made) if output.suffix == ".h5ad" else in_memory.write_zarr(made)
+        if output.is_dir():
+            shutil.rmtree(output)
+        made.replace(output)
+    except (OSError, RuntimeError) as error:
+        msg = (
+            f"`{output}` cannot be written ({str(error).splitlines()[0][:200]}). Free space, or choose another output."
+        )
+        raise DataError(msg) from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True) if made.is_dir() else made.unlink(missing_ok=True)
 
 
 def _embed_names(
@@ -120,9 +164,6 @@ def _embed_names(
     import bftembed as bft
 
     names = arg.read_names(source)
-    if not names:
-        msg = f"`{source}` holds no names."
-        raise InputError(msg)
     if dry:
         _print_plan(names, kind=kind, facts=facts, **texts)
         return

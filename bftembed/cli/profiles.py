@@ -71,7 +71,7 @@ def show(
 def export(path: Annotated[Path, typer.Argument(help="Parquet file to write.")], store: arg.StoreOption = None) -> None:
     """Write all profiles to a Parquet file."""
     with _existing(store) as opened:
-        print(f"wrote {opened.export(path):,} profiles to {path}")
+        print(f"wrote {opened.export(path):,} names with their profiles to {path}")
 
 
 @app.command("import")
@@ -90,7 +90,7 @@ def stats(store: arg.StoreOption = None) -> None:
     """Count the profiles by recipe and status."""
     with _existing(store) as opened:
         frame = opened.frame()
-        print(f"{opened.path}: {len(opened):,} profiles")
+        print(f"{opened.path}: {len(opened):,} profiles of {len(frame):,} names")
     for recipe, kind in frame[["recipe", "kind"]].drop_duplicates().itertuples(index=False, name=None):
         group = frame[(frame["recipe"] == recipe) & (frame["kind"] == kind)]
         info = json.loads(group["info"].iloc[0])
@@ -106,4 +106,4 @@ def _existing(store: Path | None) -> ProfileStore:
     if store is not None and not store.exists():
         msg = f"There is no profile store `{store}`."
         raise InputError(msg)
-    return ProfileStore(store)
+    return ProfileStore(store, read_only=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from bftembed._paths import cache_dir
 from bftembed._sqlite import connect, explained, transaction
+from bftembed.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ CREATE TABLE IF NOT EXISTS vectors (
     PRIMARY KEY (encoder, text)
 ) WITHOUT ROWID
 """
+_APPLICATION = 0x62667476  # "bftv"
 _MOST_VARIABLES = 500
 #: Texts encoded and stored at a time: a killed run loses no more than this.
 _STEP = 2048
@@ -58,7 +60,11 @@ def encode_cached(
     unique = {hashlib.sha256(text.encode()).hexdigest(): text for text in texts}
     found: dict[str, NDArray[np.float32]] = {}
     n_split = 0
-    connection = connect(path, _SCHEMA)
+    try:
+        connection = connect(path, _SCHEMA, application=_APPLICATION)
+    except StoreError as error:
+        msg = f"{error} It is the cache of the encoder's vectors, which can be deleted at no loss but time."
+        raise StoreError(msg) from error
     try:
         digests = list(unique)
         for start in range(0, len(digests), _MOST_VARIABLES):

@@ -38,8 +38,9 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.max_new_tokens < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
-            msg = f"max_new_tokens must be >= 1, temperature >= 0 and 0 < top_p <= 1, got {self}."
+        whole = isinstance(self.max_new_tokens, int) and isinstance(self.seed, int)
+        if not whole or self.max_new_tokens < 1 or not 0 <= self.temperature < float("inf") or not 0 < self.top_p <= 1:
+            msg = f"max_new_tokens must be a whole number >= 1, temperature >= 0, 0 < top_p <= 1, got {self}."
             raise InputError(msg)
 
 
@@ -107,6 +108,13 @@ class Engine(ABC):
         list of Completion
             A finished batch, in completion order. A caller that stores each batch before it asks for the next loses
             nothing when it is killed. A request that fails is a completion with its error.
+
+        Raises
+        ------
+        InputError
+            If ids are not unique.
+        EngineError
+            If the back end cannot be used or leaves prompts unanswered.
         """
         if len({request.id for request in requests}) != len(requests):
             msg = "The ids of the requests are not unique."
@@ -116,7 +124,10 @@ class Engine(ABC):
             groups.setdefault((request.system, request.user), []).append(request)
         twins = {group[0].id: group for group in groups.values()}
         for batch in self._generate([group[0] for group in groups.values()], sampling or Sampling()):
-            yield [replace(done, id=twin.id) for done in batch for twin in twins[done.id]]
+            yield [replace(done, id=twin.id) for done in batch for twin in twins.pop(done.id)]
+        if twins:
+            msg = f"The `{self.name}` engine left {len(twins)} of {len(groups)} prompts unanswered; run again."
+            raise EngineError(msg)
 
     @abstractmethod
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:

@@ -48,6 +48,9 @@ def resolve_model(model: str, revision: str | None = None) -> ModelFiles:
     path = Path(model).expanduser()
     if path.is_dir():
         return _local(path)
+    if model.startswith((".", "/", "~")):
+        msg = f"There is no model directory `{model}`."
+        raise ModelError(msg)
     if model in {"default", DEFAULT_MODEL} and revision is None and (embedded := _embedded_gguf()):
         return _converted(embedded)
     return _from_hub(DEFAULT_MODEL if model == "default" else model, revision)

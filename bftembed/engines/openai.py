@@ -117,7 +117,10 @@ class OpenAIEngine(Engine):
         except openai.OpenAIError as error:
             return Completion(request.id, "", "error", error=f"{type(error).__name__}: {error}")
         except (ValueError, AttributeError, LookupError, TypeError) as error:
-            reason = f"the server's answer is no chat completion ({type(error).__name__}: {error})"
+            reason = (
+                f"the answer of {self._url} is no chat completion ({type(error).__name__}: {error}); "
+                "is the address right, and does it end in /v1?"
+            )
             return Completion(request.id, "", "error", error=reason)
 
 

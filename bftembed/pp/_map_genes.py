@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bftembed")
 
+_FEW, _SHORT_LIST = 0.5, 20  # share of the names mapped that is worth a warning, in lists that are not short
 _MOUSE_ERROR, _MOUSE_WARNING = 0.5, 0.1  # share of the names matched: a matrix of mouse genes, or one mixed with them
 
 
@@ -82,7 +83,8 @@ def map_genes(
     Warns
     -----
     BftembedWarning
-        If there is no gene table, no ortholog table for a mouse, or some genes look like those of a mouse.
+        If there is no gene table, no ortholog table for a mouse, some genes look like those of a mouse, or less than
+        half of the names could be mapped.
 
     Examples
     --------
@@ -143,7 +145,7 @@ def _names(adata: AnnData, gene_key: str | None) -> npt.NDArray[np.object_]:
         msg = (
             f"{len(repeated)} names in `adata.var_names` stand more than once ({_examples(repeated)}). Keep the names "
             'and make the index unique: `adata.var["gene_name"] = adata.var_names; adata.var_names_make_unique()`, '
-            'then pass `gene_key="gene_name"`: of columns that are one gene the largest is kept.'
+            'then call `bft.pp.map_genes(adata, gene_key="gene_name")`: of columns of one gene the largest is kept.'
         )
         raise InputError(msg)
     return np.asarray(adata.var_names, dtype=object)
@@ -186,6 +188,12 @@ def _check(result: MappingResult, names: npt.NDArray[np.object_], species: str) 
             f"{species!r} the right `species`, is `gene_id_type`, and for Ensembl ids, is annotables_grch38 fetched?"
         )
         raise GeneNameError(msg)
+    if len(names) >= _SHORT_LIST and result.n_mapped < _FEW * len(names):
+        msg = (
+            f"Only {result.n_mapped} of {len(names)} gene names could be mapped ({_examples(names)}). If the gene "
+            "symbols or Ensembl ids are in another column of `adata.var`, pass it as `gene_key=`."
+        )
+        warnings.warn(msg, BftembedWarning, stacklevel=3)
     if like_mouse > _MOUSE_WARNING:
         msg = (
             f"{n_like} of {len(names)} gene names look like those of a mouse and were taken as human "

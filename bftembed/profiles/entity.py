@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["gene", "cell", "drug", "perturbation", "gene_set"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_LONGEST_NAME = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +39,7 @@ class Entity:
             raise InputError(msg)
         if not self.id.strip():
             msg = f"A {self.kind} has an empty name."
+            raise InputError(msg)
+        if len(self.id) > _LONGEST_NAME:
+            msg = f"`{self.id[:40]}...` has {len(self.id):,} characters, which is no name of a {self.kind}."
             raise InputError(msg)

@@ -37,8 +37,9 @@ CREATE TABLE IF NOT EXISTS profiles (
 CREATE TABLE IF NOT EXISTS entities (
     kind TEXT NOT NULL, entity TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (kind, entity, key)
 ) WITHOUT ROWID;
-PRAGMA user_version = {SCHEMA_VERSION};
+PRAGMA user_version = {SCHEMA_VERSION}
 """
+_APPLICATION = 0x62667470  # "bftp"
 _MOST_VARIABLES = 500
 
 
@@ -113,6 +114,8 @@ class ProfileStore:
     ----------
     path
         The file; by default ``profiles.sqlite`` in the user cache (``BFTEMBED_CACHE``). Made if it is not there.
+    read_only
+        Change nothing; the file may lie on read-only media.
 
     Raises
     ------
@@ -120,12 +123,12 @@ class ProfileStore:
         If the file is damaged, of another program or schema, or cannot be written.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    def __init__(self, path: str | Path | None = None, *, read_only: bool = False) -> None:
         self.path = Path(path).expanduser() if path else cache_dir() / "profiles.sqlite"
         if self.path.is_dir():
             msg = f"`{self.path}` is a directory; a profile store is a file, e.g. `{self.path / 'profiles.sqlite'}`."
             raise StoreError(msg)
-        self._connection = connect(self.path, _SCHEMA)
+        self._connection = connect(self.path, _SCHEMA, application=_APPLICATION, read_only=read_only)
 
     def __enter__(self) -> Self:
         return self

@@ -71,7 +71,12 @@ def load_template(template: str | Path) -> PromptTemplate:
         names = sorted(entry.name[:-4] for entry in (files("bftembed.profiles") / "templates").iterdir())
         msg = f"There is no template `{template}`: no such file, and the shipped ones are {', '.join(names)}."
         raise TemplateError(msg)
-    return parse_template(path.read_text(encoding="utf-8"), name=path.stem)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"The template `{path}` cannot be read as UTF-8 text ({error})."
+        raise TemplateError(msg) from error
+    return parse_template(text, name=path.stem)
 
 
 def parse_template(text: str, *, name: str) -> PromptTemplate:

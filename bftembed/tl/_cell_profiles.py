@@ -87,6 +87,9 @@ def embed_cell_profiles(adata: AnnData, options: CellProfileOptions, source: Tex
     vectors = np.full((adata.n_obs, result.vectors.shape[1]), np.nan, dtype=np.float32)
     vectors[spoken] = result.vectors
     adata.obsm[key_added] = vectors
+    keys = np.full(adata.n_obs, "", dtype=object)
+    keys[spoken] = result.keys
+    adata.obs[f"{key_added}_profile"] = keys
     add_provenance(adata.uns, key_added, "cells", result.info)
 
 
@@ -158,7 +161,7 @@ def _top_genes(
         genes, data = rows.indices[start:stop], rows.data[start:stop]
         known = np.isfinite(medians[genes]) & (data > 0)
         genes, ratio = genes[known], data[known] / medians[genes[known]]
-        order = np.lexsort((names[genes].astype(str), -ratio.round(9)))[:n_top]
+        order = np.lexsort((names[genes].astype(str), -ratio.round(5)))[:n_top]
         yield names[genes[order]].tolist()
 
 
@@ -200,6 +203,6 @@ def _check_fields(adata: AnnData, options: CellProfileOptions) -> None:
 
 
 def _fields(adata: AnnData, rows: Sequence[int], fields: Sequence[str]) -> Iterator[dict[str, str]]:
-    frame = adata.obs[list(fields)].iloc[list(rows)]
-    for row in frame.itertuples(index=False, name=None):
-        yield {field: str(value) for field, value in zip(fields, row, strict=True) if not pd.isna(value)}
+    columns = {field: adata.obs[field].iloc[list(rows)].tolist() for field in fields}
+    for i in range(len(rows)):
+        yield {field: str(values[i]) for field, values in columns.items() if not pd.isna(values[i])}

@@ -11,6 +11,7 @@ from bftembed.profiles import Entity
 from bftembed.tl._embed_genes import gene_entities
 from bftembed.tl._embed_perturbations import conditions_of, embed_perturbations, perturbation_entities
 from bftembed.tl._entities import TextOptions, TextSource, drug_facts, embed_entities, to_anndata
+from bftembed.tl._keys import checked_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +64,11 @@ def embed(
     if isinstance(names, str):
         msg = f"`names` is a list of names, got the single name {names!r}: write [{names!r}]."
         raise InputError(msg)
-    listed = [str(name) for name in names]
+    checked_key(key_added)
+    listed = list(names)
+    if odd := [name for name in listed if not isinstance(name, str)]:
+        msg = f"Names are strings, got {odd[0]!r} ({type(odd[0]).__name__})."
+        raise InputError(msg)
     if kind == "perturbation":
         return embed_perturbations(listed, facts=facts, key_added=key_added, **options)
     if len(set(listed)) != len(listed):

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from bftembed.errors import InputError
+from bftembed.tl._keys import checked_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,6 +113,8 @@ def embed_cells(  # noqa: PLR0913
 
     ``.obsm[key_added]`` : numpy.ndarray, float32 (n_obs, d)
         Cell vectors.
+    ``.obs[f"{key_added}_profile"]`` : str
+        Key of each cell's text in the store (``"profile"``).
     ``.uns["bft"][key_added]["cells"]`` : dict
         Parameters, number of genes used and of cells without weight, package version and date.
 
@@ -137,6 +140,7 @@ def embed_cells(  # noqa: PLR0913
         if value not in _CHOICES[name]:
             msg = f"{name}={value!r} is not one of {', '.join(map(repr, _CHOICES[name]))}."
             raise InputError(msg)
+    checked_key(key_added)
     if chunk_size is not None and chunk_size < 1:
         msg = f"chunk_size={chunk_size} must be at least 1, or None."
         raise InputError(msg)

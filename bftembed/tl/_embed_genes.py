@@ -10,6 +10,7 @@ from bftembed import datasets, pp
 from bftembed.errors import InputError
 from bftembed.profiles import Entity
 from bftembed.tl._entities import TextSource, add_provenance, embed_entities
+from bftembed.tl._keys import checked_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,8 +123,10 @@ def embed_genes(
 
         ``adata.varm[key_added]`` : float32 array, shape (n_vars, d)
             NaN rows for genes without a vector.
+        ``adata.var[f"{key_added}_profile"]`` : str
+            Key of each text in the store, ``""`` where there is none; see :func:`bftembed.get.profiles`.
         ``adata.var["bft_profile"]`` : str
-            With `add_profiles`.
+            The texts, with `add_profiles`.
         ``adata.uns["bft"][key_added]["genes"]`` : dict
             Engine, encoder, template, sampling, store, counts, version, date.
 
@@ -140,6 +143,7 @@ def embed_genes(
     >>> adata = sc.datasets.pbmc68k_reduced()
     >>> bft.tl.embed_genes(adata, mask_var="highly_variable")  # doctest: +SKIP
     """
+    checked_key(key_added)
     source = TextSource(engine, encoder, template, sampling, store, profiles, progress)
     if "bft_gene" not in adata.var:
         pp.map_genes(adata)
@@ -151,6 +155,9 @@ def embed_genes(
     vectors = np.full((adata.n_vars, result.vectors.shape[1]), np.nan, dtype=np.float32)
     vectors[chosen] = result.vectors
     adata.varm[key_added] = vectors
+    keys = np.full(adata.n_vars, "", dtype=object)
+    keys[chosen] = result.keys
+    adata.var[f"{key_added}_profile"] = keys
     add_provenance(adata.uns, key_added, "genes", result.info)
     if add_profiles:
         texts = np.full(adata.n_vars, "", dtype=object)

@@ -11,6 +11,7 @@ from bftembed.errors import InputError
 from bftembed.genes import map_names
 from bftembed.profiles import Entity
 from bftembed.tl._entities import TextOptions, TextSource, drug_facts, embed_entities, to_anndata
+from bftembed.tl._keys import checked_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +96,7 @@ def embed_perturbations(
     >>> import bftembed as bft
     >>> pert = bft.tl.embed_perturbations(["KLF1", "KLF1+MAP2K6"], how="activation")  # doctest: +SKIP
     """
+    checked_key(key_added)
     if how not in {*_PHRASES, "drug"}:
         msg = f"`how` is 'knockout', 'knockdown', 'activation' or 'drug', got {how!r}."
         raise InputError(msg)

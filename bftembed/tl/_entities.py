@@ -90,12 +90,13 @@ class TextSource:
 class Embedded:
     """Vectors and texts of entities, in their order.
 
-    ``vectors`` is float32 (n, d) with NaN rows where there is no usable text (None in ``texts``); ``info`` is the
-    provenance for ``uns``.
+    ``vectors`` is float32 (n, d) with NaN rows where there is no usable text (None in ``texts``); ``keys`` are the
+    texts' keys in the store (``""`` for texts that were given); ``info`` is the provenance for ``uns``.
     """
 
     vectors: NDArray[np.float32]
     texts: list[str | None]
+    keys: list[str]
     info: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -132,11 +133,12 @@ def embed_entities(
         raise InputError(msg)
     get_encoder(source.encoder)  # a wrong name should not come up after hours of generation
     if source.profiles is None:
-        texts, details = _written(entities, source)
+        texts, keys, details = _written(entities, source)
     else:
         by_id = given_texts(source.profiles, kind=entities[0].kind)
         other = names or [entity.id for entity in entities]
         texts = [by_id.get(entity.id) or by_id.get(name) for entity, name in zip(entities, other, strict=True)]
+        keys = [""] * len(texts)
         details = {"counts": {"given": len(by_id), "missing": sum(text is None for text in texts)}}
         if not any(texts):
             msg = f"None of {len(entities)} names (e.g. `{entities[0].id}`) has a text in `profiles`."
@@ -152,7 +154,7 @@ def embed_entities(
         "bftembed_version": version("bftembed"),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
-    return Embedded(vectors, texts, provenance)
+    return Embedded(vectors, texts, keys, provenance)
 
 
 def encode_texts(texts: Sequence[str | None], source: TextSource) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -172,7 +174,7 @@ def open_store(store: ProfileStore | str | Path | None) -> ProfileStore:
     return store if isinstance(store, ProfileStore) else ProfileStore(store)
 
 
-def _written(entities: Sequence[Entity], source: TextSource) -> tuple[list[str | None], dict[str, Any]]:
+def _written(entities: Sequence[Entity], source: TextSource) -> tuple[list[str | None], list[str], dict[str, Any]]:
     engine = get_engine(source.engine)
     store = open_store(source.store)
     try:
@@ -194,7 +196,9 @@ def _written(entities: Sequence[Entity], source: TextSource) -> tuple[list[str |
         raise BftembedError(msg)
     if failed:
         names = [e.id for e, p in zip(entities, written.profiles, strict=True) if p.status != "ok"]
-        log.warning("%d of %d profiles failed and get no vector: %s ...", len(failed), len(entities), names[:5])
+        why = "have no annotation" if source.annotates else "got no usable profile"
+        shown = ", ".join(name[:40] for name in names[:5]) + (", ..." if len(names) > 5 else "")
+        log.warning("%d of %d names %s, and no vector: %s", len(failed), len(entities), why, shown)
     details = {
         "engine": engine.describe(),
         "template": written.recipe.template,
@@ -204,7 +208,7 @@ def _written(entities: Sequence[Entity], source: TextSource) -> tuple[list[str |
         "store": str(store.path),
         "counts": written.counts,
     }
-    return written.texts, details
+    return written.texts, [profile.key for profile in written.profiles], details
 
 
 def given_texts(profiles: Mapping[str, str] | pd.DataFrame | str | Path, *, kind: str) -> dict[str, str]:
@@ -224,7 +228,7 @@ def given_texts(profiles: Mapping[str, str] | pd.DataFrame | str | Path, *, kind
             if not Path(profiles).is_file():
                 msg = f"There is no profile store `{profiles}`."
                 raise InputError(msg)
-            with ProfileStore(profiles) as store:
+            with ProfileStore(profiles, read_only=True) as store:
                 frame = store.frame()
     else:
         frame = profiles
@@ -261,6 +265,7 @@ def to_anndata(names: Sequence[str], result: Embedded, columns: Mapping[str, Any
     texts = [text or "" for text in result.texts]
     obs: pd.DataFrame = pd.DataFrame({**columns, "bft_profile": texts}, index=pd.Index(names, dtype=str))
     var = pd.DataFrame(index=[f"d{i}" for i in range(result.vectors.shape[1])])
+    obs[f"{key_added}_profile"] = result.keys
     adata = AnnData(X=np.array(result.vectors), obs=obs, var=var, obsm={key_added: result.vectors})
     add_provenance(adata.uns, key_added, "entities", result.info)
     return adata

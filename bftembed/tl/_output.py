@@ -64,10 +64,15 @@ class EmbeddingFile:
         self._storing: Future[None] | None = None
         self._syncing: Future[None] | None = None
         self._synced: set[Path] = set()
-        with self._writing():
+        try:
+            with self._writing():
+                self._remove()
+                self.root = self._open(zarr_format)
+                self._array = self._create(key, shape, rows)
+        except BaseException:
+            self._pool.shutdown()
             self._remove()
-            self.root = self._open(zarr_format)
-            self._array = self._create(key, shape, rows)
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -104,7 +104,7 @@ def test_a_list_of_names_and_the_profiles_commands(mirror, tmp_path):
     assert "tumor protein p53" in shown
     assert "[user] TP53." in shown
     assert "2 profiles" in invoke("profiles", "stats", "--store", store)
-    assert "wrote 2 profiles" in invoke("profiles", "export", tmp_path / "p.parquet", "--store", store)
+    assert "wrote 2 names" in invoke("profiles", "export", tmp_path / "p.parquet", "--store", store)
     assert "added 2 profiles" in invoke("profiles", "import", tmp_path / "p.parquet", "--store", tmp_path / "t.sqlite")
     with pytest.raises(BftembedError, match="no profile of `XYZ`"):
         invoke("profiles", "show", "XYZ", "--store", store)
@@ -155,6 +155,15 @@ def test_doctor_says_what_is_there(no_tables):
         (["profiles", "stats", "--store", "none.sqlite"], "There is no profile store"),
         (["profiles", "stats", "--store", "{junk}"], "not a database"),
         (["genes", "check", "{text}"], "gene tables are not at hand"),
+        (["embed", "{binary}", "-o", "x.h5ad", "--engine", "annotation"], "no UTF-8 text"),
+        (["embed", "{names}", "-o", "none/x.h5ad", "--engine", "annotation"], "There is no directory"),
+        (["embed", "{cells}", "-o", "x.zarr", "--engine", "{tiny}"], "--no-keep-x"),
+        (["embed", "{cells}", "-o", "x.h5ad", "--engine", "{tiny}", "--key-added", "a/b"], "without `/`"),
+        (["embed", "{cells}", "-o", "x.h5ad", "--engine", "{tiny}", "--layer", "zz"], "no layer 'zz'"),
+        (["embed", "{cells}", "-o", "x.h5ad", "--engine", "{tiny}", "--mask-var", "zz"], "no column `zz`"),
+        (["embed", "{negative}", "-o", "x.h5ad", "--engine", "{tiny}"], "negative values"),
+        (["embed", "{cells}", "-o", "x.h5ad", "--engine", "transformers:./none"], "no model directory `./none`"),
+        (["embed", "{cells}", "-o", "x.h5ad", "--engine", "{tiny}", "--template", "{binary}"], "UTF-8"),
         (["data", "fetch", "nonsense"], "nonsense"),
     ],
 )
@@ -165,7 +174,13 @@ def test_bad_input_is_one_screen_with_the_remedy_and_writes_nothing(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("# nothing\n")
     (tmp_path / "junk.h5ad").write_bytes(b"junk" * 1000)
-    places = {"cells": cells, "text": "text.txt", "junk": "junk.h5ad", "tiny": f"transformers:{tiny_model}"}
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
+    (tmp_path / "names.txt").write_text("TP53")
+    negative = anndata.read_h5ad(cells)
+    negative.X = negative.X * -1
+    negative.write_h5ad(tmp_path / "negative.h5ad")
+    places = {"text": "text.txt", "junk": "junk.h5ad", "binary": "binary.txt", "names": "names.txt"}
+    places |= {"negative": "negative.h5ad", "cells": cells, "tiny": f"transformers:{tiny_model}"}
     before = {path: path.read_bytes() for path in tmp_path.glob("*.*") if path.is_file()}
     with pytest.raises(BftembedError) as caught:
         invoke(*[argument.format(**places) for argument in arguments])
@@ -214,11 +229,31 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tiny_model, tmp_path):
     assert (after[before.index] == before).all()
 
 
+def test_a_full_disk_leaves_the_older_result(mirror, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {made.stderr.strip()}")
+    try:
+        (tmp_path / "many.txt").write_text("\n".join(f"CD{i}" for i in range(1, 300)))
+        (disk / "out.h5ad").write_text("older")
+        options = ["--engine", "annotation", "--store", tmp_path / "s.sqlite"]
+        with pytest.raises(BftembedError, match="cannot be written"):
+            invoke("embed", tmp_path / "many.txt", "-o", disk / "out.h5ad", *options)
+        assert [path.name for path in disk.iterdir()] == ["out.h5ad"]
+        assert (disk / "out.h5ad").read_text() == "older"
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 def test_names_files(tmp_path):
     from bftembed.cli._arguments import read_names
 
     (tmp_path / "a.tsv").write_text("\ufeffTP53\tx\n#c\n\nCD3E,1\nTP53\n", encoding="utf-8")
     assert read_names(tmp_path / "a.tsv") == ["TP53", "CD3E"]
+    (tmp_path / "b.csv").write_text('"gene",x\n"TP53",1\n')
+    assert read_names(tmp_path / "b.csv") == ["TP53"]
 
 
 @pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")

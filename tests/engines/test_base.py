@@ -81,3 +81,19 @@ def test_sizes_below_one_are_refused_by_name():
     check_positive(batch_size=1)
     with pytest.raises(InputError, match="concurrency must be at least 1, got 0"):
         check_positive(batch_size=1, concurrency=0)
+
+
+def test_a_back_end_that_leaves_prompts_unanswered_is_an_error():
+    class Silent(Engine):
+        name = "silent"
+
+        def describe(self):
+            return {}
+
+        def _generate(self, requests, sampling):
+            yield [Completion(requests[0].id, "text", "stop")]
+
+    batches = Silent().generate([Request("a", "x"), Request("b", "y")])
+    assert [done.id for done in next(batches)] == ["a"]
+    with pytest.raises(EngineError, match="1 of 2 prompts unanswered"):
+        next(batches)

@@ -19,3 +19,18 @@ def test_given_texts_are_found_where_they_were_kept():
     del adata.obs["bft_profile"]
     with pytest.raises(InputError, match="add_profiles=True"):
         bft.get.profiles(adata)
+
+
+def test_texts_of_perturbations_are_found_by_their_keys(tmp_path):
+    options = {"facts": "none", "engine": "annotation", "template": "perturbation", "store": tmp_path / "s.sqlite"}
+    adata = bft.tl.embed_perturbations(["KLF1", "KLF1+MAP2K6"], how="activation", **options)
+    texts = bft.get.profiles(adata)["text"]
+    assert texts.index.tolist() == ["KLF1", "KLF1+MAP2K6"]
+    assert "of KLF1 and MAP2K6 together" in texts["KLF1+MAP2K6"]
+
+
+def test_an_embedding_that_was_not_made_from_texts_says_so():
+    adata = bft.embed(list(TEXTS), facts="none", profiles=TEXTS)
+    adata.uns["bft"] = {"X_bft": {"cells": {"method": "weighted"}}}
+    with pytest.raises(InputError, match="not made from texts"):
+        bft.get.profiles(adata)

@@ -13,6 +13,11 @@ def test_unknown_kind_names_the_known_ones():
         Entity("protein", "p53")
 
 
+def test_a_name_of_a_whole_page_is_refused():
+    with pytest.raises(InputError, match=r"`AAAA.*100,000 characters"):
+        Entity("gene", "A" * 100_000)
+
+
 def test_empty_name_is_refused():
     with pytest.raises(InputError, match="empty name"):
         Entity("gene", "  ")

@@ -233,6 +233,27 @@ def test_a_writer_killed_inside_a_transaction_leaves_no_half_batch(tmp_path):
         assert store.get([key])[key].text == "Text of TP53."
 
 
+def test_a_database_of_another_program_is_left_as_it_is(tmp_path):
+    path = tmp_path / "other.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE profiles (a)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="another program"):
+        ProfileStore(path)
+    assert path.read_bytes() == before
+
+
+def test_a_store_on_a_read_only_file_system_can_be_read(small_disk):
+    filled(small_disk / "s.sqlite", ["TP53"]).close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with ProfileStore(small_disk / "s.sqlite", read_only=True) as store:
+        assert store.frame()["entity"].tolist() == ["TP53"]
+        with pytest.raises(StoreError):
+            store.add([profile("BRCA1")])
+
+
 def test_default_path_is_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path))
     with ProfileStore() as store:

@@ -72,6 +72,12 @@ def test_malformed_templates_say_what_is_wrong(text, message):
         parse_template(text, name="t")
 
 
+def test_a_template_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "t.txt").write_bytes(b"\xff\xfe\x00[user]")
+    with pytest.raises(TemplateError, match="UTF-8"):
+        load_template(tmp_path / "t.txt")
+
+
 def test_missing_template_lists_the_shipped_ones(tmp_path):
     with pytest.raises(TemplateError, match="annotation, cell, drug, gene"):
         load_template(tmp_path / "nothing.txt")

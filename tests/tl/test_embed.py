@@ -52,6 +52,8 @@ def test_perturbations_by_name(tmp_path):
         (["A"], "cell", "tl.embed_cells"),
         (["A"], "gene_set", "mapping"),
         ([" "], "drug", "empty name"),
+        (["A", None], "gene", "strings, got None"),
+        (["A", 1], "gene", "strings, got 1"),
     ],
 )
 def test_bad_names_are_refused(names, kind, message):

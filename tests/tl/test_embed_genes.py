@@ -91,10 +91,12 @@ def test_annotation_of_real_genes_with_facts(mirror, tmp_path):
     assert bft.get.provenance(adata)["genes"]["facts"].startswith("sha256:")
 
 
+@pytest.mark.filterwarnings("ignore:Changing the sparsity structure")  # scanpy's neighbours of few cells
 def test_real_model_writes_profiles_that_scanpy_uses(model_dir, tmp_path, monkeypatch):
     """The main job on real input, small: profiles, gene vectors, cell vectors, neighbours, Leiden, UMAP."""
     import scanpy as sc
 
+    monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path))
     monkeypatch.delenv("BFTEMBED_MIRROR", raising=False)
     adata = bft.datasets.pbmc68k_reduced()
     adata.var["few"] = np.arange(adata.n_vars) < 6

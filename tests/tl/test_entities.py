@@ -67,7 +67,7 @@ def test_some_failures_are_named_in_the_log(tmp_path, caplog):
     entities = [*genes("TP53"), Entity("gene", "BARE")]
     result = embed_entities(entities, TextSource(engine="annotation", store=tmp_path / "s.sqlite"))
     assert result.found.tolist() == [True, False]
-    assert "1 of 2 profiles failed" in caplog.text
+    assert "1 of 2 names have no annotation" in caplog.text
     assert "BARE" in caplog.text
 
 
