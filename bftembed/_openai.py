@@ -44,7 +44,7 @@ def open_client(url: str, *, api_key: str | None, timeout: float, max_retries: i
         client.with_options(timeout=min(timeout, _PATIENCE), max_retries=min(max_retries, 1)).models.list()
     except openai.APITimeoutError as error:
         client.close()
-        msg = f"The server at {url} takes longer than {min(timeout, _PATIENCE):.0f} s to answer; is it still loading?"
+        msg = f"The server at {url} takes longer than {min(timeout, _PATIENCE):g} s to answer; is it still loading?"
         raise ServerError(msg) from error
     except openai.APIConnectionError as error:
         client.close()
