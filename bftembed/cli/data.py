@@ -11,11 +11,13 @@ from bftembed.errors import DataError
 
 app = typer.Typer(help="List, fetch and verify data sets.", no_args_is_help=True)
 Names = Annotated[list[str], typer.Argument(help="Names of data sets; `genes` is all gene tables.")]
-_GENES = ["hgnc_genes", "ncbi_gene_info", "annotables_grch38", "refseq_gene_summary", "go_annotations"]
 
 
 def _expand(names: list[str]) -> list[str]:
-    return [each for name in names for each in (_GENES if name == "genes" else [name])]
+    from bftembed.datasets._genes import FACT_SOURCES, NAME_SOURCES
+
+    genes = dict.fromkeys((*NAME_SOURCES, *FACT_SOURCES))
+    return [each for name in names for each in (genes if name == "genes" else [name])]
 
 
 @app.command("list")

@@ -48,8 +48,8 @@ class TransformersEngine(Engine):
     batch_size
         Sequences decoded together, at most.
     continuous
-        Use transformers' continuous batching instead of static batches. Slower on a CPU (36 against 123 tokens/s for
-        64 prompts of the default model on two cores); not measured on a GPU yet, therefore off.
+        Use transformers' continuous batching instead of static batches. Not measured on a GPU yet, and slower on a
+        CPU, where large static batches win; therefore off.
     trust_remote_code
         Run code that comes with the model.
     """

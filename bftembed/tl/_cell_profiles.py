@@ -14,7 +14,8 @@ from bftembed import pp
 from bftembed.errors import InputError
 from bftembed.profiles import Entity
 from bftembed.tl._chunks import default_chunk_rows, row_chunks
-from bftembed.tl._entities import add_provenance, embed_entities
+from bftembed.tl._entities import embed_entities
+from bftembed.tl._keys import with_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,13 +85,8 @@ def embed_cell_profiles(adata: AnnData, options: CellProfileOptions, source: Tex
         obs_fields=list(map(str, options.obs_fields)),
         n_empty=len(silent),
     )
-    vectors = np.full((adata.n_obs, result.vectors.shape[1]), np.nan, dtype=np.float32)
-    vectors[spoken] = result.vectors
-    adata.obsm[key_added] = vectors
-    keys = np.full(adata.n_obs, "", dtype=object)
-    keys[spoken] = result.keys
-    adata.obs[f"{key_added}_profile"] = keys
-    add_provenance(adata.uns, key_added, "cells", result.info)
+    adata.obsm[key_added], adata.obs[f"{key_added}_profile"] = result.spread(adata.n_obs, spoken)
+    adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "cells", result.info)
 
 
 def expression_reference(

@@ -9,8 +9,8 @@ import numpy as np
 from bftembed import datasets, pp
 from bftembed.errors import InputError
 from bftembed.profiles import Entity
-from bftembed.tl._entities import TextSource, add_provenance, embed_entities
-from bftembed.tl._keys import checked_key
+from bftembed.tl._entities import TextSource, embed_entities
+from bftembed.tl._keys import checked_key, with_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,13 +152,8 @@ def embed_genes(
     entities, used = gene_entities(genes, facts=facts, needed=source.annotates)
     names = adata.var_names[chosen].astype(str).tolist()
     result = embed_entities(entities, source, names=names, facts=used, n_vars=int(adata.n_vars))
-    vectors = np.full((adata.n_vars, result.vectors.shape[1]), np.nan, dtype=np.float32)
-    vectors[chosen] = result.vectors
-    adata.varm[key_added] = vectors
-    keys = np.full(adata.n_vars, "", dtype=object)
-    keys[chosen] = result.keys
-    adata.var[f"{key_added}_profile"] = keys
-    add_provenance(adata.uns, key_added, "genes", result.info)
+    adata.varm[key_added], adata.var[f"{key_added}_profile"] = result.spread(adata.n_vars, chosen)
+    adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "genes", result.info)
     if add_profiles:
         texts = np.full(adata.n_vars, "", dtype=object)
         texts[chosen] = [text or "" for text in result.texts]

@@ -16,6 +16,7 @@ from bftembed.tl._cell_input import CellInput, Parts, choose, open_group, opened
 from bftembed.tl._cell_values import ValueCheck, logged_twice
 from bftembed.tl._chunks import default_chunk_rows, prefetched, row_chunks
 from bftembed.tl._copy_parts import BULK, TABLES, copy_from_file, mapping, write_from_anndata
+from bftembed.tl._keys import with_provenance
 from bftembed.tl._output import ArrayOutput, EmbeddingFile, checked_target
 from bftembed.tl._weighted import UNSORTED, WeightedMean
 
@@ -58,7 +59,7 @@ def embed_weighted(
         if output is None:
             array = ArrayOutput(shape)
             info = _run(cells, options, array)
-            adata.uns["bft"] = _provenance(adata.uns.get("bft", {}), key_added, info)
+            adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "cells", info)
             adata.obsm[key_added] = array.array
         else:
             _embed_to_file(adata, cells, options, Path(output), key_added, keep_x=keep_x)
@@ -91,7 +92,7 @@ def _embed_to_file(
         from anndata.io import write_elem
 
         with file.filling() as root:
-            write_elem(mapping(root, "uns"), "bft", _provenance(_bft(cells.parts), key_added, info))
+            write_elem(mapping(root, "uns"), "bft", with_provenance(_bft(cells.parts), key_added, "cells", info))
         file.complete()
 
 
@@ -180,8 +181,3 @@ def _bft(parts: Parts) -> dict[str, Any]:
 
     found = parts.uns.get("bft", {})
     return dict(found if isinstance(found, dict) else read_elem(found))
-
-
-def _provenance(bft: dict[str, Any], key: str, info: dict[str, Any]) -> dict[str, Any]:
-    """`.uns["bft"]` with the cells' side of `key` renewed and all else kept."""
-    return {**bft, key: {**bft.get(key, {}), "cells": info}}

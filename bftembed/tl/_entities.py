@@ -17,6 +17,7 @@ from bftembed.encoders import encode_cached, get_encoder
 from bftembed.engines import get_engine
 from bftembed.errors import BftembedError, InputError
 from bftembed.profiles import ProfileStore, read_export, write_profiles
+from bftembed.tl._keys import with_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,6 +104,14 @@ class Embedded:
     def found(self) -> NDArray[np.bool_]:
         """Which entities have a vector; shape (n,)."""
         return np.array([text is not None for text in self.texts], dtype=bool)
+
+    def spread(self, n: int, rows: Sequence[int] | NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.object_]]:
+        """Vectors (n, d) and keys (n,) with the entities at `rows`, NaN and ``""`` elsewhere."""
+        vectors = np.full((n, self.vectors.shape[1]), np.nan, dtype=np.float32)
+        vectors[rows] = self.vectors
+        keys = np.full(n, "", dtype=object)
+        keys[rows] = self.keys
+        return vectors, keys
 
 
 def embed_entities(
@@ -244,13 +253,6 @@ def given_texts(profiles: Mapping[str, str] | pd.DataFrame | str | Path, *, kind
     return dict(zip(rows["entity"], rows["text"], strict=True))
 
 
-def add_provenance(uns: Any, key: str, side: str, info: dict[str, Any]) -> None:
-    """Put provenance under ``uns["bft"][key][side]`` and keep what else is there."""
-    bft = dict(uns.get("bft", {}))
-    bft[key] = {**bft.get(key, {}), side: info}
-    uns["bft"] = bft
-
-
 def drug_facts(facts: str) -> tuple[dict[str, dict[str, str]], str]:
     """What the repurposing table knows by drug name in lower case, and its name; nothing and ``"none"`` without it."""
     known = datasets.drug_facts() if facts == "auto" else None
@@ -267,5 +269,5 @@ def to_anndata(names: Sequence[str], result: Embedded, columns: Mapping[str, Any
     var = pd.DataFrame(index=[f"d{i}" for i in range(result.vectors.shape[1])])
     obs[f"{key_added}_profile"] = result.keys
     adata = AnnData(X=np.array(result.vectors), obs=obs, var=var, obsm={key_added: result.vectors})
-    add_provenance(adata.uns, key_added, "entities", result.info)
+    adata.uns["bft"] = with_provenance({}, key_added, "entities", result.info)
     return adata

@@ -1,8 +1,13 @@
-"""Names under which results are kept."""
+"""Names under which results and their provenance are kept."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from bftembed.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def checked_key(key: str) -> str:
@@ -17,3 +22,8 @@ def checked_key(key: str) -> str:
         msg = f"key_added={key!r} cannot be a key: give a name without `/`, e.g. 'X_bft'."
         raise InputError(msg)
     return key
+
+
+def with_provenance(bft: Mapping[str, Any], key: str, side: str, info: dict[str, Any]) -> dict[str, Any]:
+    """``uns["bft"]`` with one side (genes, cells, entities) of `key` renewed and all else kept."""
+    return {**bft, key: {**bft.get(key, {}), side: info}}
