@@ -37,6 +37,10 @@ class ServerError(EngineError, EncoderError):
     """No server answers at an address, or it refuses the key."""
 
 
+class TuneError(BftembedError):
+    """A tuning run cannot be started, continued or saved."""
+
+
 class StoreError(BftembedError):
     """A profile store or vector cache cannot be opened, read or written."""
 

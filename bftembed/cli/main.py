@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import bftembed
-from bftembed.cli import data, demo, doctor, embed, genes, profiles
+from bftembed.cli import data, demo, doctor, embed, genes, profiles, tune
 from bftembed.errors import BftembedError
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("embed")(embed.embed)
+app.command("tune")(tune.tune)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(profiles.app, name="profiles")

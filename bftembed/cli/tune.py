@@ -1,0 +1,47 @@
+"""``bftembed tune``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def tune(
+    config: Annotated[Path, typer.Argument(help="YAML file; see configs/.", dir_okay=False)],
+    objective: Annotated[
+        str | None, typer.Option(help="sft | dft | bft-v1 | bft | grpo, in place of the file's.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model to tune, in place of the file's.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Directory of the result, in place of the file's.")] = None,
+) -> None:
+    """Tune a language model with SFT, DFT, BFT or GRPO; run again to go on after an interruption."""
+    from bftembed.tune.config import load_config
+
+    settings = load_config(config, objective=objective, model=model, output=str(output) if output else None)
+    if settings.accelerate and "LOCAL_RANK" not in os.environ:
+        _launch(settings.accelerate)
+    from bftembed.tune import tune as run
+
+    result = run(settings)
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    for name, value in result.metrics.items():
+        print(f"{name}: {value:.4g}")
+    print(f"{result.steps} steps; the model is in {result.path}: use it by --engine transformers:{result.path}")
+
+
+def _launch(configuration: str) -> None:
+    """Start this very command again on every device, through accelerate."""
+    from bftembed._optional import require
+    from bftembed.errors import InputError
+
+    require("accelerate", extra="tune")
+    if not Path(configuration).is_file():
+        msg = f"There is no accelerate configuration `{configuration}`."
+        raise InputError(msg)
+    launcher = ["-m", "accelerate.commands.launch", "--config_file", configuration, "-m", "bftembed", *sys.argv[1:]]
+    os.execv(sys.executable, [sys.executable, *launcher])  # the same command, in this process's place

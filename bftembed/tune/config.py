@@ -1,0 +1,167 @@
+"""The file that describes a tuning run."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bftembed.errors import InputError
+from bftembed.tune.grpo import GRPOSettings
+from bftembed.tune.objectives import Objective
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Section):
+    """Training and validation data, see `bftembed.tune.samples.read_samples`; for GRPO, questions with answers."""
+
+    train: str
+    validation: str | None = None
+    max_length: int = Field(default=1024, ge=2, description="Tokens kept of a sample; how many are cut is reported.")
+    packing: bool = Field(default=False, description="Lay samples end to end instead of padding them.")
+
+
+class Lora(_Section):
+    """A LoRA adapter (Hu et al., arXiv 2106.09685); the names are PEFT's."""
+
+    r: int = Field(default=16, ge=1)
+    lora_alpha: int = Field(default=32, ge=1)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | list[str] = "all-linear"
+    merge: bool = Field(default=False, description="Save the merged model rather than the adapter.")
+
+
+class Training(_Section):
+    """How long, how fast, how much at once."""
+
+    epochs: float = Field(default=1.0, gt=0)
+    max_steps: int | None = Field(default=None, ge=1, description="Optimizer steps; overrides `epochs`.")
+    batch_size: int = Field(default=4, ge=1, description="Samples per device and micro-batch.")
+    accumulation_steps: int = Field(default=1, ge=1, description="Micro-batches per optimizer step.")
+    learning_rate: float = Field(default=2e-4, gt=0)
+    schedule: str = Field(default="cosine", description="A scheduler of transformers: cosine, linear, constant, ...")
+    warmup: float = Field(default=0.03, ge=0, description="Steps, or below 1 their share of all steps.")
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="Of the computation; auto: bfloat16 on a GPU that has it, else float32."
+    )
+    gradient_checkpointing: bool = False
+    log_steps: int = Field(default=1, ge=1)
+    eval_steps: int | None = Field(default=None, ge=1, description="Every this many steps; at the end only, if unset.")
+    save_steps: int = Field(default=100, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=1)
+    seed: int = 0
+    trainer: dict[str, Any] = Field(default_factory=dict, description="Any other argument of `TrainingArguments`.")
+
+
+class TuneConfig(_Section):
+    """A tuning run.
+
+    Attributes
+    ----------
+    model
+        A directory, ``"default"`` (the embedded model) or the id of a model on the hub.
+    adapter
+        A PEFT adapter to start from; it is merged into the weights first.
+    data
+        See `Data`.
+    output
+        Directory for checkpoints, the log and the result. A run whose directory has a checkpoint goes on from there.
+    objective
+        An `Objective`, or the word ``"grpo"``.
+    lora
+        See `Lora`; ``null`` trains all weights.
+    training
+        See `Training`.
+    grpo
+        Settings of GRPO, with ``objective: grpo`` only.
+    accelerate
+        A configuration file of ``accelerate`` (several GPUs, FSDP, DeepSpeed); the run is started through
+        ``accelerate launch``.
+    """
+
+    model: str = "default"
+    adapter: str | None = None
+    data: Data
+    output: str
+    objective: Objective | Literal["grpo"] = Objective()
+    lora: Lora | None = Lora()
+    training: Training = Training()
+    grpo: GRPOSettings | None = None
+    accelerate: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_objective(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("objective"), str) and values["objective"] != "grpo":
+            return {**values, "objective": {"name": values["objective"]}}
+        return values
+
+
+def load_config(path: str | Path, **overrides: Any) -> TuneConfig:
+    """Read a YAML configuration; paths in it are relative to the working directory.
+
+    Parameters
+    ----------
+    path
+        The file.
+    overrides
+        Top-level values that replace those of the file; None leaves the file's.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or something in it is wrong; a misspelt key is named with the nearest right one.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        msg = f"The configuration `{path}` cannot be read: {error}"
+        raise InputError(msg) from error
+    if not isinstance(values, dict):
+        msg = f"The configuration `{path}` is not a mapping of keys to values."
+        raise InputError(msg)
+    values |= {key: value for key, value in overrides.items() if value is not None}
+    return parse_config(values, f"`{path}`")
+
+
+def parse_config(values: dict[str, Any], place: str = "the configuration") -> TuneConfig:
+    """A configuration from plain values; see `load_config`."""
+    try:
+        return TuneConfig.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(item) for item in error.errors() if not _other_objective(item, values)]
+        msg = f"In {place}: {'; '.join(problems)}."
+        raise InputError(msg) from error
+
+
+def _other_objective(item: Any, values: dict[str, Any]) -> bool:
+    """Whether a complaint is about the alternative of a union that was not meant."""
+    return item["loc"][:2] == ("objective", "literal['grpo']") and values.get("objective") != "grpo"
+
+
+def _problem(item: Any) -> str:
+    loc = [str(part) for part in item["loc"] if part != "Objective"]
+    key = ".".join(loc)
+    if item["type"] == "missing":
+        return f"`{key}` is missing"
+    if item["type"] != "extra_forbidden":
+        return f"`{key}` is {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
+    section: dict[str, type[BaseModel]] = {
+        "data": Data,
+        "lora": Lora,
+        "training": Training,
+        "objective": Objective,
+        "grpo": GRPOSettings,
+    }
+    fields = list(section.get(loc[0], TuneConfig).model_fields if len(loc) > 1 else TuneConfig.model_fields)
+    near = difflib.get_close_matches(loc[-1], fields, n=1)
+    advice = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(fields)}"
+    return f"there is no key `{key}`; {advice}"

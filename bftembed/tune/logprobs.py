@@ -1,0 +1,258 @@
+"""Log-probabilities of target tokens from hidden states and an output head, without the logits of the whole batch.
+
+Every objective, the diagnostic and the evaluation need one thing: log p of each supervised token. Logits are made for
+``chunk_size`` tokens at a time. The weight that an objective gives to a token is only a factor of the gradient with
+respect to its hidden state, so this gradient is taken in the forward pass, while the chunk's softmax is at hand, and
+scaled in the backward pass. Only where the head itself is trained are the logits made a second time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from bftembed.errors import InputError
+
+#: Tokens whose logits are held at once.
+CHUNK_SIZE = 256
+
+
+class TokenLogprobs(NamedTuple):
+    """Log-probability of each target token (with gradient) and, on request, the entropy (nats, without gradient)."""
+
+    logprobs: torch.Tensor
+    entropy: torch.Tensor | None
+
+
+def token_logprobs(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    bias: torch.Tensor | None = None,
+    softcap: float | None = None,
+    scale: float = 1.0,
+    chunk_size: int = CHUNK_SIZE,
+    entropy: bool = False,
+) -> TokenLogprobs:
+    """Log-probability of each target token, in chunks of tokens.
+
+    The logits are ``scale * (hidden @ weight.T + bias)``, and with a soft cap ``softcap * tanh(logits / softcap)``.
+    Under autocast the product is taken in autocast's dtype; the log-sum-exp is always at least float32.
+
+    Parameters
+    ----------
+    hidden
+        (n_tokens, hidden_size), floating; the state that predicts each target.
+    weight
+        (vocabulary, hidden_size), the output head's weight; may be tied to the input embedding.
+    targets
+        (n_tokens,), int64, in [0, vocabulary).
+    bias
+        (vocabulary,), the head's bias.
+    softcap, scale
+        The soft cap and the factor of models that have them.
+    chunk_size
+        Tokens whose logits are held at once; memory is about two (chunk_size, vocabulary) arrays of float32.
+    entropy
+        Also give the entropy of each next-token distribution.
+
+    Returns
+    -------
+    float32 (float64 for float64 input) arrays of shape (n_tokens,). With no tokens the result is empty and still
+    connected to ``hidden``.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit together, ``chunk_size`` is below 1 or a target lies outside the vocabulary.
+    """
+    _check(hidden, weight, targets, chunk_size)
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    elif weight.dtype != hidden.dtype:
+        hidden = hidden.to(weight.dtype)
+    head = _Head(softcap, scale, chunk_size)
+    with torch.autocast(device, enabled=False):
+        logprobs, spread = _TokenLogprobs.apply(  # type: ignore[no-untyped-call]
+            hidden, weight, bias, targets, head, entropy, torch.is_grad_enabled()
+        )
+    return TokenLogprobs(logprobs, spread if entropy else None)
+
+
+def logits_logprobs(logits: torch.Tensor, targets: torch.Tensor, *, chunk_size: int = CHUNK_SIZE) -> torch.Tensor:
+    """Log-probability of each target token from logits that exist already; float32 work is done in chunks.
+
+    Parameters
+    ----------
+    logits
+        (n_tokens, vocabulary), floating.
+    targets
+        (n_tokens,), int64.
+    chunk_size
+        Rows that are copied to float32 at once. The gradient with respect to ``logits`` is one more array of its size.
+
+    Returns
+    -------
+    (n_tokens,), float32 (float64 for float64 input).
+    """
+    result: torch.Tensor = _LogitsLogprobs.apply(logits, targets, chunk_size)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Head(NamedTuple):
+    softcap: float | None
+    scale: float
+    chunk_size: int
+
+    def logits(
+        self, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Logits of a chunk, free to be changed in place, and d(capped)/d(raw) where there is a soft cap."""
+        logits = torch.nn.functional.linear(hidden, weight, bias).to(_wide(hidden))
+        if self.scale != 1.0:
+            logits.mul_(self.scale)
+        if self.softcap is None:
+            return logits, None
+        logits.div_(self.softcap).tanh_()
+        slope = 1 - logits * logits
+        return logits.mul_(self.softcap), slope
+
+
+class _TokenLogprobs(torch.autograd.Function):
+    @staticmethod
+    def forward(  # noqa: PLR0917 - autograd functions take positional arguments only
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        head: _Head,
+        entropy: bool,  # noqa: FBT001
+        grad: bool,  # noqa: FBT001
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        n = len(targets)
+        wide = _wide(hidden)
+        logprobs = hidden.new_empty(n, dtype=wide)
+        spread = hidden.new_empty(n if entropy else 0, dtype=wide)
+        logsumexp = hidden.new_empty(n, dtype=wide)
+        # d logprob / d hidden, to be scaled in the backward pass.
+        slopes = torch.empty_like(hidden) if grad and ctx.needs_input_grad[0] else None
+        for begin in range(0, n, head.chunk_size):
+            part = slice(begin, begin + head.chunk_size)
+            logits, cap_slope = head.logits(hidden[part], weight, bias)
+            target = targets[part, None]
+            chosen = logits.gather(1, target)
+            top = logits.amax(1, keepdim=True)
+            if entropy:
+                logits_kept = logits.clone()
+            exp = logits.sub_(top).exp_()
+            total = exp.sum(1, keepdim=True)
+            lse = top + total.log()
+            logsumexp[part] = lse[:, 0]
+            logprobs[part] = (chosen - lse)[:, 0]
+            if entropy:
+                # A logit of minus infinity has probability 0 and adds nothing.
+                mean = logits_kept.clamp_(min=torch.finfo(wide).min).mul_(exp).sum(1, keepdim=True) / total
+                spread[part] = (lse - mean)[:, 0]
+                del logits_kept
+            if slopes is not None:
+                exp.scatter_add_(1, target, -total)
+                if cap_slope is not None:
+                    exp.mul_(cap_slope)
+                product = exp.to(weight.dtype) @ weight
+                slopes[part] = product.to(wide).mul_(-head.scale / total).to(slopes.dtype)
+        trains_head = ctx.needs_input_grad[1] or (bias is not None and ctx.needs_input_grad[2])
+        kept = (hidden, weight, bias, targets, logsumexp) if grad and trains_head else (None,) * 5
+        ctx.save_for_backward(slopes, *kept)
+        ctx.head = head
+        ctx.mark_non_differentiable(spread)
+        return logprobs, spread
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        slopes, hidden, *_ = ctx.saved_tensors
+        grad_hidden = None if slopes is None else slopes.to(grad.dtype).mul(grad[:, None]).to(slopes.dtype)
+        grad_weight = grad_bias = None
+        if hidden is not None:
+            with torch.autocast(hidden.device.type, enabled=False):
+                grad_weight, grad_bias = _head_gradients(ctx, grad)
+        return grad_hidden, grad_weight, grad_bias, None, None, None, None
+
+
+def _head_gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    _, hidden, weight, bias, targets, logsumexp = ctx.saved_tensors
+    head: _Head = ctx.head
+    wide = _wide(hidden)
+    grad_weight = torch.zeros_like(weight, dtype=wide) if ctx.needs_input_grad[1] else None
+    grad_bias = torch.zeros_like(bias, dtype=wide) if bias is not None and ctx.needs_input_grad[2] else None
+    for begin in range(0, len(targets), head.chunk_size):
+        part = slice(begin, begin + head.chunk_size)
+        logits, cap_slope = head.logits(hidden[part], weight, bias)
+        error = logits.sub_(logsumexp[part, None]).exp_()
+        error.scatter_add_(1, targets[part, None], error.new_full((len(error), 1), -1.0))
+        if cap_slope is not None:
+            error.mul_(cap_slope)
+        factor = grad[part, None] * -head.scale
+        if grad_weight is not None:
+            grad_weight.addmm_(error.T, hidden[part].to(wide) * factor)
+        if grad_bias is not None:
+            grad_bias.add_((error * factor).sum(0))
+    return (
+        None if grad_weight is None else grad_weight.to(weight.dtype),
+        None if grad_bias is None or bias is None else grad_bias.to(bias.dtype),
+    )
+
+
+class _LogitsLogprobs(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, targets: torch.Tensor, chunk_size: int) -> torch.Tensor:
+        wide = _wide(logits)
+        logsumexp = logits.new_empty(len(targets), dtype=wide)
+        chosen = logits.gather(1, targets[:, None])[:, 0].to(wide)
+        for begin in range(0, len(targets), chunk_size):
+            part = slice(begin, begin + chunk_size)
+            logsumexp[part] = logits[part].to(wide).logsumexp(1)
+        ctx.save_for_backward(logits, targets, logsumexp)
+        ctx.chunk_size = chunk_size
+        return chosen - logsumexp
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        logits, targets, logsumexp = ctx.saved_tensors
+        result = torch.empty_like(logits)
+        for begin in range(0, len(targets), ctx.chunk_size):
+            part = slice(begin, begin + ctx.chunk_size)
+            slope = logits[part].to(grad.dtype).sub(logsumexp[part, None]).exp_().neg_()
+            slope.scatter_add_(1, targets[part, None], torch.ones_like(slope[:, :1]))
+            result[part] = slope.mul_(grad[part, None]).to(result.dtype)
+        return result, None, None
+
+
+def _wide(tensor: torch.Tensor) -> torch.dtype:
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+def _check(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, chunk_size: int) -> None:
+    if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1] or targets.shape != hidden.shape[:1]:
+        msg = (
+            f"`hidden` has shape {tuple(hidden.shape)}, `weight` {tuple(weight.shape)} and `targets` "
+            f"{tuple(targets.shape)}; expected (n_tokens, hidden_size), (vocabulary, hidden_size) and (n_tokens,)."
+        )
+        raise InputError(msg)
+    if chunk_size < 1:
+        msg = f"`chunk_size` is {chunk_size}; it has to be at least 1."
+        raise InputError(msg)
+    if len(targets) and targets.device.type == "cpu":
+        # On a GPU the check would wait for the device at every step, and the gather raises there by itself.
+        low, high = int(targets.min()), int(targets.max())
+        if low < 0 or high >= len(weight):
+            msg = f"Targets lie between {low} and {high}, outside the vocabulary of {len(weight)} tokens."
+            raise InputError(msg)

@@ -1,0 +1,233 @@
+"""The objectives: from the log-probabilities of a batch's target tokens to the weights of its tokens and samples.
+
+Supervised tokens stand one after another in a flat array, sample after sample, with the samples' lengths beside it, so
+that neither padding nor packing exists here. Weights carry no gradient and are computed in float64.
+
+Sources
+-------
+``sft`` is the mean negative log-likelihood. ``dft``: Wu et al., "On the generalization of SFT: a reinforcement learning
+perspective with reward rectification", arXiv 2508.05629. ``bft-v1`` and ``bft``: "Aligning LLMs with biomedical
+knowledge using Balanced Fine-Tuning", arXiv 2511.21075; ``bft-v1`` follows the public code of its first version
+(github.com/TencentAILabHealthcare/BFT, commit e54ca5c), ``bft`` is this package's reading of the description in its
+third version, whose equations for the place of the window and for the sample coefficient are not public as code.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ObjectiveName = Literal["sft", "dft", "bft-v1", "bft"]
+OBJECTIVES: tuple[str, ...] = get_args(ObjectiveName)
+
+
+class Weights(NamedTuple):
+    """Weight of each supervised token, (n_tokens,), and of each sample, (n_samples,); float64, without gradient."""
+
+    token: torch.Tensor
+    sample: torch.Tensor
+
+
+def window_means(values: torch.Tensor, lengths: torch.Tensor, window: int) -> torch.Tensor:
+    """Mean of `values` in the window of each token, by cumulative sums over the whole batch.
+
+    The window of a token is the one of ``min(window, n)`` tokens of its own sample that is nearest to being centred on
+    it: its first token is ``clamp(t - window // 2, 0, max(n - window, 0))``. Together they are exactly the stride-1
+    sliding windows of the sample; a sample shorter than the window has one, itself.
+
+    Parameters
+    ----------
+    values
+        (n_tokens,), the samples' tokens one after another.
+    lengths
+        (n_samples,), int64, supervised tokens of each sample; zeros are allowed.
+    window
+        Tokens in a window.
+
+    Returns
+    -------
+    (n_tokens,), float64 (float32 on devices without float64).
+    """
+    values = _wide(values)
+    sample = _sample_of(lengths)
+    n = lengths[sample]
+    first = (lengths.cumsum(0) - lengths)[sample]
+    position = torch.arange(len(values), device=values.device) - first
+    begin = first + (position - window // 2).clamp(min=0).minimum((n - window).clamp(min=0))
+    size = n.clamp(max=window)
+    sums = torch.nn.functional.pad(values.cumsum(0), (1, 0))
+    return (sums[begin + size] - sums[begin]) / size
+
+
+def sft(logprobs: torch.Tensor, lengths: torch.Tensor) -> Weights:
+    """Every weight is one."""
+    return Weights(torch.ones_like(_wide(logprobs)), _ones(lengths, logprobs))
+
+
+def dft(logprobs: torch.Tensor, lengths: torch.Tensor) -> Weights:
+    """The weight of a token is its confidence, the probability the model gives it."""
+    return Weights(_wide(logprobs).exp(), _ones(lengths, logprobs))
+
+
+def bft_v1(logprobs: torch.Tensor, lengths: torch.Tensor, *, window: int = 256, gamma: float = 1.0) -> Weights:
+    """DFT's token weights; the weight of a sample is one minus its lowest group confidence to the power `gamma`.
+
+    The group confidence is the geometric mean of the confidences in a window, as in the public code (its README says
+    the arithmetic mean). A sample without supervised tokens has the lowest group confidence 0, as there.
+    """
+    logs = _wide(logprobs)
+    lowest = _lowest(window_means(logs, lengths, window), lengths, empty=-torch.inf).exp()
+    return Weights(logs.exp(), 1 - lowest**gamma)
+
+
+def bft(
+    logprobs: torch.Tensor,
+    lengths: torch.Tensor,
+    *,
+    window: int = 256,
+    eps: float = 1e-30,
+    sample_weight: bool = True,
+) -> Weights:
+    """Confidence relative to the local context, and samples weighted by their least confident window.
+
+    Token: ``clip(c / (C + eps), 0, 1)`` with C the mean confidence in the token's window. An isolated token of low
+    confidence among confident ones is held back; one among others as low keeps its gradient. Sample: ``1 - min C``.
+    With ``window=1`` and ``sample_weight=False`` this is `sft`. The place of the window (see `window_means`) and the
+    sample's coefficient are this package's reading of the paper's description, not its published equations.
+    """
+    confidence = _wide(logprobs).exp()
+    context = window_means(confidence, lengths, window)
+    token = (confidence / (context + eps)).clamp(0, 1)
+    if not sample_weight:
+        return Weights(token, _ones(lengths, logprobs))
+    return Weights(token, (1 - _lowest(context, lengths, empty=0.0)).clamp(0, 1))
+
+
+class Objective(BaseModel):
+    """Which objective, with its hyperparameters; saved beside a tuned model as ``bft_objective.json``.
+
+    Attributes
+    ----------
+    name
+        ``"sft"``, ``"dft"``, ``"bft-v1"`` or ``"bft"``.
+    window
+        Tokens in a window (g): ``bft`` and ``bft-v1``.
+    gamma
+        Exponent of the lowest group confidence: ``bft-v1``.
+    eps
+        Added to the context confidence: ``bft``.
+    sample_weight
+        Whether samples are weighted: ``bft``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ObjectiveName = "bft"
+    window: int = Field(default=256, ge=1)
+    gamma: float = Field(default=1.0, gt=0)
+    eps: float = Field(default=1e-30, gt=0)
+    sample_weight: bool = True
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether the loss is a mean over samples (BFT) rather than over tokens (SFT, DFT)."""
+        return self.name.startswith("bft")
+
+    def weights(self, logprobs: torch.Tensor, lengths: torch.Tensor) -> Weights:
+        """Token and sample weights.
+
+        Parameters
+        ----------
+        logprobs
+            (n_tokens,), log p of the supervised tokens, sample after sample.
+        lengths
+            (n_samples,), int64, the number of supervised tokens of each sample.
+        """
+        weigh: dict[str, Callable[[], Weights]] = {
+            "sft": lambda: sft(logprobs, lengths),
+            "dft": lambda: dft(logprobs, lengths),
+            "bft-v1": lambda: bft_v1(logprobs, lengths, window=self.window, gamma=self.gamma),
+            "bft": lambda: bft(logprobs, lengths, window=self.window, eps=self.eps, sample_weight=self.sample_weight),
+        }
+        return weigh[self.name]()
+
+    def batch_weights(self, logprobs: torch.Tensor, mask: torch.Tensor) -> Weights:
+        """`weights` for a padded batch.
+
+        Parameters
+        ----------
+        logprobs, mask
+            (batch, length); `mask` is true where a token is supervised.
+
+        Returns
+        -------
+        Token weights (batch, length), zero outside the mask, and sample weights (batch,).
+        """
+        token, sample = self.weights(logprobs[mask], mask.sum(1))
+        return Weights(token.new_zeros(mask.shape).masked_scatter(mask, token), sample)
+
+    def loss(
+        self,
+        logprobs: torch.Tensor,
+        lengths: torch.Tensor,
+        *,
+        n_tokens: torch.Tensor | float | None = None,
+        n_samples: torch.Tensor | float | None = None,
+    ) -> tuple[torch.Tensor, Weights]:
+        """The loss of a micro-batch as its part of the loss of the global batch: the parts add up to the whole.
+
+        SFT and DFT: the sum of weighted negative log-likelihoods over `n_tokens`. BFT: each sample's mean of them times
+        its sample weight, summed, over `n_samples`; a sample without supervised tokens counts as a sample.
+
+        Parameters
+        ----------
+        logprobs, lengths
+            As for `weights`; `logprobs` with gradient.
+        n_tokens, n_samples
+            Supervised tokens and samples of the *global* batch: all accumulation steps of all processes. Those of this
+            micro-batch by default.
+
+        Returns
+        -------
+        The loss, a scalar that stays connected to the graph when nothing is supervised, and the weights.
+        """
+        weights = self.weights(logprobs, lengths)
+        if self.per_sample:
+            share = (weights.sample / lengths.clamp(min=1))[_sample_of(lengths)]
+            total = len(lengths) if n_samples is None else n_samples
+        else:
+            share = torch.ones_like(weights.token)
+            total = len(logprobs) if n_tokens is None else n_tokens
+        factor = weights.token * share / torch.as_tensor(total, device=logprobs.device).clamp(min=1)
+        return -(logprobs * factor.to(logprobs.dtype)).sum(), weights
+
+
+def named(objective: str | Objective, **options: Any) -> Objective:
+    """An objective from its name and options, or as it is."""
+    return objective if isinstance(objective, Objective) else Objective.model_validate({"name": objective, **options})
+
+
+def _wide(values: torch.Tensor) -> torch.Tensor:
+    # Differences of cumulative sums over a long batch need float64; Apple's GPUs have none.
+    return values.detach().to(torch.float32 if values.device.type == "mps" else torch.float64)
+
+
+def _ones(lengths: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return torch.ones(len(lengths), dtype=_wide(like[:0]).dtype, device=lengths.device)
+
+
+def _sample_of(lengths: torch.Tensor) -> torch.Tensor:
+    """Index of the sample of each token."""
+    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+
+
+def _lowest(values: torch.Tensor, lengths: torch.Tensor, *, empty: float) -> torch.Tensor:
+    """Minimum of each sample's values, `empty` for a sample that has none."""
+    lowest = values.new_full((len(lengths),), torch.inf)
+    lowest.scatter_reduce_(0, _sample_of(lengths), values, "amin")
+    return lowest.masked_fill(lengths == 0, empty)

@@ -1,0 +1,163 @@
+"""The reward of GRPO on closed questions: one if the answer is right, zero if it is wrong or cannot be read."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from bftembed.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+YES_NO_MAYBE = ("yes", "no", "maybe")
+LETTERS = ("A", "B", "C", "D")
+DIRECTIONS = ("increase", "decrease")
+#: The sets of choices that are known without being named.
+CHOICE_SETS = (YES_NO_MAYBE, LETTERS, DIRECTIONS)
+
+_WORD_BEGIN, _WORD_END = r"(?<![^\W_])(?<![^\W_]['\u2019-])", r"(?!['\u2019-]?[^\W_])"
+# "does not increase", "there is no increase", "isn't a clear yes": the choice is denied, not given.
+_DENIED = r"(?:\b(?:{words})|n['\u2019]t)\s+(?:\w+\s+){{0,3}}?"
+_DENIALS = ("not", "no", "never", "neither", "nor", "cannot", "without")
+#: A denial does not turn these round: "it does not, so no", "that is not clear, maybe".
+_UNTURNED = {"no", "maybe"}
+_OPEN, _CLOSE = r"[(\[{*\"'`]", r"[)\]}*\"'`]"
+# Letters that are named in one breath: "A or B", "C, not D".
+_AND = r"(?:[\s,;/&*]|\b(?:or|and|but|not|also|both|maybe|perhaps|possibly)\b)+"
+
+
+def parse_answer(text: str, choices: Sequence[str]) -> str | None:
+    """The choice that the last line of a completion names.
+
+    Words count in any case, as whole words; not in another form ("increases") and not where they are denied ("does not
+    increase"). Single capital letters count where they are given as an answer: alone, in brackets or bold, at the
+    beginning before a mark or "is", or after "answer", "option" or "choice". So neither the article in
+    "A decrease" nor the C of "vitamin C" is one.
+
+    Parameters
+    ----------
+    text
+        A completion; its last line that is not blank is read.
+    choices
+        All possible answers, e.g. `YES_NO_MAYBE`, `LETTERS`, `DIRECTIONS`.
+
+    Returns
+    -------
+    The choice as written in `choices`; None if the line names none of them or more than one.
+
+    Raises
+    ------
+    InputError
+        If there are no choices, or one of them is blank or there twice.
+    """
+    find = _finder(tuple(choices))
+    lines = [line for line in text.splitlines() if line.strip()]
+    named = find(lines[-1]) if lines else set()
+    return named.pop() if len(named) == 1 else None
+
+
+class BinaryReward:
+    """Reward function of TRL's trainers: 1.0 for the right choice, 0.0 for a wrong one or none.
+
+    Attributes
+    ----------
+    completions, answered, right
+        How many completions were seen in this process, named one choice, and named the right one.
+    """
+
+    __name__ = "binary_reward"  # under which TRL logs it
+
+    def __init__(self) -> None:
+        self.completions = self.answered = self.right = 0
+
+    def __call__(
+        self,
+        completions: Sequence[str | list[dict[str, str]]],
+        answer: Sequence[str],
+        choices: Sequence[Sequence[str]],
+        *,
+        log_metric: Callable[[str, float], None] | None = None,
+        **_: Any,
+    ) -> list[float]:
+        """Rewards of a batch.
+
+        Parameters
+        ----------
+        completions
+            Texts, or lists of messages, whose last one counts.
+        answer, choices
+            Columns of the data set, repeated as the completions: the right answers, and all possible ones.
+        log_metric
+            TRL's hook; the shares ``answered`` and ``unparsed`` are logged through it.
+        """
+        parsed = [parse_answer(_text(item), options) for item, options in zip(completions, choices, strict=True)]
+        rewards = [float(found == right) for found, right in zip(parsed, answer, strict=True)]
+        answered = sum(found is not None for found in parsed)
+        self.completions += len(parsed)
+        self.answered += answered
+        self.right += int(sum(rewards))
+        if log_metric and parsed:
+            log_metric("answered", answered / len(parsed))
+            log_metric("unparsed", 1 - answered / len(parsed))
+        return rewards
+
+    @property
+    def unparsed(self) -> int:
+        """Completions that named no choice, or more than one."""
+        return self.completions - self.answered
+
+
+def _text(completion: str | list[dict[str, str]]) -> str:
+    return completion if isinstance(completion, str) else completion[-1]["content"]
+
+
+@lru_cache
+def _finder(choices: tuple[str, ...]) -> Callable[[str], set[str | None]]:
+    """A function from a line to the choices that it names."""
+    if not choices or not all(choice.strip() for choice in choices):
+        msg = f"The choices are {list(choices)}; name at least one, and none that is blank."
+        raise InputError(msg)
+    if len({choice.casefold() for choice in choices}) < len(choices):
+        msg = f"The choices {list(choices)} name one answer twice."
+        raise InputError(msg)
+    if all(len(choice) == 1 and choice.isupper() for choice in choices):
+        return _letter_finder("".join(map(re.escape, choices)))
+    return _word_finder(choices)
+
+
+def _word_finder(choices: tuple[str, ...]) -> Callable[[str], set[str | None]]:
+    # The longest first: "no change" is not also "no".
+    ordered = sorted(choices, key=len, reverse=True)
+    options = "|".join(f"({re.escape(choice)})" for choice in ordered)
+    known = {choice.casefold() for choice in choices}
+    denials = _DENIED.format(words="|".join(word for word in _DENIALS if word not in known))
+    pattern = re.compile(f"(?P<denied>{denials})?{_WORD_BEGIN}(?:{options}){_WORD_END}", re.IGNORECASE)
+
+    def find(line: str) -> set[str | None]:
+        named: set[str | None] = set()
+        for match in pattern.finditer(line):
+            choice = next(choice for choice, found in zip(ordered, match.groups()[1:], strict=True) if found)
+            # What is denied is named all the same: "increase, not decrease" is two.
+            named.add(None if match["denied"] and choice.casefold() not in _UNTURNED else choice)
+        return named
+
+    return find
+
+
+def _letter_finder(letters: str) -> Callable[[str], set[str | None]]:
+    # An "A" before a word is the article, unless that word goes on from an answer.
+    letter = rf"(?:(?!A\s+(?!(?:or|and|but|because|since|as|is)\b)\w)[{letters}])(?![\w'\u2019-])"
+    some = rf"{letter}(?:{_AND}{letter})*"
+    marked = re.compile(
+        rf"^\W*{some}(?=\W*$|[*\"'`]*[.,):]|\s+(?:is\b|[-\u2013\u2014]))"
+        rf"|{_OPEN}{some}(?=[.:]?{_CLOSE})"
+        rf"|\b(?i:answers?|option|choice)(?:\s++(?i:is|are))?+\s*+[:=]?(?:\s|{_OPEN})*+{some}"
+    )
+    single = re.compile(rf"(?<!\w)[{letters}](?!\w)")
+
+    def find(line: str) -> set[str | None]:
+        return {named for match in marked.finditer(line) for named in single.findall(match[0])}
+
+    return find

@@ -1,0 +1,260 @@
+"""A tuning run from its configuration: load, train, resume, save."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from bftembed._models import loading_quietly
+from bftembed._optional import require
+from bftembed.engines.models import DEFAULT_MODEL, ModelFiles, resolve_adapted
+from bftembed.errors import InputError, ModelError
+from bftembed.tune.dataset import Collator, TokenDataset, load_dataset
+
+if TYPE_CHECKING:
+    from bftembed.tune.config import Lora, Training, TuneConfig
+    from bftembed.tune.objectives import Objective
+
+log = logging.getLogger("bftembed")
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """Where a tuned model lies, how many steps it took and the last evaluation (empty without validation data)."""
+
+    path: Path
+    steps: int
+    metrics: dict[str, float]
+
+
+def tune(config: TuneConfig) -> TuneResult:
+    """Tune a model.
+
+    A run whose output directory holds a whole checkpoint goes on from it with the same loss curve; one that is finished
+    is trained no further.
+
+    Raises
+    ------
+    InputError, DataError, ModelError
+        If the configuration, the data or the model cannot be used.
+    TuneError
+        If a checkpoint cannot be written.
+    MissingExtraError
+        If the packages of the extra ``tune`` are not installed.
+    """
+    require("accelerate", extra="tune")
+    if config.objective == "grpo":
+        from bftembed.tune.grpo import run_grpo
+
+        return run_grpo(config)
+    from transformers import PrinterCallback, set_seed
+
+    from bftembed.tune.checkpoints import LogFile, last_checkpoint, remove_broken
+    from bftembed.tune.trainer import Tuner
+
+    output = Path(config.output).expanduser()
+    # First of all: how a model is loaded depends on the distributed set-up that these arguments start.
+    arguments = training_arguments(config.training, output, evaluate=config.data.validation is not None)
+    set_seed(config.training.seed)  # of the fresh adapter
+    files, model, tokenizer, adapted = load_trainable(config)
+    train = load_dataset(config.data.train, tokenizer, max_length=config.data.max_length)
+    check_vocabulary(train, model)
+    validation = None
+    if config.data.validation:
+        validation = load_dataset(
+            config.data.validation, tokenizer, max_length=config.data.max_length, split="validation"
+        )
+    _warn_short(config.objective, train)
+    tuner = Tuner(
+        model,
+        arguments,
+        objective=config.objective,
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=Collator(tokenizer.pad_token_id, config.data.packing),
+        processing_class=tokenizer,
+        callbacks=[LogFile(output / "log.jsonl")],
+    )
+    tuner.remove_callback(PrinterCallback)
+    if tuner.is_world_process_zero():
+        remove_broken(output)
+    tuner.accelerator.wait_for_everyone()
+    last = last_checkpoint(output)
+    if last:
+        log.info("Going on from `%s`.", last)
+    tuner.train(resume_from_checkpoint=str(last) if last else None)
+    metrics = tuner.evaluate() if validation is not None else {}
+    # An adapter on top of a merged adapter would name a base model that lies nowhere.
+    if config.lora and (config.lora.merge or adapted):
+        tuner.model = tuner.accelerator.unwrap_model(tuner.model).merge_and_unload()
+    tuner.save_model(str(output))
+    if tuner.is_world_process_zero():
+        _report(config, files, train, metrics, output)
+    return TuneResult(output, tuner.state.global_step, metrics)
+
+
+class Trainable(NamedTuple):
+    """A model to be trained, its tokenizer, and whether an adapter was merged into it."""
+
+    files: ModelFiles
+    model: Any
+    tokenizer: Any
+    adapted: bool
+
+
+def load_trainable(config: TuneConfig) -> Trainable:
+    """The model to be trained, with a fresh LoRA adapter if one is asked for, and its tokenizer."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    files, adapter = resolve_adapted(config.model, config.adapter)
+    dtype = _dtype(config.training)
+    tokenizer = AutoTokenizer.from_pretrained(_tokenizer_path(files, adapter))
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    # What is trained is kept in float32; autocast computes in bfloat16.
+    weights = dtype if config.lora else torch.float32
+    with loading_quietly():
+        model = AutoModelForCausalLM.from_pretrained(files.path, dtype=weights)
+    if adapter:
+        model = merged(model, adapter)
+    model.config.use_cache = False
+    if config.lora:
+        model = add_lora(model, config.lora, files)
+        if config.training.gradient_checkpointing:
+            model.enable_input_require_grads()
+    return Trainable(files, model, tokenizer, adapter is not None)
+
+
+def merged(model: Any, adapter: ModelFiles) -> Any:
+    """The model with an adapter merged into its weights."""
+    peft = require("peft", extra="tune")
+    try:
+        return peft.PeftModel.from_pretrained(model, adapter.path).merge_and_unload()
+    except (RuntimeError, ValueError) as error:
+        msg = f"The adapter `{adapter.path}` does not fit this model: {error}"
+        raise ModelError(msg) from error
+
+
+def add_lora(model: Any, lora: Lora, files: ModelFiles) -> Any:
+    """The model with a fresh adapter that names its base in a way that can be found again."""
+    peft = require("peft", extra="tune")
+    settings = peft.LoraConfig(task_type="CAUSAL_LM", **lora.model_dump(exclude={"merge"}))
+    try:
+        model = peft.get_peft_model(model, settings)
+    except ValueError as error:
+        msg = f"LoRA cannot be put on this model: {error}"
+        raise ModelError(msg) from error
+    embedded = files.name.startswith(DEFAULT_MODEL)
+    model.peft_config["default"].base_model_name_or_path = DEFAULT_MODEL if embedded else str(files.path.resolve())
+    return model
+
+
+def training_arguments(training: Training, output: Path, *, evaluate: bool) -> Any:
+    """The trainer's arguments.
+
+    Raises
+    ------
+    InputError
+        If one of ``training.trainer`` is unknown or refused.
+    """
+    from transformers import TrainingArguments
+
+    values: dict[str, Any] = {
+        "output_dir": str(output),
+        "num_train_epochs": training.epochs,
+        "max_steps": training.max_steps or -1,
+        "per_device_train_batch_size": training.batch_size,
+        "per_device_eval_batch_size": training.batch_size,
+        "gradient_accumulation_steps": training.accumulation_steps,
+        "learning_rate": training.learning_rate,
+        "lr_scheduler_type": training.schedule,
+        "warmup_steps": training.warmup,
+        "weight_decay": training.weight_decay,
+        "max_grad_norm": training.max_grad_norm,
+        "bf16": _dtype(training) == torch.bfloat16,
+        "activation_checkpointing": training.gradient_checkpointing,
+        "logging_steps": training.log_steps,
+        "eval_strategy": "steps" if evaluate and training.eval_steps else "no",
+        "eval_steps": training.eval_steps,
+        "save_strategy": "steps",
+        "save_steps": training.save_steps,
+        "save_total_limit": training.keep_checkpoints,
+        "seed": training.seed,
+        "use_cpu": not torch.cuda.is_available(),
+        "report_to": "none",
+        "disable_tqdm": not sys.stderr.isatty(),
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+    try:
+        return TrainingArguments(**(values | training.trainer))
+    except (TypeError, ValueError) as error:
+        msg = f"The training arguments are refused: {error}"
+        raise InputError(msg) from error
+
+
+def check_vocabulary(dataset: TokenDataset, model: Any) -> None:
+    """Refuse tokens that the model does not have.
+
+    Raises
+    ------
+    ModelError
+        If the tokenizer makes tokens beyond the model's embedding.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    highest = dataset.highest_token
+    if rows and highest >= rows:  # ZeRO-3 shows an empty embedding
+        msg = (
+            f"The data holds token {highest}, and the model's vocabulary has {rows} tokens: the tokenizer "
+            "(of the model or of its adapter) belongs to another model."
+        )
+        raise ModelError(msg)
+
+
+def _tokenizer_path(files: ModelFiles, adapter: ModelFiles | None) -> Path:
+    own = adapter is not None and (adapter.path / "tokenizer_config.json").exists()
+    return adapter.path if adapter and own else files.path
+
+
+def _dtype(training: Training) -> torch.dtype:
+    if training.dtype == "auto":
+        good = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        return torch.bfloat16 if good else torch.float32
+    return torch.bfloat16 if training.dtype == "bfloat16" else torch.float32
+
+
+def _warn_short(objective: Objective, dataset: TokenDataset) -> None:
+    median = dataset.report.median_supervised
+    if objective.per_sample and median < objective.window:
+        log.warning(
+            "The median sample has %g supervised tokens, fewer than the window of %d: most samples are one window, "
+            "themselves, and the lowest group confidence of a sample is its mean. A smaller `window` sees spans.",
+            median,
+            objective.window,
+        )
+
+
+def _report(
+    config: TuneConfig, files: ModelFiles, train: TokenDataset, metrics: dict[str, float], output: Path
+) -> None:
+    """What made this model, beside it."""
+    packages = ("bftembed", "torch", "transformers", "peft", "accelerate")
+    report = {
+        "config": config.model_dump(mode="json"),
+        "model": files.name,
+        "revision": files.revision,
+        "data": asdict(train.report),
+        "metrics": {key: value for key, value in metrics.items() if math.isfinite(value)},
+        "versions": {package: version(package) for package in packages},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    (output / "bft_report.json").write_text(json.dumps(report, indent=2) + "\n")

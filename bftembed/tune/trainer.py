@@ -1,0 +1,172 @@
+"""`Tuner`: transformers' trainer with the objectives, exact over gradient accumulation and processes."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import Trainer
+
+from bftembed.tune.checkpoints import publishing
+from bftembed.tune.head import add_logprob_head, sample_lengths, supervised_logprobs
+from bftembed.tune.logprobs import CHUNK_SIZE
+from bftembed.tune.objectives import Objective, Weights, named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+    from transformers import PreTrainedModel
+    from transformers.trainer_utils import EvalLoopOutput
+
+log = logging.getLogger("bftembed")
+_SFT = Objective(name="sft")
+
+
+class Tuner(Trainer):
+    """transformers' ``Trainer`` with a Balanced Fine-Tuning objective.
+
+    The loss divides by the supervised tokens (SFT, DFT) or the samples (BFT) of the *global* batch, over all
+    accumulation steps and processes, so that how a batch is split changes nothing. Logits are never held as a whole.
+    Each log entry has, beside the trainer's own, means over the tokens since the last one: ``mean_confidence``,
+    ``mean_token_weight``, ``clipped_share`` (tokens at least as confident as their context; ``bft`` only), and the
+    minimum, quartiles and maximum of the sample weights. Evaluation gives ``eval_loss``, the mean negative
+    log-likelihood per supervised token whatever the objective, and ``eval_perplexity``, its exponential.
+
+    Parameters
+    ----------
+    model
+        A causal language model, or a PEFT model. Its forward is extended by `add_logprob_head`.
+    objective
+        ``"sft"``, ``"dft"``, ``"bft-v1"``, ``"bft"`` or an `Objective`.
+    chunk_size
+        Tokens whose logits are held at once.
+    args, train_dataset, data_collator, ...
+        As for transformers' ``Trainer``. Batches are as `supervised_logprobs` takes them; set
+        ``remove_unused_columns=False``.
+
+    Examples
+    --------
+    >>> from bftembed.tune import Tuner
+    >>> tuner = Tuner(model, args, objective="bft", train_dataset=data, data_collator=collate)  # doctest: +SKIP
+    >>> tuner.train()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: Any,
+        *,
+        objective: str | Objective = "bft",
+        chunk_size: int = CHUNK_SIZE,
+        **options: Any,
+    ) -> None:
+        self.objective: Objective = named(objective)
+        add_logprob_head(model, chunk_size=chunk_size)
+        super().__init__(model, args, **options)
+        # The loss is normalised here, over the global batch; the trainer must not divide it again.
+        self.loss_is_scaled_for_ga = True
+        self.model_accepts_loss_kwargs = False
+        self._global: dict[str, torch.Tensor] = {}
+        self._sums: dict[str, Any] = defaultdict(float)
+        self._sample_weights: list[torch.Tensor] = []
+        self._eval_sums = torch.zeros(2, dtype=torch.float64)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor | None]:
+        """Collect the micro-batches of one optimizer step and count the tokens and samples of the global batch."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        lengths = [sample_lengths(batch) for batch in batches]
+        n_tokens = torch.stack([n.sum() for n in lengths]).sum().to(device)
+        counts = torch.stack([n_tokens, torch.full_like(n_tokens, sum(map(len, lengths)))])
+        if self.args.world_size > 1:
+            counts = self.accelerator.gather(counts[None]).sum(0) // self.get_tp_size()
+        self._global = {"n_tokens": counts[0], "n_samples": counts[1]}
+        return batches, None
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,  # noqa: FBT001, FBT002 - the trainer's signature
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """A micro-batch's part of the loss of the global batch; in evaluation its mean negative log-likelihood."""
+        values, lengths = supervised_logprobs(model, inputs)
+        if not model.training:
+            self._record_evaluation(values.logprobs, lengths)
+            loss, _ = _SFT.loss(values.logprobs, lengths)
+            return (loss, {}) if return_outputs else loss
+        loss, weights = self.objective.loss(values.logprobs, lengths, **self._global)
+        self._record(values.logprobs.detach(), weights)
+        # Gradients are averaged over processes, and this loss is a part of a sum over them.
+        loss = loss * (self.accelerator.num_processes // self.get_tp_size())
+        return (loss, {}) if return_outputs else loss
+
+    def evaluation_loop(
+        self, dataloader: Any, description: str, *args: Any, metric_key_prefix: str = "eval", **options: Any
+    ) -> EvalLoopOutput:
+        """Replace the mean over batches by the mean over tokens."""
+        self._eval_sums.zero_()
+        options["metric_key_prefix"] = metric_key_prefix
+        output = super().evaluation_loop(dataloader, description, *args, **options)
+        mean = self._eval_sums[0] / self._eval_sums[1].clamp(min=1)
+        means = {f"{metric_key_prefix}_loss": float(mean), f"{metric_key_prefix}_perplexity": float(mean.exp())}
+        return output._replace(metrics={**(output.metrics or {}), **means})
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add what the objective did since the last entry."""
+        if "loss" in logs and self._sample_weights:
+            logs.update(self._statistics())
+        super().log(logs, start_time)
+
+    def _record_evaluation(self, logprobs: torch.Tensor, lengths: torch.Tensor) -> None:
+        # Sample by sample, since the last batch is filled up with samples that were seen already, which are left out.
+        sums = torch.stack([part.sum() for part in logprobs.split(lengths.tolist())])  # type: ignore[no-untyped-call]
+        sums, lengths = self.accelerator.gather_for_metrics((sums, lengths))
+        self._eval_sums += torch.stack([-sums.sum(), lengths.sum()]).to("cpu", torch.float64)
+
+    def _record(self, logprobs: torch.Tensor, weights: Weights) -> None:
+        # Kept on the device: reading a number from a GPU would make every micro-batch wait.
+        self._sums["tokens"] += len(logprobs)
+        self._sums["confidence"] += logprobs.exp().sum()
+        self._sums["weight"] += weights.token.sum()
+        self._sums["clipped"] += (weights.token >= 1).sum()
+        self._sample_weights.append(weights.sample)
+
+    def _statistics(self) -> dict[str, float]:
+        from accelerate.utils import gather_object
+
+        sums = torch.tensor([float(self._sums[name]) for name in ("tokens", "confidence", "weight", "clipped")])
+        samples = torch.cat(self._sample_weights).tolist()
+        self._sums.clear()
+        self._sample_weights.clear()
+        if self.args.world_size > 1:
+            sums = self.accelerator.gather(sums.to(self.args.device)[None]).sum(0).cpu()
+            samples = gather_object(samples)
+        tokens, confidence, weight, clipped = sums.tolist()
+        statistics = {"supervised_tokens": tokens, "samples": float(len(samples))}
+        if tokens:
+            statistics |= {"mean_confidence": confidence / tokens, "mean_token_weight": weight / tokens}
+            if self.objective.name == "bft":
+                statistics["clipped_share"] = clipped / tokens
+        if self.objective.per_sample:
+            quantiles = torch.tensor(samples).quantile(torch.tensor([0, 0.25, 0.5, 0.75, 1])).tolist()
+            names = ("min", "q25", "median", "q75", "max")
+            statistics |= {f"sample_weight_{name}": value for name, value in zip(names, quantiles, strict=True)}
+        return statistics
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        with publishing(self):
+            super()._save_checkpoint(model, trial)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Save the model (safetensors) with its tokenizer, and the objective it was trained with."""
+        super().save_model(output_dir, _internal_call)
+        if self.args.should_save:
+            path = Path(str(output_dir or self.args.output_dir)) / "bft_objective.json"
+            path.write_text(self.objective.model_dump_json(indent=2) + "\n")

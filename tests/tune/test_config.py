@@ -1,0 +1,73 @@
+"""The configuration file."""
+
+import pytest
+import yaml
+from transformers import TrainingArguments
+
+from bftembed.errors import InputError
+from bftembed.tune.config import Training, load_config, parse_config
+from bftembed.tune.objectives import Objective
+from bftembed.tune.run import training_arguments
+
+SMALL = {"data": {"train": "a.jsonl"}, "output": "out"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": {"train": "a", "max_lenght": 3}}, r"no key `data.max_lenght`; did you mean `max_length`\?"),
+        ({"objectiv": "bft"}, r"no key `objectiv`; did you mean `objective`\?"),
+        ({"objective": {"name": "bft", "windows": 3}}, r"no key `objective.windows`; did you mean `window`\?"),
+        ({"training": {"lr": 3}}, r"no key `training.lr`; known are epochs, max_steps"),
+        ({"lora": {"alpha": 3}}, r"no key `lora.alpha`"),
+        ({"grpo": {"stepz": 3}}, r"no key `grpo.stepz`; did you mean `steps`\?"),
+        ({"objective": {"window": 0}}, r"`objective.window` is 0: input should be greater than or equal to 1"),
+        ({"objective": {"window": -5}}, r"`objective.window` is -5"),
+        ({"objective": "bff"}, r"`objective.name` is 'bff': input should be 'sft', 'dft', 'bft-v1' or 'bft'"),
+        ({"training": {"learning_rate": "fast"}}, r"`training.learning_rate` is 'fast'"),
+        ({"data": {}}, r"`data.train` is missing"),
+        ({"data": {"train": "a", "max_length": 1}}, r"`data.max_length` is 1"),
+    ],
+)
+def test_what_is_wrong_is_named(change, message):
+    with pytest.raises(InputError, match=message) as caught:
+        parse_config(SMALL | change)
+    assert "literal['grpo']" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_all_problems_at_once():
+    with pytest.raises(InputError, match=r"`output` is missing.*no key `outptu`; did you mean `output`\?"):
+        parse_config({"data": {"train": "a"}, "outptu": "x"})
+
+
+def test_an_objective_by_its_name():
+    assert parse_config(SMALL | {"objective": "bft-v1"}).objective == Objective(name="bft-v1")
+    assert parse_config(SMALL | {"objective": "grpo"}).objective == "grpo"
+    assert parse_config(SMALL).objective == Objective(name="bft", window=256)
+    assert parse_config(SMALL | {"lora": None}).lora is None
+
+
+def test_files(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump(SMALL))
+    assert load_config(path).output == "out"
+    assert load_config(path, output="other", model=None).output == "other"
+    path.write_text("- a\n- b\n")
+    with pytest.raises(InputError, match="not a mapping"):
+        load_config(path)
+    path.write_text("a: [")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_config(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_config(tmp_path / "absent.yaml")
+
+
+def test_any_other_argument_of_the_trainer(tmp_path):
+    made = training_arguments(Training(trainer={"adam_beta2": 0.95}), tmp_path, evaluate=False)
+    assert isinstance(made, TrainingArguments)
+    assert made.adam_beta2 == 0.95
+    with pytest.raises(InputError, match=r"refused: .*adam_beta7"):
+        training_arguments(Training(trainer={"adam_beta7": 0.95}), tmp_path, evaluate=False)
+    with pytest.raises(InputError, match="refused"):
+        training_arguments(Training(schedule="zigzag"), tmp_path, evaluate=False)
