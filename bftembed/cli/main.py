@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import bftembed
-from bftembed.cli import data, demo, doctor, embed, genes, profiles, tune
+from bftembed.cli import corpus, data, demo, doctor, embed, genes, profiles, tune
 from bftembed.errors import BftembedError
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -30,6 +30,7 @@ app.command("demo")(demo.demo)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(genes.app, name="genes")
 app.add_typer(data.app, name="data")
+app.add_typer(corpus.app, name="corpus")
 
 
 @app.callback(invoke_without_command=True)
