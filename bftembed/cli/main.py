@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import bftembed
-from bftembed.cli import corpus, data, demo, doctor, embed, genes, profiles, tune
+from bftembed.cli import corpus, data, demo, diagnose, doctor, embed, genes, profiles, tune
 from bftembed.errors import BftembedError
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("embed")(embed.embed)
 app.command("tune")(tune.tune)
+app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(profiles.app, name="profiles")
@@ -43,6 +44,8 @@ def options(
         print(bftembed.__version__)
         raise typer.Exit
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    # Of several processes of one run the first speaks.
+    quiet = quiet or os.environ.get("RANK", "0") != "0"
     logging.getLogger("bftembed").setLevel(logging.WARNING if quiet else logging.INFO)
     warnings.showwarning = _show_warning
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -9,6 +9,10 @@ from typing import Annotated
 
 import typer
 
+#: Set in the processes that the launcher starts: it gives no rank to a process that is alone.
+_LAUNCHED = "BFTEMBED_LAUNCHED"
+_TIMES = {"epoch", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second"}
+
 
 def tune(
     config: Annotated[Path, typer.Argument(help="YAML file; see configs/.", dir_okay=False)],
@@ -22,7 +26,7 @@ def tune(
     from bftembed.tune.config import load_config
 
     settings = load_config(config, objective=objective, model=model, output=str(output) if output else None)
-    if settings.accelerate and "LOCAL_RANK" not in os.environ:
+    if settings.accelerate and not os.environ.keys() & {"LOCAL_RANK", _LAUNCHED}:
         _launch(settings.accelerate)
     from bftembed.tune import tune as run
 
@@ -30,7 +34,8 @@ def tune(
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return
     for name, value in result.metrics.items():
-        print(f"{name}: {value:.4g}")
+        if name not in _TIMES:
+            print(f"{name}: {value:.4g}")
     print(f"{result.steps} steps; the model is in {result.path}: use it by --engine transformers:{result.path}")
 
 
@@ -44,4 +49,5 @@ def _launch(configuration: str) -> None:
         msg = f"There is no accelerate configuration `{configuration}`."
         raise InputError(msg)
     launcher = ["-m", "accelerate.commands.launch", "--config_file", configuration, "-m", "bftembed", *sys.argv[1:]]
+    os.environ[_LAUNCHED] = "1"
     os.execv(sys.executable, [sys.executable, *launcher])  # the same command, in this process's place

@@ -262,7 +262,7 @@ class TransformersEngine(Engine):
                 raise ModelError(msg) from error
             if tokenizer.pad_token_id is None:
                 tokenizer.pad_token = tokenizer.eos_token
-            self._system_role = bool(tokenizer.chat_template) and _knows_system_role(tokenizer)
+            self._system_role = bool(tokenizer.chat_template) and knows_system_role(tokenizer)
             self._tokenizer = tokenizer
         return self._tokenizer
 
@@ -281,9 +281,9 @@ class TransformersEngine(Engine):
         if self._loaded is None:
             device, dtype = self._placement()
             tokenizer = self._load_tokenizer()
-            model = _load_model(self._files.path, dtype, trust_remote_code=self._trust_remote_code)
+            model = load_model(self._files.path, dtype, trust_remote_code=self._trust_remote_code)
             if self._adapter:
-                model = _adapted(model, self._adapter.path)
+                model = adapted(model, self._adapter.path)
             model = model.to(device).eval()
             ends = model.generation_config.eos_token_id
             own = ends if isinstance(ends, list) else [ends]
@@ -292,7 +292,16 @@ class TransformersEngine(Engine):
         return self._loaded
 
 
-def _load_model(path: Path, dtype: str, *, trust_remote_code: bool) -> Any:
+def load_model(path: Path, dtype: str, *, trust_remote_code: bool = False) -> Any:
+    """A causal language model from its directory, all of its weights in `dtype`.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be loaded, or layers have no weights.
+    EngineError
+        If memory does not suffice.
+    """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
@@ -315,8 +324,14 @@ def _load_model(path: Path, dtype: str, *, trust_remote_code: bool) -> Any:
     return model
 
 
-def _adapted(model: Any, path: Path) -> Any:
-    """Put the adapter into the weights."""
+def adapted(model: Any, path: Path, *, trainable: bool = False) -> Any:
+    """The model with a PEFT adapter merged into its weights, or on top of them to be trained further.
+
+    Raises
+    ------
+    ModelError
+        If the adapter does not fit the model, or layers of it have no weights.
+    """
     peft = require("peft", extra="tune")
     from safetensors import SafetensorError
 
@@ -324,11 +339,12 @@ def _adapted(model: Any, path: Path) -> Any:
         with warnings.catch_warnings():
             # Layers without adapter weights would stay as they were, with a warning only.
             warnings.filterwarnings("error", message="Found missing adapter keys")
-            return peft.PeftModel.from_pretrained(model, str(path)).merge_and_unload()
+            result = peft.PeftModel.from_pretrained(model, str(path), is_trainable=trainable)
     except (OSError, ValueError, RuntimeError, SafetensorError, UserWarning) as error:
         reason = " ".join(str(error).split())[:300]
         msg = f"The adapter `{path}` does not fit the model: {reason}"
         raise ModelError(msg) from error
+    return result if trainable else result.merge_and_unload()
 
 
 def _messages(request: Request, *, system_role: bool) -> list[dict[str, str]]:
@@ -338,7 +354,7 @@ def _messages(request: Request, *, system_role: bool) -> list[dict[str, str]]:
     return [{"role": "user", "content": f"{request.system}\n\n{request.user}".strip()}]
 
 
-def _knows_system_role(tokenizer: Any) -> bool:
+def knows_system_role(tokenizer: Any) -> bool:
     """Some templates refuse a system message (Gemma), others drop it in silence."""
     from jinja2 import TemplateError
 

@@ -1,6 +1,7 @@
 """Plots."""
 
+from bftembed.pl._confidence import confidence
 from bftembed.pl._embedding import embedding
 from bftembed.pl._profile_length import profile_length
 
-__all__ = ["embedding", "profile_length"]
+__all__ = ["confidence", "embedding", "profile_length"]

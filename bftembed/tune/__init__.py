@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bftembed.tune.corpus import build_corpus
-    from bftembed.tune.diagnose import diagnose
+    from bftembed.tune.diagnosis import diagnose
     from bftembed.tune.logprobs import token_logprobs
     from bftembed.tune.loss import make_loss
     from bftembed.tune.objectives import Objective
@@ -18,7 +18,7 @@ _WHERE = {
     "Objective": "objectives",
     "Tuner": "trainer",
     "build_corpus": "corpus",
-    "diagnose": "diagnose",
+    "diagnose": "diagnosis",
     "make_loss": "loss",
     "token_logprobs": "logprobs",
     "tune": "run",

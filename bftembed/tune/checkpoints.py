@@ -22,7 +22,10 @@ log = logging.getLogger("bftembed")
 #: Written into a checkpoint last, when every process has written its part.
 _WHOLE = "complete"
 #: What of a log entry is shown while a run lasts; the file has all of it.
-_SHOWN = ("loss", "grad_norm", "mean_confidence", "mean_token_weight", "eval_loss", "eval_perplexity", "train_runtime")
+_SHOWN = {
+    *("loss", "grad_norm", "mean_confidence", "mean_token_weight", "eval_loss", "eval_perplexity", "train_runtime"),
+    *("reward", "answered", "unparsed", "kl"),
+}
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 

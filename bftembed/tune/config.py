@@ -69,7 +69,7 @@ class TuneConfig(_Section):
     model
         A directory, ``"default"`` (the embedded model) or the id of a model on the hub.
     adapter
-        A PEFT adapter to start from; it is merged into the weights first.
+        A PEFT adapter to start from. It is merged into the weights first; GRPO goes on training it.
     data
         See `Data`.
     output

@@ -117,12 +117,22 @@ def encode(
         ids = [*tokenizer(sample)["input_ids"], *end]
         return ids, [True] * len(ids)
     if tokenizer.chat_template:
-        return _encode_chat(sample, tokenizer, place)
+        return _encode_chat(with_system(sample, tokenizer), tokenizer, place)
     # As the engines of this package ask a model without a template.
     prompt = "".join(f"{message['content']}\n\n" for message in sample[:-1])
     ids = list(tokenizer(prompt)["input_ids"]) if prompt else []
     response = [*tokenizer(sample[-1]["content"], add_special_tokens=False)["input_ids"], *end]
     return [*ids, *response], [False] * len(ids) + [True] * len(response)
+
+
+def with_system(messages: list[dict[str, str]], tokenizer: Any) -> list[dict[str, str]]:
+    """The messages; the system's text stands in front of the user's where the chat template knows no system role."""
+    from bftembed.engines.transformers import knows_system_role
+
+    if messages[0]["role"] != "system" or len(messages) == 1 or knows_system_role(tokenizer):
+        return messages
+    first, second = messages[:2]
+    return [{**second, "content": f"{first['content']}\n\n{second['content']}".strip()}, *messages[2:]]
 
 
 def _encode_chat(messages: list[dict[str, str]], tokenizer: Any, place: str) -> tuple[list[int], list[bool]]:

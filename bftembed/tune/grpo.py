@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from bftembed._optional import require
 from bftembed.engines.models import DEFAULT_MODEL, resolve_adapted
-from bftembed.errors import InputError, ModelError, TuneError
+from bftembed.errors import InputError, TuneError
 from bftembed.tune.questions import as_dataset, read_questions
 from bftembed.tune.rewards import BinaryReward
 
@@ -147,6 +147,8 @@ def train_grpo(
     trl = require("trl", extra="tune")
     from transformers import PrinterCallback, set_seed
 
+    from bftembed.tune.checkpoints import LogFile
+
     output = Path(output).expanduser()
     if any((output / name).exists() for name in ("config.json", "adapter_config.json")):
         msg = f"`{output}` holds a model already; choose another output, or remove it."
@@ -158,7 +160,7 @@ def train_grpo(
     set_seed(settings.seed)
     start, policy, tokenizer = _policy(str(model), adapter, lora)
     dataset = as_dataset(questions, policy, tokenizer, max_new_tokens=settings.max_new_tokens)
-    callbacks = [_progress(output / "log.jsonl", settings.steps)]
+    callbacks = [LogFile(output / "log.jsonl")]
     try:
         trainer = trl.GRPOTrainer(
             policy, BinaryReward(), arguments, dataset, processing_class=tokenizer, callbacks=callbacks
@@ -223,17 +225,18 @@ def _policy(model: str, adapter: str | None, lora: Lora | None) -> tuple[dict[st
     import torch
     from transformers import AutoTokenizer
 
-    from bftembed.engines.transformers import _load_model
-    from bftembed.tune.run import _tokenizer_path, add_lora
+    from bftembed.engines.transformers import adapted as with_adapter
+    from bftembed.engines.transformers import load_model
+    from bftembed.tune.run import add_lora, tokenizer_path
 
     files, adapted = resolve_adapted(model, adapter)
-    tokenizer = AutoTokenizer.from_pretrained(_tokenizer_path(files, adapted), padding_side="left")
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_path(files, adapted), padding_side="left")
     # Weights that are trained are kept in float32; frozen ones need not be.
     half = (adapted or lora) and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    policy = _load_model(files.path, "bfloat16" if half else "float32", trust_remote_code=False)
+    policy = load_model(files.path, "bfloat16" if half else "float32")
     if adapted:
         log.info("Training the adapter `%s` further; the settings of a fresh one are not used.", adapted.path)
-        policy = _trainable(policy, adapted.path)
+        policy = with_adapter(policy, adapted.path, trainable=True)
         if adapter:  # on the model that was named, which need not be the one that the adapter names
             name = str(Path(model).resolve()) if Path(model).is_dir() else model
             policy.peft_config["default"].base_model_name_or_path = DEFAULT_MODEL if name == "default" else name
@@ -241,34 +244,6 @@ def _policy(model: str, adapter: str | None, lora: Lora | None) -> tuple[dict[st
         policy = add_lora(policy, lora, files)
     start = {"model": files.name, "revision": files.revision, "adapter": adapted.revision if adapted else ""}
     return start, policy, tokenizer
-
-
-def _trainable(model: Any, path: Path) -> Any:
-    """The model with an adapter on it that is trained further."""
-    peft = require("peft", extra="tune")
-    try:
-        with warnings.catch_warnings():
-            # Layers without adapter weights would be trained from random numbers, with a warning only.
-            warnings.filterwarnings("error", message="Found missing adapter keys")
-            return peft.PeftModel.from_pretrained(model, str(path), is_trainable=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError, UserWarning) as error:
-        reason = " ".join(str(error).split())[:300]
-        msg = f"The adapter `{path}` does not fit the model: {reason}"
-        raise ModelError(msg) from error
-
-
-def _progress(path: Path, steps: int) -> Any:
-    """A callback that writes every log entry to a file, and the reward to the log."""
-    from bftembed.tune.checkpoints import LogFile
-
-    class Progress(LogFile):
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-            super().on_log(args, state, control, logs)
-            if state.is_world_process_zero and logs and "reward" in logs:
-                values = [f"{key} {logs[key]:.3f}" for key in ("reward", "answered", "unparsed", "kl") if key in logs]
-                log.info("step %d of %d: %s", state.global_step, steps, ", ".join(values))
-
-    return Progress(path)
 
 
 def _result(history: list[dict[str, Any]], path: Path) -> GRPOResult:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from bftembed._optional import require
 from bftembed.errors import DataError, InputError, ModelError
 from bftembed.tune.rewards import CHOICE_SETS, DIRECTIONS, parse_answer
-from bftembed.tune.samples import _messages, _rows
+from bftembed.tune.samples import checked_messages, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ def read_questions(path: str | Path, *, split: str = "train") -> list[Question]:
         If the file is missing or holds no question, or a row is broken or its answer is none of its choices; the
         message names the row.
     """
-    questions = [checked(place, row) for place, row in _rows(Path(path).expanduser(), split)]
+    questions = [checked(place, row) for place, row in read_rows(Path(path).expanduser(), split)]
     if not questions:
         msg = f"`{path}` holds no questions."
         raise DataError(msg)
@@ -105,10 +105,10 @@ def _prompt(place: str, row: dict[str, Any]) -> str | list[dict[str, str]]:
     if isinstance(prompt, str) and prompt.strip():
         return prompt
     if prompt is None:
-        messages = _messages(place, row.get("messages"))[:-1]
+        messages = checked_messages(place, row.get("messages"))[:-1]
     else:
         turns = prompt if isinstance(prompt, list) else [prompt]
-        messages = _messages(place, [*turns, {"role": "assistant", "content": ""}])[:-1]
+        messages = checked_messages(place, [*turns, {"role": "assistant", "content": ""}])[:-1]
     if not messages or messages[-1]["role"] not in {"user", "tool"}:
         msg = f"The prompt in {place} does not end with a turn of the user, which is what is answered."
         raise DataError(msg)
@@ -128,12 +128,14 @@ def as_dataset(questions: Sequence[Question], model: Any, tokenizer: Any, *, max
         If the tokenizer makes tokens that the model does not have.
     """
     datasets = require("datasets", extra="tune")
+    from bftembed.tune.dataset import with_system
+
     rows = [checked(f"question {number}", question) for number, question in enumerate(questions, 1)]
     highest = longest = 0
     for row in rows:
         chat = [{"role": "user", "content": row["prompt"]}] if isinstance(row["prompt"], str) else row["prompt"]
         if tokenizer.chat_template:
-            row["prompt"] = chat
+            row["prompt"] = chat = with_system(chat, tokenizer)
             encoded = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=True)
         else:
             # As the engines of this package ask a model without a template.

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from bftembed._models import loading_quietly
 from bftembed._optional import require
 from bftembed.engines.models import DEFAULT_MODEL, ModelFiles, resolve_adapted
 from bftembed.errors import InputError, ModelError
@@ -113,35 +112,25 @@ class Trainable(NamedTuple):
 
 def load_trainable(config: TuneConfig) -> Trainable:
     """The model to be trained, with a fresh LoRA adapter if one is asked for, and its tokenizer."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
+
+    from bftembed.engines.transformers import adapted, load_model
 
     files, adapter = resolve_adapted(config.model, config.adapter)
     dtype = _dtype(config.training)
-    tokenizer = AutoTokenizer.from_pretrained(_tokenizer_path(files, adapter))
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_path(files, adapter))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     # What is trained is kept in float32; autocast computes in bfloat16.
-    weights = dtype if config.lora else torch.float32
-    with loading_quietly():
-        model = AutoModelForCausalLM.from_pretrained(files.path, dtype=weights)
+    model = load_model(files.path, "bfloat16" if config.lora and dtype == torch.bfloat16 else "float32")
     if adapter:
-        model = merged(model, adapter)
+        model = adapted(model, adapter.path)
     model.config.use_cache = False
     if config.lora:
         model = add_lora(model, config.lora, files)
         if config.training.gradient_checkpointing:
             model.enable_input_require_grads()
     return Trainable(files, model, tokenizer, adapter is not None)
-
-
-def merged(model: Any, adapter: ModelFiles) -> Any:
-    """The model with an adapter merged into its weights."""
-    peft = require("peft", extra="tune")
-    try:
-        return peft.PeftModel.from_pretrained(model, adapter.path).merge_and_unload()
-    except (RuntimeError, ValueError) as error:
-        msg = f"The adapter `{adapter.path}` does not fit this model: {error}"
-        raise ModelError(msg) from error
 
 
 def add_lora(model: Any, lora: Lora, files: ModelFiles) -> Any:
@@ -193,6 +182,7 @@ def training_arguments(training: Training, output: Path, *, evaluate: bool) -> A
         "report_to": "none",
         "disable_tqdm": not sys.stderr.isatty(),
         "remove_unused_columns": False,
+        "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
     try:
@@ -220,7 +210,8 @@ def check_vocabulary(dataset: TokenDataset, model: Any) -> None:
         raise ModelError(msg)
 
 
-def _tokenizer_path(files: ModelFiles, adapter: ModelFiles | None) -> Path:
+def tokenizer_path(files: ModelFiles, adapter: ModelFiles | None) -> Path:
+    """Where the tokenizer lies: an adapter may bring its own."""
     own = adapter is not None and (adapter.path / "tokenizer_config.json").exists()
     return adapter.path if adapter and own else files.path
 

@@ -38,7 +38,7 @@ def read_samples(path: str | Path, *, split: str = "train") -> Iterator[tuple[st
         If the file is missing, empty, of another kind, or a row is broken; the message names the row.
     """
     path = Path(path).expanduser()
-    rows = _rows(path, split)
+    rows = read_rows(path, split)
     count = 0
     for place, row in rows:
         count += 1
@@ -48,7 +48,8 @@ def read_samples(path: str | Path, *, split: str = "train") -> Iterator[tuple[st
         raise DataError(msg)
 
 
-def _rows(path: Path, split: str) -> Iterator[tuple[str, Any]]:
+def read_rows(path: Path, split: str) -> Iterator[tuple[str, Any]]:
+    """Rows as they are, each with the place where it stands."""
     if not path.exists():
         msg = f"There is no training data at `{path}`."
         raise DataError(msg)
@@ -112,11 +113,11 @@ def _sample(place: str, row: Any) -> list[dict[str, str]] | str:
         msg = f"{place[0].upper()}{place[1:]} is a {type(row).__name__} and not an object with {_FORMS}."
         raise DataError(msg)
     if row.get("messages") is not None:
-        return _messages(place, row["messages"])
+        return checked_messages(place, row["messages"])
     if row.get("prompt") is not None and row.get("response") is not None:
         system = [{"role": "system", "content": row["system"]}] if row.get("system") else []
         turns = [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["response"]}]
-        return _messages(place, [*system, *turns])
+        return checked_messages(place, [*system, *turns])
     if row.get("text") is not None:
         if not isinstance(row["text"], str):
             msg = f"`text` in {place} is a {type(row['text']).__name__} and not a string."
@@ -126,7 +127,8 @@ def _sample(place: str, row: Any) -> list[dict[str, str]] | str:
     raise DataError(msg)
 
 
-def _messages(place: str, messages: Any) -> list[dict[str, str]]:
+def checked_messages(place: str, messages: Any) -> list[dict[str, str]]:
+    """Role and content of messages that end with the assistant, or a DataError."""
     well_formed = isinstance(messages, list) and all(
         isinstance(message, dict)
         and message.get("role") in {"system", "user", "assistant", "tool"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,7 +167,10 @@ class Tuner(Trainer):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002
         """Save the model (safetensors) with its tokenizer, and the objective it was trained with."""
-        super().save_model(output_dir, _internal_call)
+        with warnings.catch_warnings():
+            # peft asks the hub whether the vocabulary has grown, and warns where it cannot; here it never has.
+            warnings.filterwarnings("ignore", message="Could not find a config file|Unable to fetch remote file")
+            super().save_model(output_dir, _internal_call)
         if self.args.should_save:
             path = Path(str(output_dir or self.args.output_dir)) / "bft_objective.json"
             path.write_text(self.objective.model_dump_json(indent=2) + "\n")

@@ -69,6 +69,24 @@ def test_a_template_that_changes_earlier_turns_is_refused(model_dir):
         encode(CHAT + MORE, forgetful, "line 4")
 
 
+@pytest.mark.parametrize("system", ["{{ raise_exception('System role not supported') }}", ""])
+def test_a_template_without_a_system_role(tokenizer, model_dir, system):
+    """Gemma's refuses a system message, others drop it: its text stands in front of the user's, as for the engine."""
+    other = AutoTokenizer.from_pretrained(model_dir)
+    other.chat_template = (
+        "{% for m in messages %}{% if m.role == 'system' %}" + system + "{% else %}<|im_start|>{{ m.role }}\n"
+        "{{ m.content }}<|im_end|>\n{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    ids, mask = encode(CHAT, other)
+    engine = TransformersEngine(str(model_dir))
+    engine._load_tokenizer().chat_template = other.chat_template
+    engine._system_role = False
+    request = Request("1", user="What is TP53?", system="Be brief.")
+    assert ids[: mask.index(True)] == engine._prompt_ids(request)
+    assert "Be brief." in other.decode(ids)
+
+
 def test_plain_text_is_supervised_to_its_end(tokenizer):
     ids, mask = encode("TP53 binds DNA.", tokenizer)
     assert tokenizer.decode(ids) == "TP53 binds DNA.<|im_end|>"

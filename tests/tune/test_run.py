@@ -216,7 +216,7 @@ def test_an_adapter_of_another_model(uninterrupted, tmp_path, tiny_model):
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), pad_token_id=0, **size)).save_pretrained(other)
     tokenizer.save_pretrained(other)
-    with pytest.raises(ModelError, match="does not fit this model"):
+    with pytest.raises(ModelError, match="does not fit the model"):
         tune(parse_config(config(tmp_path, other, adapter=str(uninterrupted[1].path))))
 
 
