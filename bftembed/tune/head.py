@@ -202,12 +202,13 @@ def _compare(model: Any) -> None:
     """Compare the log-probabilities of a few tokens with those of the model's own logits."""
     head = output_head(model)
     tokens = torch.arange(5, device=model.device)[None] % len(head.weight)
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     with torch.no_grad():
         ours = model(input_ids=tokens, labels=tokens, token_logprobs=True).logprobs
         logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].to(ours.dtype)
-    model.train(training)
+    for module, training in modes:
+        module.training = training
     theirs = logits.log_softmax(-1).gather(1, tokens[0, 1:, None].to(logits.device))[:, 0]
     tolerance = 1e-3 if head.weight.dtype in {torch.float32, torch.float64} else 0.1
     if not torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance):

@@ -101,6 +101,7 @@ def logits_logprobs(logits: torch.Tensor, targets: torch.Tensor, *, chunk_size: 
     -------
     (n_tokens,), float32 (float64 for float64 input).
     """
+    _check_chunk(chunk_size)
     result: torch.Tensor = _LogitsLogprobs.apply(logits, targets, chunk_size)  # type: ignore[no-untyped-call]
     return result
 
@@ -167,6 +168,8 @@ class _TokenLogprobs(torch.autograd.Function):
                     exp.mul_(cap_slope)
                 product = exp.to(weight.dtype) @ weight
                 slopes[part] = product.to(wide).mul_(-head.scale / total).to(slopes.dtype)
+            # Else they live on until the next chunk's have been made.
+            del logits, exp, cap_slope
         trains_head = ctx.needs_input_grad[1] or (bias is not None and ctx.needs_input_grad[2])
         kept = (hidden, weight, bias, targets, logsumexp) if grad and trains_head else (None,) * 5
         ctx.save_for_backward(slopes, *kept)
@@ -204,6 +207,7 @@ def _head_gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, 
             grad_weight.addmm_(error.T, hidden[part].to(wide) * factor)
         if grad_bias is not None:
             grad_bias.add_((error * factor).sum(0))
+        del logits, error, cap_slope
     return (
         None if grad_weight is None else grad_weight.to(weight.dtype),
         None if grad_bias is None or bias is None else grad_bias.to(bias.dtype),
@@ -247,12 +251,16 @@ def _check(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, ch
             f"{tuple(targets.shape)}; expected (n_tokens, hidden_size), (vocabulary, hidden_size) and (n_tokens,)."
         )
         raise InputError(msg)
-    if chunk_size < 1:
-        msg = f"`chunk_size` is {chunk_size}; it has to be at least 1."
-        raise InputError(msg)
+    _check_chunk(chunk_size)
     if len(targets) and targets.device.type == "cpu":
         # On a GPU the check would wait for the device at every step, and the gather raises there by itself.
         low, high = int(targets.min()), int(targets.max())
         if low < 0 or high >= len(weight):
             msg = f"Targets lie between {low} and {high}, outside the vocabulary of {len(weight)} tokens."
             raise InputError(msg)
+
+
+def _check_chunk(chunk_size: int) -> None:
+    if chunk_size < 1:
+        msg = f"`chunk_size` is {chunk_size}; it has to be at least 1."
+        raise InputError(msg)

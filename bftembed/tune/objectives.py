@@ -34,7 +34,7 @@ class Weights(NamedTuple):
 
 
 def window_means(values: torch.Tensor, lengths: torch.Tensor, window: int) -> torch.Tensor:
-    """Mean of `values` in the window of each token, by cumulative sums over the whole batch.
+    """Mean of `values` in the window of each token, for the whole batch at once.
 
     The window of a token is the one of ``min(window, n)`` tokens of its own sample that is nearest to being centred on
     it: its first token is ``clamp(t - window // 2, 0, max(n - window, 0))``. Together they are exactly the stride-1
@@ -59,9 +59,8 @@ def window_means(values: torch.Tensor, lengths: torch.Tensor, window: int) -> to
     first = (lengths.cumsum(0) - lengths)[sample]
     position = torch.arange(len(values), device=values.device) - first
     begin = first + (position - window // 2).clamp(min=0).minimum((n - window).clamp(min=0))
-    size = n.clamp(max=window)
-    sums = torch.nn.functional.pad(values.cumsum(0), (1, 0))
-    return (sums[begin + size] - sums[begin]) / size
+    whole = values.new_zeros(len(lengths)).index_add(0, sample, values)[sample]
+    return torch.where(n > window, _window_sums(values, window)[begin], whole) / n.clamp(max=window)
 
 
 def sft(logprobs: torch.Tensor, lengths: torch.Tensor) -> Weights:
@@ -212,8 +211,23 @@ def named(objective: str | Objective, **options: Any) -> Objective:
     return objective if isinstance(objective, Objective) else Objective.model_validate({"name": objective, **options})
 
 
+def _window_sums(values: torch.Tensor, window: int) -> torch.Tensor:
+    """Sum of the `window` values from each one on, as far as there are so many.
+
+    Cumulative sums within blocks of `window` values, from the left and from the right: a window is the end of one block
+    and the beginning of the next. Nothing is subtracted, so a tiny value is not lost in the sum of a long batch.
+    """
+    window = min(window, max(len(values), 1))
+    blocks = torch.nn.functional.pad(values, (0, -len(values) % window)).view(-1, window)
+    from_left = blocks.cumsum(1).flatten()
+    from_right = blocks.flip(1).cumsum(1).flip(1)
+    from_right[:, 0] = 0  # a window that begins with a block is all of it, which `from_left` has
+    last = (torch.arange(len(values), device=values.device) + window - 1).clamp(max=max(len(from_left) - 1, 0))
+    return from_right.flatten()[: len(values)] + from_left[last]
+
+
 def _wide(values: torch.Tensor) -> torch.Tensor:
-    # Differences of cumulative sums over a long batch need float64; Apple's GPUs have none.
+    # Apple's GPUs have no float64.
     return values.detach().to(torch.float32 if values.device.type == "mps" else torch.float64)
 
 

@@ -32,6 +32,8 @@ class Tuner(Trainer):
 
     The loss divides by the supervised tokens (SFT, DFT) or the samples (BFT) of the *global* batch, over all
     accumulation steps and processes, so that how a batch is split changes nothing. Logits are never held as a whole.
+    The auxiliary loss of a mixture of experts is not added.
+
     Each log entry has, beside the trainer's own, means over the tokens since the last one: ``mean_confidence``,
     ``mean_token_weight``, ``clipped_share`` (tokens at least as confident as their context; ``bft`` only), and the
     minimum, quartiles and maximum of the sample weights. Evaluation gives ``eval_loss``, the mean negative

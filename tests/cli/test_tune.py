@@ -60,7 +60,7 @@ def test_an_error_is_one_sentence(small):
 
 @pytest.mark.parametrize("kind", ["MULTI_GPU", "MULTI_CPU"])
 def test_through_accelerate(small, tmp_path, kind):
-    """The launcher starts this very command again, in as many processes as it wants to: one for MULTI_CPU without MPI."""
+    """The launcher starts this very command again, in as many processes as it wants to: one for MULTI_CPU."""
     values = yaml.safe_load(small.read_text())
     launch = {"compute_environment": "LOCAL_MACHINE", "distributed_type": kind, "num_processes": 2}
     launch |= {"num_machines": 1, "machine_rank": 0, "use_cpu": True, "mixed_precision": "no"}

@@ -1,0 +1,263 @@
+"""Memory and time of the BFT loss: the formula as published, on all logits, beside this package's chunked primitive.
+
+    python benchmarks/logprob_memory.py --output DIR
+
+One step is loss and gradients from hidden states [B, T, H] and a head [V, H], float32, every token supervised (the
+worst case for the chunks: what is not supervised costs them nothing). *Frozen* takes the gradient of the hidden states
+alone, as LoRA does, *trained* that of the head too. Memory is the high-water mark of the resident set of a fresh
+process during its first step, above what it held before: inputs and weights are not counted, and from the moment at
+which a trained head gets its gradient, neither is that gradient. Times are those of another fresh process, in which the
+programs take turns after a step of each to warm up, and which checks first that they give the same loss and gradients.
+
+Every case is kept in DIR; the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bftembed.tune.logprobs import CHUNK_SIZE, token_logprobs
+from bftembed.tune.objectives import Objective
+
+Hook = Callable[[torch.Tensor], None] | None
+PROGRAMS = ("published", "bft-v1", "bft")
+MODELS = {49_152: {"hidden_size": 576, "batch": 2}, 128_256: {"hidden_size": 1024, "batch": 1}}
+WINDOW = 256
+MIB = 2**20
+#: (vocabulary, length) -> most memory, as a share of that of the published formula.
+MEMORY_LIMITS = {(49_152, 1024): 1 / 6, (128_256, 4096): 1 / 20}
+TIME_LIMIT = 1.15
+
+
+def published(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, at_head: Hook = None) -> torch.Tensor:
+    """Loss from all logits at once, sample after sample: the public code's way, in our own words."""
+    logits = hidden @ weight.T
+    if at_head:
+        logits.register_hook(at_head)
+    shifted = logits[:, :-1].contiguous().float()
+    targets = labels[:, 1:].contiguous()
+    mask = targets != -100
+    logprobs = shifted.log_softmax(-1).gather(-1, targets.clamp(min=0)[..., None])[..., 0]
+    weighted = logprobs.detach().exp() * -logprobs
+    total = hidden.new_zeros(())
+    for row, value, kept in zip(logprobs.detach(), weighted, mask, strict=True):
+        n = int(kept.sum())
+        if n:
+            groups = row[kept].unfold(0, min(WINDOW, n), 1).mean(1)
+            total = total + (1 - groups.min().exp()) * value[kept].mean()
+    return total / len(labels)
+
+
+def chunked(
+    hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, at_head: Hook = None, *, name: str
+) -> torch.Tensor:
+    """Loss from the primitive, on supervised tokens laid end to end."""
+    targets = labels[:, 1:]
+    mask = targets != -100
+    logprobs = token_logprobs(hidden[:, :-1][mask], weight, targets[mask]).logprobs
+    if at_head:
+        logprobs.register_hook(at_head)
+    return Objective.model_validate({"name": name, "window": WINDOW}).loss(logprobs, mask.sum(1))[0]
+
+
+def step(program: str, inputs: tuple[torch.Tensor, ...], at_head: Hook = None) -> torch.Tensor:
+    """Loss of one step; gradients are left on the inputs. `at_head` is called before those of head and states."""
+    hidden, weight, _ = inputs
+    hidden.grad = weight.grad = None
+    loss = published(*inputs, at_head) if program == "published" else chunked(*inputs, at_head, name=program)
+    loss.backward()
+    return loss.detach()
+
+
+def draw(case: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+    """Hidden states, head and labels; the spread of the logits is 3."""
+    torch.manual_seed(0)
+    hidden = torch.randn(case["batch"], case["length"], case["hidden_size"]).requires_grad_()
+    weight = torch.randn(case["vocabulary"], case["hidden_size"]).mul_(3 / case["hidden_size"] ** 0.5)
+    weight.requires_grad_(case["head"] == "trained")
+    return hidden, weight, torch.randint(0, case["vocabulary"], (case["batch"], case["length"]))
+
+
+def resident(field: str) -> int:
+    """VmRSS (now) or VmHWM (the most since it was reset), bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":"))
+
+
+def measure_memory(case: dict[str, Any], program: str) -> float:
+    """MiB of the first step above what the process held before, without the gradient of a trained head."""
+    # Thread pools and the libraries' own buffers are there before the measurement.
+    step(program, draw({**case, "vocabulary": 64, "hidden_size": 16, "length": 32}))
+    inputs = draw(case)
+    gc.collect()
+    peaks = []
+
+    def reset(_: Any = None) -> None:
+        peaks.append(resident("VmHWM"))
+        Path("/proc/self/clear_refs").write_text("5")
+
+    reset()
+    before = resident("VmRSS")
+    step(program, inputs, reset)
+    reset()
+    gradient = inputs[1].nbytes if case["head"] == "trained" else 0
+    return (max(peaks[1], peaks[2] - gradient) - before) / MIB
+
+
+def measure_time(case: dict[str, Any], repeats: int) -> dict[str, Any]:
+    """Seconds of each program's steps, taking turns, and how far the two that share a formula lie apart."""
+    inputs = draw(case)
+    results: dict[str, list[torch.Tensor]] = {}
+    for program in PROGRAMS:
+        loss = step(program, inputs)
+        if program != "bft":
+            results[program] = [loss, *(leaf.grad for leaf in inputs[:2] if leaf.grad is not None)]
+    pairs = zip(results["published"], results["bft-v1"], strict=True)
+    apart = max(float((ours - theirs).norm() / theirs.norm()) for theirs, ours in pairs)
+    del results
+    seconds: dict[str, list[float]] = {program: [] for program in PROGRAMS}
+    for turn in range(repeats):
+        for program in PROGRAMS if turn % 2 else PROGRAMS[::-1]:
+            begin = time.perf_counter()
+            step(program, inputs)
+            seconds[program].append(time.perf_counter() - begin)
+    return {"seconds": seconds, "difference": apart}
+
+
+def child(task: dict[str, Any]) -> None:
+    """What a fresh process measures, printed as JSON."""
+    torch.set_num_threads(task["threads"])
+    measures: dict[str, Callable[[], Any]] = {
+        "memory": lambda: measure_memory(task["case"], task["program"]),
+        "time": lambda: measure_time(task["case"], task["repeats"]),
+    }
+    print(json.dumps(measures[task["measure"]]()))
+
+
+def fresh(**task: Any) -> Any:
+    """Run `child` in a process of its own."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(task["threads"])}
+    command = [sys.executable, __file__, "--child", json.dumps(task)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
+    if done.returncode:
+        sys.exit(f"measuring {task} ended with code {done.returncode} (-9: killed, most likely for want of memory)")
+    return json.loads(done.stdout)
+
+
+def measure(case: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """All of one case."""
+    memory = {
+        program: fresh(measure="memory", case=case, program=program, threads=options.threads) for program in PROGRAMS
+    }
+    times = fresh(measure="time", case=case, repeats=options.repeats, threads=options.threads)
+    return {**case, "mib": memory, **times}
+
+
+def ratios(row: dict[str, Any]) -> dict[str, float]:
+    """Ours to the published formula; the larger of the two objectives."""
+    medians = {program: statistics.median(values) for program, values in row["seconds"].items()}
+    return {
+        "memory": max(row["mib"][program] for program in PROGRAMS[1:]) / row["mib"]["published"],
+        "time": max(medians[program] for program in PROGRAMS[1:]) / medians["published"],
+    }
+
+
+def verdicts(rows: list[dict[str, Any]]) -> list[str]:
+    """Whether each limit holds."""
+    lines = []
+    for (vocabulary, length), limit in MEMORY_LIMITS.items():
+        for row in rows:
+            if (row["vocabulary"], row["length"]) == (vocabulary, length):
+                share = ratios(row)["memory"]
+                name = f"Memory at V = {vocabulary:,}, T = {length:,}, B = {row['batch']}, head {row['head']}"
+                lines.append(f"{name}: 1/{1 / share:.1f}, limit 1/{1 / limit:.0f}: {word(share <= limit)}")
+    worst = max(rows, key=lambda row: ratios(row)["time"])
+    name = f"V = {worst['vocabulary']:,}, T = {worst['length']:,}, head {worst['head']}"
+    share = ratios(worst)["time"]
+    lines.append(f"Time at its worst ({name}): {share:.2f}, limit {TIME_LIMIT}: {word(share <= TIME_LIMIT)}")
+    apart = max(row["difference"] for row in rows)
+    lines.append(
+        f"Largest relative difference of loss and gradients between the published formula and ours: {apart:.1e}"
+    )
+    return lines
+
+
+def word(holds: bool) -> str:
+    return "holds" if holds else "does not hold"
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """The curve over T: MiB and seconds of every program."""
+    lines = [
+        "| V | H | B | T | head | published MiB | v1 MiB | bft MiB | memory | published s | v1 s | bft s | time |",
+        "|" + "---:|" * 4 + "---|" + "---:|" * 8,
+    ]
+    for row in rows:
+        share = ratios(row)
+        mib = " | ".join(f"{row['mib'][program]:,.0f}" for program in PROGRAMS)
+        seconds = " | ".join(f"{statistics.median(row['seconds'][program]):.2f}" for program in PROGRAMS)
+        shape = f"{row['vocabulary']:,} | {row['hidden_size']} | {row['batch']} | {row['length']:,} | {row['head']}"
+        lines.append(f"| {shape} | {mib} | 1/{1 / share['memory']:.1f} | {seconds} | {share['time']:.2f} |")
+    return lines
+
+
+def save(output: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """JSON, from which the next call goes on, and Markdown."""
+    (output / "logprob_memory.json").write_text(json.dumps({"settings": settings, "rows": rows}, indent=1) + "\n")
+    stated = ", ".join(f"{key} {value}" for key, value in settings.items())
+    text = ["# Memory and time of the loss", "", f"Window {WINDOW}, chunk {CHUNK_SIZE}; {stated}.", ""]
+    text += [*table(rows), "", *(f"- {line}" for line in verdicts(rows))]
+    (output / "logprob_memory.md").write_text("\n".join(text) + "\n")
+
+
+def main() -> None:
+    """Measure every case that is not there yet, and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[256, 512, 1024, 2048, 4096])
+    parser.add_argument("--vocabularies", type=int, nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--repeats", type=int, default=3, help="timed steps of each program")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "threads": options.threads,
+        "repeats": options.repeats,
+    }
+    path = options.output / "logprob_memory.json"
+    known = json.loads(path.read_text()) if path.exists() else {"settings": settings, "rows": []}
+    if known["settings"] != settings:
+        sys.exit(f"{path} was measured with {known['settings']} and not {settings}: use another directory")
+    rows = known["rows"]
+    for vocabulary in options.vocabularies:
+        for length in options.lengths:
+            for head in ("frozen", "trained"):
+                case = {"vocabulary": vocabulary, **MODELS[vocabulary], "length": length, "head": head}
+                if any(case.items() <= row.items() for row in rows):
+                    continue
+                rows.append(measure(case, options))
+                save(options.output, settings, rows)
+                print(table(rows)[-1], flush=True)
+    print("\n".join(["", *table(rows), "", *verdicts(rows)]))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(json.loads(sys.argv[2]))
+    else:
+        main()
