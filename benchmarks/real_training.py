@@ -102,7 +102,7 @@ def train(output: Path, name: str, objective: str, genes: int, seed: int) -> Pat
     data.write_text("\n".join(lines[row] for row in rows) + "\n")
     config = {
         "model": "default",
-        "data": {"train": str(data), "max_length": 320},
+        "data": {"train": str(data), "max_length": 384},
         "objective": {"name": objective, "window": WINDOW} if objective.startswith("bft") else objective,
         "output": str(path),
         "training": {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bftembed import data
 from bftembed.errors import DataError, InputError
+from bftembed.tune._answers import tidy_summary
 from bftembed.tune.samples import read_samples
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _TABLES = {".jsonl", ".parquet"}
 
 def _refseq() -> list[str]:
     frame = data.load("refseq_gene_summary")
-    return list(frame.loc[frame["Taxon_ID"] == _HUMAN, "Gene_summary"].dropna())
+    return list(map(tidy_summary, frame.loc[frame["Taxon_ID"] == _HUMAN, "Gene_summary"].dropna()))
 
 
 def _pubmedqa() -> list[str]:
