@@ -30,6 +30,24 @@ _NAME = re.compile(r"checkpoint-(\d+)")
 
 
 @contextmanager
+def storing(output: Path, what: str) -> Iterator[None]:
+    """Say in a sentence that something cannot be saved, and what is left.
+
+    Raises
+    ------
+    TuneError
+        In place of any error.
+    """
+    try:
+        yield
+    except Exception as error:  # safetensors, torch and tokenizers each have their own, the last a bare Exception
+        last = last_checkpoint(output)
+        kept = f"The last good checkpoint, `{last}`, is untouched: make room and run again to go on from there."
+        msg = f"{what} could not be saved: {error}. {kept if last else 'There is no earlier checkpoint.'}"
+        raise TuneError(msg) from error
+
+
+@contextmanager
 def publishing(trainer: Any) -> Iterator[None]:
     """Mark the checkpoint that is saved in this context as whole; older ones are deleted only after that.
 
@@ -42,16 +60,14 @@ def publishing(trainer: Any) -> Iterator[None]:
     target = output / f"checkpoint-{trainer.state.global_step}"
     trainer.args.save_total_limit = None
     try:
-        yield
-        trainer.accelerator.wait_for_everyone()
-        if trainer.args.should_save:
-            (target / _WHOLE).touch()
-    except Exception as error:  # safetensors, torch and tokenizers each have their own, the last a bare Exception
+        with storing(output, f"`{target}`"):
+            yield
+            trainer.accelerator.wait_for_everyone()
+            if trainer.args.should_save:
+                (target / _WHOLE).touch()
+    except TuneError:
         shutil.rmtree(target, ignore_errors=True)
-        last = last_checkpoint(output)
-        kept = f"The last good checkpoint, `{last}`, is untouched: make room and run again to go on from there."
-        msg = f"`{target}` could not be saved: {error}. {kept if last else 'There is no earlier checkpoint.'}"
-        raise TuneError(msg) from error
+        raise
     finally:
         trainer.args.save_total_limit = limit
     if trainer.args.should_save:
@@ -92,15 +108,16 @@ class LogFile(TrainerCallback):
             return
         lines = read_log(self._path) if state.global_step else []
         kept = [line for line in lines if line["step"] <= state.global_step]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        with storing(self._path.parent, f"`{self._path}`"):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Append one entry."""
         if state.is_world_process_zero and logs:
             shown = ", ".join(f"{key} {value:.4g}" for key, value in logs.items() if key in _SHOWN)
             log.info("Step %d of %d: %s.", state.global_step, state.max_steps, shown)
-            with self._path.open("a") as handle:
+            with storing(self._path.parent, f"`{self._path}`"), self._path.open("a") as handle:
                 handle.write(json.dumps({"step": state.global_step, **logs}) + "\n")
 
 

@@ -15,7 +15,7 @@ from bftembed.tune.objectives import Objective
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Data(_Section):
@@ -57,7 +57,7 @@ class Training(_Section):
     eval_steps: int | None = Field(default=None, ge=1, description="Every this many steps; at the end only, if unset.")
     save_steps: int = Field(default=100, ge=1)
     keep_checkpoints: int = Field(default=2, ge=1)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     trainer: dict[str, Any] = Field(default_factory=dict, description="Any other argument of `TrainingArguments`.")
 
 
@@ -90,7 +90,7 @@ class TuneConfig(_Section):
     model: str = "default"
     adapter: str | None = None
     data: Data
-    output: str
+    output: str = Field(min_length=1)
     objective: Objective | Literal["grpo"] = Objective()
     lora: Lora | None = Lora()
     training: Training = Training()
@@ -113,7 +113,7 @@ def load_config(path: str | Path, **overrides: Any) -> TuneConfig:
     path
         The file.
     overrides
-        Top-level values that replace those of the file; None leaves the file's.
+        Top-level values that replace those of the file, of `objective` only the name; None leaves the file's.
 
     Raises
     ------
@@ -123,12 +123,16 @@ def load_config(path: str | Path, **overrides: Any) -> TuneConfig:
     try:
         values = yaml.safe_load(Path(path).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        msg = f"The configuration `{path}` cannot be read: {error}"
+        msg = f"The configuration `{path}` cannot be read: {' '.join(str(error).split())}"
         raise InputError(msg) from error
     if not isinstance(values, dict):
         msg = f"The configuration `{path}` is not a mapping of keys to values."
         raise InputError(msg)
-    values |= {key: value for key, value in overrides.items() if value is not None}
+    overrides = {key: value for key, value in overrides.items() if value is not None}
+    if isinstance(values.get("objective"), dict) and overrides.get("objective", "grpo") != "grpo":
+        # Another name alone: the window and the like stay the file's.
+        overrides["objective"] = values["objective"] | {"name": overrides["objective"]}
+    values |= overrides
     return parse_config(values, f"`{path}`")
 
 
@@ -152,6 +156,8 @@ def _problem(item: Any) -> str:
     key = ".".join(loc)
     if item["type"] == "missing":
         return f"`{key}` is missing"
+    if item["type"] == "model_type":
+        return f"`{key}` is {item['input']!r}: it has to be a mapping of keys to values"
     if item["type"] != "extra_forbidden":
         return f"`{key}` is {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
     section: dict[str, type[BaseModel]] = {

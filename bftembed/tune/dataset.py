@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,17 @@ class TokenDataset(torch.utils.data.Dataset[dict[str, Any]]):
         """The largest token id, which has to lie inside the model's vocabulary."""
         return int(self._ids.max())
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sample, which has to fit into the model's context."""
+        return int(np.diff(self._borders).max())
+
+    @property
+    def digest(self) -> str:
+        """Begin of the SHA-256 of the tokens, of what is supervised and of where samples end."""
+        parts = (self._ids, self._mask, self._borders)
+        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
+
     def __len__(self) -> int:
         return len(self._borders) - 1
 
@@ -111,7 +123,16 @@ def load_dataset(path: str | Path, tokenizer: Any, *, max_length: int, split: st
 def encode(
     sample: list[dict[str, str]] | str, tokenizer: Any, place: str = "the sample"
 ) -> tuple[list[int], list[bool]]:
-    """Tokens of a sample and which of them are supervised: the assistant's turns with their end, or a whole text."""
+    """Tokens of a sample and which of them are supervised: the assistant's turns with their end, or a whole text.
+
+    Nothing is supervised where these say nothing: their end alone would teach the model to be silent.
+    """
+    says = [sample] if isinstance(sample, str) else [turn["content"] for turn in sample if turn["role"] == "assistant"]
+    ids, supervised = _encode(sample, tokenizer, place)
+    return ids, supervised if any(map(str.strip, says)) else [False] * len(ids)
+
+
+def _encode(sample: list[dict[str, str]] | str, tokenizer: Any, place: str) -> tuple[list[int], list[bool]]:
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     if isinstance(sample, str):
         ids = [*tokenizer(sample)["input_ids"], *end]
@@ -142,8 +163,8 @@ def _encode_chat(messages: list[dict[str, str]], tokenizer: Any, place: str) -> 
     for index, message in enumerate(messages):
         if message["role"] != "assistant":
             continue
-        prompt = _render(tokenizer, messages[:index], prompt=True)
-        whole = _render(tokenizer, messages[: index + 1], prompt=False)
+        prompt = render(messages[:index], tokenizer, place, prompt=True)
+        whole = render(messages[: index + 1], tokenizer, place, prompt=False)
         shared = _common_prefix(prompt, whole)
         if index == last:
             # Templates of reasoning models open the answer in the prompt ("<think>") and drop that from the finished
@@ -161,9 +182,24 @@ def _encode_chat(messages: list[dict[str, str]], tokenizer: Any, place: str) -> 
     return _up_to_end(ids, supervised, tokenizer.eos_token_id)
 
 
-def _render(tokenizer: Any, messages: list[dict[str, str]], *, prompt: bool) -> list[int]:
-    encoding = tokenizer.apply_chat_template(messages, add_generation_prompt=prompt, tokenize=True, return_dict=True)
-    return list(encoding["input_ids"])
+def render(messages: list[dict[str, str]], tokenizer: Any, place: str, *, prompt: bool) -> list[int]:
+    """Tokens of a chat, with the opening of the answer if it is a `prompt`.
+
+    Raises
+    ------
+    DataError
+        If the chat template refuses the messages, e.g. as the assistant begins or roles do not alternate.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        made = tokenizer.apply_chat_template(messages, add_generation_prompt=prompt, tokenize=True, return_dict=True)
+    except (TemplateError, ValueError) as error:
+        msg = (
+            f"The model's chat template refuses the messages before or with a turn of the assistant in {place}: {error}"
+        )
+        raise DataError(msg) from error
+    return list(made["input_ids"])
 
 
 def _common_prefix(first: list[int], second: list[int]) -> int:

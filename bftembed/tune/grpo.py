@@ -52,7 +52,7 @@ class GRPOSettings(BaseModel):
         Any other argument of TRL's ``GRPOConfig``, e.g. ``use_vllm`` or ``activation_checkpointing``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: int = Field(default=100, ge=1)
     prompts_per_step: int = Field(default=4, ge=1)
@@ -62,7 +62,7 @@ class GRPOSettings(BaseModel):
     temperature: float = Field(default=1.0, gt=0)
     learning_rate: float = Field(default=1e-5, gt=0)
     beta: float = Field(default=0.0, ge=0)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     trainer: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -86,11 +86,14 @@ class GRPOResult:
 
 def run_grpo(config: TuneConfig) -> TuneResult:
     """Run the GRPO of a configuration file."""
-    from bftembed.tune.config import Training
+    from bftembed.tune.config import Data, Training
     from bftembed.tune.run import TuneResult
 
-    if config.training != Training():
-        msg = "GRPO takes its settings from `grpo`; leave out `training`."
+    if config.training != Training() or config.data != Data(train=config.data.train):
+        msg = (
+            "GRPO takes its settings from `grpo` and its questions from `data.train`; leave out `training` and the "
+            "other keys of `data`."
+        )
         raise InputError(msg)
     result = train_grpo(
         config.model,
@@ -148,6 +151,7 @@ def train_grpo(
     from transformers import PrinterCallback, set_seed
 
     from bftembed.tune.checkpoints import LogFile
+    from bftembed.tune.output import held
 
     output = Path(output).expanduser()
     if any((output / name).exists() for name in ("config.json", "adapter_config.json")):
@@ -156,27 +160,28 @@ def train_grpo(
     if len(questions) < settings.prompts_per_step:
         msg = f"A step asks {settings.prompts_per_step} questions, and there are {len(questions)}; ask fewer per step."
         raise InputError(msg)
-    arguments = _arguments(trl, settings, output)
-    set_seed(settings.seed)
-    start, policy, tokenizer = _policy(str(model), adapter, lora)
-    dataset = as_dataset(questions, policy, tokenizer, max_new_tokens=settings.max_new_tokens)
-    callbacks = [LogFile(output / "log.jsonl")]
-    try:
-        trainer = trl.GRPOTrainer(
-            policy, BinaryReward(), arguments, dataset, processing_class=tokenizer, callbacks=callbacks
-        )
-    except ValueError as error:
-        msg = f"TRL refuses to train this: {error}"
-        raise InputError(msg) from error
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    result = _result(trainer.state.log_history, output)
-    _save(trainer, output, merge=lora is not None and lora.merge)
-    if trainer.is_world_process_zero():
-        measured = {key: value for key, value in asdict(result).items() if key != "path"}
-        report = {**start, "settings": settings.model_dump(mode="json"), **measured}
-        (output / "bft_grpo.json").write_text(json.dumps(report, indent=2) + "\n")
-        log.info("%s", result)
+    with held(output):
+        arguments = _arguments(trl, settings, output)
+        set_seed(settings.seed)
+        start, policy, tokenizer = _policy(str(model), adapter, lora)
+        dataset = as_dataset(questions, policy, tokenizer, max_new_tokens=settings.max_new_tokens)
+        callbacks = [LogFile(output / "log.jsonl")]
+        try:
+            trainer = trl.GRPOTrainer(
+                policy, BinaryReward(), arguments, dataset, processing_class=tokenizer, callbacks=callbacks
+            )
+        except ValueError as error:
+            msg = f"TRL refuses to train this: {error}"
+            raise InputError(msg) from error
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        result = _result(trainer.state.log_history, output)
+        _save(trainer, output, merge=lora is not None and lora.merge)
+        if trainer.is_world_process_zero():
+            measured = {key: value for key, value in asdict(result).items() if key != "path"}
+            report = {**start, "settings": settings.model_dump(mode="json"), **measured}
+            (output / "bft_grpo.json").write_text(json.dumps(report, indent=2) + "\n")
+            log.info("%s", result)
     return result
 
 
@@ -223,14 +228,13 @@ def _arguments(trl: Any, settings: GRPOSettings, output: Path) -> Any:
 def _policy(model: str, adapter: str | None, lora: Lora | None) -> tuple[dict[str, str], Any, Any]:
     """What is started from, the model to be trained, with an adapter if there is one, and its tokenizer."""
     import torch
-    from transformers import AutoTokenizer
 
     from bftembed.engines.transformers import adapted as with_adapter
     from bftembed.engines.transformers import load_model
-    from bftembed.tune.run import add_lora, tokenizer_path
+    from bftembed.tune.run import add_lora, load_tokenizer
 
     files, adapted = resolve_adapted(model, adapter)
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_path(files, adapted), padding_side="left")
+    tokenizer = load_tokenizer(files, adapted, padding_side="left")
     # Weights that are trained are kept in float32; frozen ones need not be.
     half = (adapted or lora) and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     policy = load_model(files.path, "bfloat16" if half else "float32")

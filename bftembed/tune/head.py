@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.utils.generic import ModelOutput
 
-from bftembed.errors import ModelError
+from bftembed.errors import InputError, ModelError
 from bftembed.tune.logprobs import CHUNK_SIZE, TokenLogprobs, token_logprobs
 
 if TYPE_CHECKING:
@@ -120,7 +120,16 @@ def supervised_logprobs(
 
 
 def sample_lengths(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Supervised tokens of each sample of a batch, (n_samples,), int64; see `supervised_logprobs`."""
+    """Supervised tokens of each sample of a batch, (n_samples,), int64; see `supervised_logprobs`.
+
+    Raises
+    ------
+    InputError
+        If the batch has no labels.
+    """
+    if "labels" not in batch:
+        msg = f"A batch has no `labels`, only {', '.join(map(repr, batch))}; the data collator has to give them."
+        raise InputError(msg)
     mask = batch["labels"][:, 1:] != IGNORED
     if "position_ids" not in batch or "attention_mask" in batch:
         return mask.sum(1)

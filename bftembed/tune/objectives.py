@@ -17,7 +17,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bftembed.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,10 +126,10 @@ class Objective(BaseModel):
         Whether samples are weighted: ``bft``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ObjectiveName = "bft"
-    window: int = Field(default=256, ge=1)
+    window: int = Field(default=256, ge=1, lt=2**31)
     gamma: float = Field(default=1.0, gt=0)
     eps: float = Field(default=1e-30, gt=0)
     sample_weight: bool = True
@@ -207,8 +209,24 @@ class Objective(BaseModel):
 
 
 def named(objective: str | Objective, **options: Any) -> Objective:
-    """An objective from its name and options, or as it is."""
-    return objective if isinstance(objective, Objective) else Objective.model_validate({"name": objective, **options})
+    """An objective from its name and options, or as it is.
+
+    Raises
+    ------
+    InputError
+        If there is no such objective or option, or a value is out of range.
+    """
+    if isinstance(objective, Objective):
+        return objective
+    try:
+        return Objective.model_validate({"name": objective, **options})
+    except ValidationError as error:
+        problems = [
+            f"`{item['loc'][0]}` is {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
+            for item in error.errors()
+        ]
+        msg = f"There is no such objective: {'; '.join(problems)}."
+        raise InputError(msg) from error
 
 
 def _window_sums(values: torch.Tensor, window: int) -> torch.Tensor:

@@ -128,20 +128,20 @@ def as_dataset(questions: Sequence[Question], model: Any, tokenizer: Any, *, max
         If the tokenizer makes tokens that the model does not have.
     """
     datasets = require("datasets", extra="tune")
-    from bftembed.tune.dataset import with_system
+    from bftembed.tune.dataset import render, with_system
 
     rows = [checked(f"question {number}", question) for number, question in enumerate(questions, 1)]
     highest = longest = 0
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         chat = [{"role": "user", "content": row["prompt"]}] if isinstance(row["prompt"], str) else row["prompt"]
         if tokenizer.chat_template:
             row["prompt"] = chat = with_system(chat, tokenizer)
-            encoded = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=True)
+            ids = render(chat, tokenizer, f"question {number}", prompt=True)
         else:
             # As the engines of this package ask a model without a template.
             row["prompt"] = "".join(f"{message['content']}\n\n" for message in chat)
-            encoded = tokenizer(row["prompt"])
-        highest, longest = max(highest, *encoded["input_ids"]), max(longest, len(encoded["input_ids"]))
+            ids = tokenizer(row["prompt"])["input_ids"]
+        highest, longest = max(highest, *ids), max(longest, len(ids))
     vocabulary = model.get_input_embeddings().weight.shape[0]
     if vocabulary and highest >= vocabulary:  # ZeRO-3 shows an empty embedding
         msg = (

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
+import re
 import sys
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,12 +15,20 @@ from bftembed._optional import require
 from bftembed.engines.models import DEFAULT_MODEL, ModelFiles, resolve_adapted
 from bftembed.errors import InputError, ModelError
 from bftembed.tune.dataset import Collator, TokenDataset, load_dataset
+from bftembed.tune.output import claim, held, run_settings, write_report
 
 if TYPE_CHECKING:
     from bftembed.tune.config import Lora, Training, TuneConfig
     from bftembed.tune.objectives import Objective
 
 log = logging.getLogger("bftembed")
+#: Arguments of the trainer that would break what this module does.
+_REFUSED = {
+    "output_dir": "it is the configuration's `output`",
+    "remove_unused_columns": "labels would be lost",
+    "label_smoothing_factor": "the objective has its own loss",
+    "save_only_model": "a run could not go on from its checkpoints",
+}
 
 
 @dataclass(frozen=True)
@@ -55,36 +60,51 @@ def tune(config: TuneConfig) -> TuneResult:
         from bftembed.tune.grpo import run_grpo
 
         return run_grpo(config)
+    if config.grpo is not None:
+        msg = f"`grpo` has the settings of GRPO, and the objective is `{config.objective.name}`; leave out one of them."
+        raise InputError(msg)
+    output = Path(config.output).expanduser()
+    if output.resolve() in {Path(path).expanduser().resolve() for path in (config.model, config.adapter) if path}:
+        msg = f"The output `{output}` is where the model to be tuned lies; choose another output."
+        raise InputError(msg)
+    with held(output):
+        return _run(config, config.objective, output)
+
+
+def _run(config: TuneConfig, objective: Objective, output: Path) -> TuneResult:
     from transformers import PrinterCallback, set_seed
 
-    from bftembed.tune.checkpoints import LogFile, last_checkpoint, remove_broken
+    from bftembed.tune.checkpoints import LogFile, last_checkpoint, remove_broken, storing
     from bftembed.tune.trainer import Tuner
 
-    output = Path(config.output).expanduser()
     # First of all: how a model is loaded depends on the distributed set-up that these arguments start.
     arguments = training_arguments(config.training, output, evaluate=config.data.validation is not None)
     set_seed(config.training.seed)  # of the fresh adapter
-    files, model, tokenizer, adapted = load_trainable(config)
-    train = load_dataset(config.data.train, tokenizer, max_length=config.data.max_length)
-    check_vocabulary(train, model)
-    validation = None
-    if config.data.validation:
-        validation = load_dataset(
-            config.data.validation, tokenizer, max_length=config.data.max_length, split="validation"
+    files, model, tokenizer, adapter = load_trainable(config)
+    data = {}
+    for split, path in (("train", config.data.train), ("validation", config.data.validation)):
+        if path:
+            data[split] = load_dataset(path, tokenizer, max_length=config.data.max_length, split=split)
+            check_fit(data[split], model)
+    train, validation = data["train"], data.get("validation")
+    _warn_short(objective, train)
+    try:
+        tuner = Tuner(
+            model,
+            arguments,
+            objective=objective,
+            train_dataset=train,
+            eval_dataset=validation,
+            data_collator=Collator(tokenizer.pad_token_id or 0, config.data.packing),
+            processing_class=tokenizer,
+            callbacks=[LogFile(output / "log.jsonl")],
         )
-    _warn_short(config.objective, train)
-    tuner = Tuner(
-        model,
-        arguments,
-        objective=config.objective,
-        train_dataset=train,
-        eval_dataset=validation,
-        data_collator=Collator(tokenizer.pad_token_id, config.data.packing),
-        processing_class=tokenizer,
-        callbacks=[LogFile(output / "log.jsonl")],
-    )
+    except (ImportError, RuntimeError) as error:
+        msg = f"The trainer cannot be set up: {error}"
+        raise InputError(msg) from error
     tuner.remove_callback(PrinterCallback)
     if tuner.is_world_process_zero():
+        claim(output, run_settings(config, arguments.world_size, files, adapter, train))
         remove_broken(output)
     tuner.accelerator.wait_for_everyone()
     last = last_checkpoint(output)
@@ -93,32 +113,31 @@ def tune(config: TuneConfig) -> TuneResult:
     tuner.train(resume_from_checkpoint=str(last) if last else None)
     metrics = tuner.evaluate() if validation is not None else {}
     # An adapter on top of a merged adapter would name a base model that lies nowhere.
-    if config.lora and (config.lora.merge or adapted):
+    if config.lora and (config.lora.merge or adapter):
         tuner.model = tuner.accelerator.unwrap_model(tuner.model).merge_and_unload()
-    tuner.save_model(str(output))
-    if tuner.is_world_process_zero():
-        _report(config, files, train, metrics, output)
+    with storing(output, f"The model in `{output}`"):
+        tuner.save_model(str(output))
+        if tuner.is_world_process_zero():
+            write_report(config, files, train, metrics, output)
     return TuneResult(output, tuner.state.global_step, metrics)
 
 
 class Trainable(NamedTuple):
-    """A model to be trained, its tokenizer, and whether an adapter was merged into it."""
+    """A model to be trained, its tokenizer, and the adapter that was merged into it."""
 
     files: ModelFiles
     model: Any
     tokenizer: Any
-    adapted: bool
+    adapter: ModelFiles | None
 
 
 def load_trainable(config: TuneConfig) -> Trainable:
     """The model to be trained, with a fresh LoRA adapter if one is asked for, and its tokenizer."""
-    from transformers import AutoTokenizer
-
     from bftembed.engines.transformers import adapted, load_model
 
     files, adapter = resolve_adapted(config.model, config.adapter)
     dtype = _dtype(config.training)
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_path(files, adapter))
+    tokenizer = load_tokenizer(files, adapter)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     # What is trained is kept in float32; autocast computes in bfloat16.
@@ -130,7 +149,7 @@ def load_trainable(config: TuneConfig) -> Trainable:
         model = add_lora(model, config.lora, files)
         if config.training.gradient_checkpointing:
             model.enable_input_require_grads()
-    return Trainable(files, model, tokenizer, adapter is not None)
+    return Trainable(files, model, tokenizer, adapter)
 
 
 def add_lora(model: Any, lora: Lora, files: ModelFiles) -> Any:
@@ -139,7 +158,7 @@ def add_lora(model: Any, lora: Lora, files: ModelFiles) -> Any:
     settings = peft.LoraConfig(task_type="CAUSAL_LM", **lora.model_dump(exclude={"merge"}))
     try:
         model = peft.get_peft_model(model, settings)
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         msg = f"LoRA cannot be put on this model: {error}"
         raise ModelError(msg) from error
     embedded = files.name.startswith(DEFAULT_MODEL)
@@ -157,6 +176,9 @@ def training_arguments(training: Training, output: Path, *, evaluate: bool) -> A
     """
     from transformers import TrainingArguments
 
+    if refused := training.trainer.keys() & _REFUSED:
+        msg = f"`training.trainer` takes no `{min(refused)}`: {_REFUSED[min(refused)]}."
+        raise InputError(msg)
     values: dict[str, Any] = {
         "output_dir": str(output),
         "num_train_epochs": training.epochs,
@@ -187,19 +209,28 @@ def training_arguments(training: Training, output: Path, *, evaluate: bool) -> A
     }
     try:
         return TrainingArguments(**(values | training.trainer))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ImportError) as error:
         msg = f"The training arguments are refused: {error}"
         raise InputError(msg) from error
 
 
-def check_vocabulary(dataset: TokenDataset, model: Any) -> None:
-    """Refuse tokens that the model does not have.
+def check_fit(dataset: TokenDataset, model: Any) -> None:
+    """Refuse what the model does not have.
 
     Raises
     ------
     ModelError
         If the tokenizer makes tokens beyond the model's embedding.
+    InputError
+        If a sample is longer than the model's context.
     """
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if context and dataset.longest > context:
+        msg = (
+            f"The longest sample has {dataset.longest} tokens, and the model reads {context} at once; set "
+            f"`data.max_length` to {context} or less."
+        )
+        raise InputError(msg)
     rows = model.get_input_embeddings().weight.shape[0]
     highest = dataset.highest_token
     if rows and highest >= rows:  # ZeRO-3 shows an empty embedding
@@ -210,10 +241,23 @@ def check_vocabulary(dataset: TokenDataset, model: Any) -> None:
         raise ModelError(msg)
 
 
-def tokenizer_path(files: ModelFiles, adapter: ModelFiles | None) -> Path:
-    """Where the tokenizer lies: an adapter may bring its own."""
+def load_tokenizer(files: ModelFiles, adapter: ModelFiles | None, **options: Any) -> Any:
+    """The tokenizer of a model; an adapter may bring its own.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it cannot be read.
+    """
+    from transformers import AutoTokenizer
+
     own = adapter is not None and (adapter.path / "tokenizer_config.json").exists()
-    return adapter.path if adapter and own else files.path
+    path = adapter.path if adapter and own else files.path
+    try:
+        return AutoTokenizer.from_pretrained(path, **options)
+    except (OSError, ValueError, KeyError) as error:
+        msg = f"transformers cannot load a tokenizer from `{path}`: {str(error).splitlines()[0]}"
+        raise ModelError(msg) from error
 
 
 def _dtype(training: Training) -> torch.dtype:
@@ -232,20 +276,3 @@ def _warn_short(objective: Objective, dataset: TokenDataset) -> None:
             median,
             objective.window,
         )
-
-
-def _report(
-    config: TuneConfig, files: ModelFiles, train: TokenDataset, metrics: dict[str, float], output: Path
-) -> None:
-    """What made this model, beside it."""
-    packages = ("bftembed", "torch", "transformers", "peft", "accelerate")
-    report = {
-        "config": config.model_dump(mode="json"),
-        "model": files.name,
-        "revision": files.revision,
-        "data": asdict(train.report),
-        "metrics": {key: value for key, value in metrics.items() if math.isfinite(value)},
-        "versions": {package: version(package) for package in packages},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    (output / "bft_report.json").write_text(json.dumps(report, indent=2) + "\n")

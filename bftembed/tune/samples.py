@@ -70,8 +70,11 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
                 continue
             place = f"line {number} of `{path}`"
             try:
-                yield place, json.loads(line)
-            except ValueError as error:  # JSON or UTF-8
+                row = json.loads(line)
+                if rb"\ud" in line.lower():
+                    json.dumps(row, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+                yield place, row
+            except (ValueError, RecursionError) as error:  # JSON or UTF-8
                 msg = f"{place[0].upper()}{place[1:]} is not valid JSON: {error}."
                 raise DataError(msg) from error
 
@@ -123,7 +126,8 @@ def _sample(place: str, row: Any) -> list[dict[str, str]] | str:
             msg = f"`text` in {place} is a {type(row['text']).__name__} and not a string."
             raise DataError(msg)
         return row["text"]
-    msg = f"{place[0].upper()}{place[1:]} has {', '.join(map(repr, row)) or 'nothing'}; a sample needs {_FORMS}."
+    found = ", ".join(f"{key!r}{' (null)' if value is None else ''}" for key, value in row.items())
+    msg = f"{place[0].upper()}{place[1:]} has {found or 'nothing'}; a sample needs {_FORMS}."
     raise DataError(msg)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import Trainer
 
+from bftembed.errors import TuneError
 from bftembed.tune.checkpoints import publishing
 from bftembed.tune.head import add_logprob_head, sample_lengths, supervised_logprobs
 from bftembed.tune.logprobs import CHUNK_SIZE
@@ -73,6 +75,8 @@ class Tuner(Trainer):
         # The loss is normalised here, over the global batch; the trainer must not divide it again.
         self.loss_is_scaled_for_ga = True
         self.model_accepts_loss_kwargs = False
+        # The trainer would log a loss of 0 for one that is no number.
+        self.args.logging_nan_inf_filter = False
         self._global: dict[str, torch.Tensor] = {}
         self._sums: dict[str, Any] = defaultdict(float)
         self._sample_weights: list[torch.Tensor] = []
@@ -82,7 +86,13 @@ class Tuner(Trainer):
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], torch.Tensor | None]:
         """Collect the micro-batches of one optimizer step and count the tokens and samples of the global batch."""
+        if self.state.global_step >= self.state.max_steps:
+            # Continued from its last checkpoint: the trainer would take one step more before it looks.
+            self.control.should_training_stop = True
+            return [], None
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if not batches:  # a stream has ended, or there is not one whole batch
+            return batches, None
         lengths = [sample_lengths(batch) for batch in batches]
         n_tokens = torch.stack([n.sum() for n in lengths]).sum().to(device)
         counts = torch.stack([n_tokens, torch.full_like(n_tokens, sum(map(len, lengths)))])
@@ -122,10 +132,24 @@ class Tuner(Trainer):
         return output._replace(metrics={**(output.metrics or {}), **means})
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add what the objective did since the last entry."""
+        """Add what the objective did since the last entry.
+
+        Raises
+        ------
+        TuneError
+            If the loss or the norm of the gradient is no longer a number: the model is lost.
+        """
         if "loss" in logs and self._sample_weights:
             logs.update(self._statistics())
         super().log(logs, start_time)
+        # Float16 is expected to overflow now and then: the scaler leaves such a step out.
+        for name in ("loss",) if self.args.fp16 else ("loss", "grad_norm"):
+            if not math.isfinite(logs.get(name, 0)):
+                msg = (
+                    f"The run diverged: `{name}` is {logs[name]} at step {self.state.global_step}. Lower the learning "
+                    "rate, and begin again in another output."
+                )
+                raise TuneError(msg)
 
     def _record_evaluation(self, logprobs: torch.Tensor, lengths: torch.Tensor) -> None:
         # Sample by sample, since the last batch is filled up with samples that were seen already, which are left out.

@@ -3,6 +3,9 @@
 import json
 from types import SimpleNamespace
 
+import pytest
+
+from bftembed.errors import TuneError
 from bftembed.tune.checkpoints import LogFile, last_checkpoint, read_log, remove_broken
 
 
@@ -40,7 +43,7 @@ def test_a_log_that_goes_on_drops_what_came_after_the_checkpoint(tmp_path):
     lines = [json.dumps({"step": step, "loss": step / 2}) for step in range(1, 6)]
     path.write_text("\n".join(lines) + '\n{"step": 6, "lo')
     assert [entry["step"] for entry in read_log(path)] == [1, 2, 3, 4, 5]
-    state = SimpleNamespace(is_world_process_zero=True, global_step=3)
+    state = SimpleNamespace(is_world_process_zero=True, global_step=3, max_steps=9)
     log = LogFile(path)
     log.on_train_begin(None, state, None)
     state.global_step = 4
@@ -57,3 +60,16 @@ def test_only_the_first_process_writes(tmp_path):
     log.on_train_begin(None, state, None)
     log.on_log(None, state, None, logs={"loss": 1.0})
     assert not (tmp_path / "log.jsonl").exists()
+
+
+def test_a_log_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "log.jsonl").mkdir()
+    make(tmp_path, 20, whole=True)
+    state = SimpleNamespace(is_world_process_zero=True, global_step=0, max_steps=3)
+    log = LogFile(tmp_path / "log.jsonl")
+    for write in (
+        lambda: log.on_train_begin(None, state, None),
+        lambda: log.on_log(None, state, None, logs={"loss": 1.0}),
+    ):
+        with pytest.raises(TuneError, match=r"log.jsonl` could not be saved: .*checkpoint-20`, is untouched"):
+            write()

@@ -71,3 +71,45 @@ def test_any_other_argument_of_the_trainer(tmp_path):
         training_arguments(Training(trainer={"adam_beta7": 0.95}), tmp_path, evaluate=False)
     with pytest.raises(InputError, match="refused"):
         training_arguments(Training(schedule="zigzag"), tmp_path, evaluate=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"training": {"learning_rate": float("inf")}}, "`training.learning_rate` is inf: input should be a finite"),
+        ({"training": {"epochs": float("inf")}}, "`training.epochs` is inf"),
+        ({"objective": {"eps": float("inf")}}, "`objective.eps` is inf"),
+        ({"objective": {"window": 10**30}}, "`objective.window` is 10+: input should be less than"),
+        ({"training": {"seed": -1}}, "`training.seed` is -1"),
+        ({"grpo": {"seed": 2**32}}, "`grpo.seed` is 4294967296"),
+        ({"training": None}, "`training` is None: it has to be a mapping of keys to values"),
+        ({"lora": False}, "`lora` is False: it has to be a mapping of keys to values"),
+        ({"output": ""}, "`output` is ''"),
+    ],
+)
+def test_values_that_no_run_can_have(change, message):
+    with pytest.raises(InputError, match=message):
+        parse_config(SMALL | change)
+
+
+def test_another_objective_keeps_the_files_window(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump(SMALL | {"objective": {"name": "bft", "window": 64}}))
+    assert load_config(path, objective="bft-v1").objective == Objective(name="bft-v1", window=64)
+    assert load_config(path, objective="grpo").objective == "grpo"
+    path.write_text(yaml.safe_dump(SMALL | {"objective": "grpo"}))
+    assert load_config(path, objective="dft").objective == Objective(name="dft")
+
+
+def test_a_broken_file_is_one_line(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("model: x\n\tdata: y\n")
+    with pytest.raises(InputError, match="line 2, column 1") as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["output_dir", "label_smoothing_factor", "save_only_model", "remove_unused_columns"])
+def test_arguments_that_would_break_a_run(tmp_path, name):
+    with pytest.raises(InputError, match=f"takes no `{name}`"):
+        training_arguments(Training(trainer={name: 1}), tmp_path, evaluate=False)

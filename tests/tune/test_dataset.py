@@ -153,3 +153,45 @@ def test_batches_padded_and_packed():
     assert packed["position_ids"].tolist() == [[0, 1, 2, 0, 1]]
     assert all(value.dtype == torch.int64 for value in (*padded.values(), *packed.values()))
     assert samples[1]["labels"].tolist() == [5, 6]
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"prompt": "Is it?", "response": " \n"},
+        {"text": ""},
+        {"messages": [*CHAT[:2], {"role": "assistant", "content": ""}]},
+    ],
+)
+def test_an_empty_answer_is_dropped_and_counted(tmp_path, tokenizer, empty):
+    """Its end alone would teach the model to be silent."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(empty) + "\n" + json.dumps({"messages": CHAT}) + "\n")
+    report = load_dataset(path, tokenizer, max_length=200).report
+    assert (report.samples, report.dropped) == (1, 1)
+
+
+def test_a_chat_that_the_template_refuses_is_named(tokenizer, model_dir):
+    with pytest.raises(DataError, match=r"chat template refuses .* in line 7"):
+        encode([CHAT[2], *MORE], tokenizer, "line 7")
+    strict = AutoTokenizer.from_pretrained(model_dir)
+    strict.chat_template = (
+        "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('roles must alternate') }}{% endif %}{{ m.content }}{% endfor %}"
+    )
+    with pytest.raises(DataError, match=r"in line 7: roles must alternate"):
+        encode([CHAT[1], *CHAT[1:]], strict, "line 7")
+
+
+def test_the_digest_is_of_tokens_labels_and_borders():
+    on = [False, True, True, True]
+    sets = [
+        [(range(4), on), (range(4), on)],
+        [(range(4), on), (range(1, 5), on)],
+        [(range(4), on), (range(4), [False, False, True, True])],
+        [(range(4), on), (range(3), on[:3])],
+    ]
+    digests = [TokenDataset(encoded, max_length=4).digest for encoded in sets]
+    assert len(set(digests)) == 4
+    assert TokenDataset(sets[0], max_length=9).digest == digests[0]
+    assert TokenDataset(sets[3], max_length=9).longest == 4

@@ -210,6 +210,8 @@ def test_a_configuration_file_runs(tiny_model, tmp_path):
     assert result.metrics["answered"] + result.metrics["unparsed"] == pytest.approx(1)
     with pytest.raises(InputError, match="takes its settings from `grpo`"):
         run_grpo(parse_config({**config, "training": {"learning_rate": 1.0}}))
+    with pytest.raises(InputError, match=r"takes .* its questions from `data.train`"):
+        run_grpo(parse_config({**config, "data": {"train": str(data), "max_length": 64}}))
 
 
 @pytest.mark.parametrize(
@@ -243,6 +245,12 @@ def test_an_adapter_on_the_output_head_is_refused(tiny_model, tmp_path):
 def test_a_directory_with_a_model_is_not_written_over(trained, tiny_model):
     with pytest.raises(InputError, match="holds a model already"):
         train_grpo(str(tiny_model), QUESTIONS, trained[0], settings=settings())
+
+
+def test_an_output_that_is_a_file_is_refused(tiny_model, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(TuneError, match="cannot be made or written to"):
+        train_grpo(str(tiny_model), QUESTIONS, tmp_path / "out", settings=settings(), lora=LORA)
 
 
 def test_an_adapter_of_another_model_is_refused(trained, tiny_model, tmp_path):

@@ -9,7 +9,7 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bftembed.errors import ModelError
+from bftembed.errors import InputError, ModelError
 from bftembed.tune.head import add_logprob_head, base_model, output_head, sample_lengths, supervised_logprobs
 from bftembed.tune.logprobs import token_logprobs
 from bftembed.tune.objectives import Objective
@@ -331,3 +331,8 @@ def test_saving_and_loading_leave_no_trace(batch, tmp_path):
     model.save_pretrained(tmp_path)
     again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
     torch.testing.assert_close(again(**batch).loss, model(**batch).loss)
+
+
+def test_a_batch_without_labels_is_refused():
+    with pytest.raises(InputError, match="no `labels`, only 'input_ids'"):
+        sample_lengths({"input_ids": torch.zeros(1, 2)})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import ValidationError
 
+from bftembed.errors import InputError
 from bftembed.tune.logprobs import logits_logprobs, token_logprobs
 from bftembed.tune.objectives import OBJECTIVES, Objective, bft, bft_v1, named, window_means
 from tests.tune import oracle
@@ -412,3 +413,11 @@ def test_equals_trl(tmp_path, name, loss_type, n_tokens):
         torch.testing.assert_close(
             value.grad, other.grad, rtol=1e-4, atol=1e-7, msg=lambda text, at=parameter: f"{at}: {text}"
         )
+
+
+@pytest.mark.parametrize("options", [{"objective": "bff"}, {"window": 0}, {"windw": 3}, {"gamma": float("inf")}])
+def test_a_name_or_option_from_python_is_refused_in_one_sentence(options):
+    wrong = "name" if "objective" in options else next(iter(options))
+    with pytest.raises(InputError, match=f"no such objective: `{wrong}` is") as caught:
+        named(**{"objective": "bft"} | options)
+    assert "\n" not in str(caught.value)

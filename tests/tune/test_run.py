@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 
 import bftembed as bft
 from bftembed.engines import Request, Sampling, TransformersEngine
-from bftembed.errors import DataError, ModelError, TuneError
+from bftembed.errors import DataError, InputError, ModelError, TuneError
 from bftembed.tune import tune
 from bftembed.tune.checkpoints import last_checkpoint, read_log
 from bftembed.tune.config import parse_config
@@ -241,3 +242,88 @@ def test_a_window_longer_than_the_samples_is_said(tmp_path, tiny_model, caplog):
     with caplog.at_level("WARNING", "bftembed"):
         tune(parse_config(values))
     assert "fewer than the window of 256" in caplog.text
+
+
+def test_a_run_that_ended_within_an_epoch_is_trained_no_further(tmp_path, tiny_model):
+    values = config(tmp_path, tiny_model, training={"max_steps": 2, "schedule": "constant"})
+    before = weights(tune(parse_config(values)).path)
+    again = tune(parse_config(values))
+    assert again.steps == 2
+    assert [step for step, _ in losses(again.path)] == [1, 2]
+    for name, value in weights(again.path).items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    with pytest.raises(TuneError, match=r"`objective.name` was 'bft' and is 'sft'"):
+        tune(parse_config(values | {"objective": "sft"}))
+
+
+def test_batches_may_be_split_otherwise_when_a_run_goes_on(uninterrupted, tmp_path, tiny_model):
+    values = config(tmp_path, tiny_model)
+    tune(parse_config(values))
+    shutil.rmtree(tmp_path / "out" / "checkpoint-8")  # as if it had been killed before
+    split = config(tmp_path, tiny_model, training={"batch_size": 1, "accumulation_steps": 4})
+    result = tune(parse_config(split))
+    for (_, ours), (_, theirs) in zip(losses(result.path), losses(uninterrupted[0] / "out"), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_a_full_disk_at_the_end_is_told(tmp_path, tiny_model, monkeypatch):
+    from peft import PeftModel
+
+    save = PeftModel.save_pretrained
+
+    def full(model, path, *args, **kwargs):
+        if "checkpoint" not in str(path):
+            raise OSError(28, "No space left on device")
+        return save(model, path, *args, **kwargs)
+
+    monkeypatch.setattr(PeftModel, "save_pretrained", full)
+    values = config(tmp_path, tiny_model, training={"max_steps": 1})
+    with pytest.raises(TuneError, match=r"The model in .* could not be saved: .*No space.*checkpoint-1`, is untouched"):
+        tune(parse_config(values))
+
+
+def test_the_models_own_directory_is_no_output(tmp_path, tiny_model):
+    with pytest.raises(InputError, match="where the model to be tuned lies"):
+        tune(parse_config(config(tmp_path, tiny_model, output=str(tiny_model))))
+    assert not (tiny_model / "log.jsonl").exists()
+
+
+def test_settings_of_grpo_are_not_ignored(tmp_path, tiny_model):
+    with pytest.raises(InputError, match="the objective is `bft`; leave out one of them"):
+        tune(parse_config(config(tmp_path, tiny_model, grpo={"steps": 3})))
+
+
+def test_samples_longer_than_the_models_context(tmp_path, tiny_model):
+    values = config(tmp_path, tiny_model, data={"max_length": 2000})
+    (tmp_path / "train.jsonl").write_text(json.dumps({"text": "kinase " * 900}) + "\n")
+    with pytest.raises(InputError, match=r"longest sample has 90\d tokens, and the model reads 512 at once"):
+        tune(parse_config(values))
+
+
+def test_a_tokenizer_that_is_missing(tmp_path, tiny_model):
+    shutil.copytree(tiny_model, tmp_path / "model", ignore=shutil.ignore_patterns("token*"))
+    with pytest.raises(ModelError, match="cannot load a tokenizer from") as caught:
+        tune(parse_config(config(tmp_path, tmp_path / "model")))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_without_pad_and_end(tmp_path, tiny_model):
+    from transformers import AutoTokenizer
+
+    shutil.copytree(tiny_model, tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.pad_token = tokenizer.eos_token = None
+    tokenizer.save_pretrained(tmp_path / "model")
+    assert tune(parse_config(config(tmp_path, tmp_path / "model", training={"max_steps": 1}))).steps == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"lora": {"target_modules": "(("}}, ModelError, r"LoRA cannot be put on this model: missing \)"),
+        ({"training": {"trainer": {"report_to": "comet_ml"}}}, InputError, "trainer cannot be set up.*comet"),
+    ],
+)
+def test_what_libraries_refuse_is_a_sentence(tmp_path, tiny_model, changes, error, message):
+    with pytest.raises(error, match=message):
+        tune(parse_config(config(tmp_path, tiny_model, **changes)))

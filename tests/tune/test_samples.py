@@ -55,6 +55,9 @@ def test_parquet_and_dataset_give_what_json_lines_give(tmp_path):
     ("row", "message"),
     [
         ("{broken", "Line 3 of .* is not valid JSON"),
+        (r'{"text": "half of a pair: \ud83d"}', "Line 3 of .* is not valid JSON: .*surrogates"),
+        ("[" * 100_000, "Line 3 of .* is not valid JSON: .*recursion"),
+        ({"prompt": "x", "response": None}, r"Line 3 of .* has 'prompt', 'response' \(null\); a sample needs"),
         ("[1]", "Line 3 of .* is a list and not an object"),
         ({"question": "x"}, "Line 3 of .* has 'question'; a sample needs `messages`"),
         ({}, "has nothing"),
@@ -89,3 +92,8 @@ def test_files_that_cannot_be_used(tmp_path):
     for name, message in cases.items():
         with pytest.raises(DataError, match=message):
             samples(tmp_path / name)
+
+
+def test_a_pair_of_surrogates_is_a_character(tmp_path):
+    path = write(tmp_path / "a.jsonl", r'{"text": "\ud83d\ude00"}')
+    assert samples(path) == ["\U0001f600"]

@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import Trainer
 
+from bftembed.errors import TuneError
 from bftembed.tune import Objective, make_loss
 from bftembed.tune.dataset import Collator
 from bftembed.tune.head import add_logprob_head, supervised_logprobs
@@ -191,3 +192,26 @@ def test_the_objective_is_saved_beside_the_model(tmp_path):
     saved = Objective.model_validate_json((tmp_path / "model" / "bft_objective.json").read_text())
     assert saved == Objective(name="bft-v1", window=8)
     assert (tmp_path / "model" / "model.safetensors").exists()
+
+
+def test_a_stream_that_ends_is_begun_again(tmp_path):
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            data = worker.make_dataset()
+            return (data[index] for index in range(8))
+
+    tuner = worker.make_tuner(tmp_path, "bft", 4, 1)
+    tuner.train_dataset = Stream()
+    tuner.train()
+    first, _, third = (entry["samples"] for entry in tuner.state.log_history[:3])
+    assert (tuner.state.global_step, first, third) == (3, 4, 4)
+
+
+def test_a_run_that_diverges_ends(tmp_path):
+    """The trainer of transformers logs a loss of 0 instead, and saves a model of NaN."""
+    tuner = worker.make_tuner(tmp_path, "sft", 4, 1)
+    with torch.no_grad():
+        next(tuner.model.parameters()).fill_(torch.nan)
+    with pytest.raises(TuneError, match=r"diverged: `loss` is nan at step 1\. Lower the learning rate"):
+        tuner.train()
+    assert math.isnan(tuner.state.log_history[0]["loss"])

@@ -1,0 +1,117 @@
+"""The output directory of a run: one run at a time, one set-up, and what made the model that lies there."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import filelock
+from pydantic import BaseModel
+
+from bftembed.errors import TuneError
+from bftembed.tune.checkpoints import last_checkpoint, storing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bftembed.engines.models import ModelFiles
+    from bftembed.tune.config import TuneConfig
+    from bftembed.tune.dataset import TokenDataset
+
+#: What may change when a run goes on; batches may be split otherwise.
+_FREE = {"batch_size", "accumulation_steps", "log_steps", "eval_steps", "save_steps", "keep_checkpoints"} | {
+    "gradient_checkpointing"
+}
+
+
+@contextmanager
+def held(output: Path) -> Iterator[None]:
+    """Make a directory and keep it to one run (its first process), until the context or the process ends.
+
+    Raises
+    ------
+    TuneError
+        If it cannot be made or written to, or another run holds it.
+    """
+    lock = filelock.FileLock(output / ".lock", timeout=0)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        if os.environ.get("RANK", "0") == "0":
+            lock.acquire()
+    except filelock.Timeout as error:
+        msg = f"Another run is writing into `{output}`; wait for its end, or choose another output."
+        raise TuneError(msg) from error
+    except OSError as error:
+        msg = f"The output directory `{output}` cannot be made or written to: {error}. Choose another."
+        raise TuneError(msg) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def claim(output: Path, settings: dict[str, Any]) -> None:
+    """Write down what fixes the loss curve of a run, or compare it with what a run that is continued has.
+
+    Raises
+    ------
+    TuneError
+        If there is a checkpoint of a run with other settings: two runs would be mixed in one curve.
+    """
+    path = output / "bft_run.json"
+    if not (path.exists() and last_checkpoint(output)):
+        with storing(output, f"`{path}`"):
+            path.write_text(json.dumps(settings, indent=2) + "\n")
+        return
+    before = json.loads(path.read_text())
+    changes = [
+        f"`{name}` was {before.get(name)!r} and is {settings.get(name)!r}"
+        for name in before | settings
+        if before.get(name) != settings.get(name)
+    ]
+    if changes:
+        msg = (
+            f"`{output}` holds a run that was set up otherwise: {'; '.join(changes)}. Put that back to go on, choose "
+            "another output, or remove this one."
+        )
+        raise TuneError(msg)
+
+
+def run_settings(
+    config: TuneConfig, processes: int, files: ModelFiles, adapter: ModelFiles | None, train: TokenDataset
+) -> dict[str, Any]:
+    """What fixes the loss curve of a run, by the names of the configuration."""
+    settings: dict[str, Any] = {"model": files.revision, "adapter": adapter.revision if adapter else None}
+    settings |= {"data.train": train.digest, "data.packing": config.data.packing}
+    training = config.training
+    settings["training.batch_size x accumulation_steps x processes"] = (
+        training.batch_size * training.accumulation_steps * processes
+    )
+    for name, section in (("objective", config.objective), ("lora", config.lora), ("training", training)):
+        values = section.model_dump(mode="json", exclude=_FREE) if isinstance(section, BaseModel) else {}
+        settings |= {f"{name}.{key}": value for key, value in values.items()}
+    return settings
+
+
+def write_report(
+    config: TuneConfig, files: ModelFiles, train: TokenDataset, metrics: dict[str, float], output: Path
+) -> None:
+    """What made this model, beside it."""
+    packages = ("bftembed", "torch", "transformers", "peft", "accelerate")
+    report = {
+        "config": config.model_dump(mode="json"),
+        "model": files.name,
+        "revision": files.revision,
+        "data": asdict(train.report),
+        "metrics": {key: value for key, value in metrics.items() if math.isfinite(value)},
+        "versions": {package: version(package) for package in packages},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    (output / "bft_report.json").write_text(json.dumps(report, indent=2) + "\n")

@@ -1,0 +1,87 @@
+"""The output directory of a run."""
+
+import json
+
+import pytest
+
+from bftembed.errors import TuneError
+from bftembed.tune.config import parse_config
+from bftembed.tune.dataset import TokenDataset
+from bftembed.tune.output import claim, held, run_settings
+
+FILES = type("Files", (), {"revision": "sha256:0"})()
+DATA = TokenDataset([(range(5), [False, True, True, True, True])], max_length=8)
+
+
+def settings(processes=1, dataset=DATA, **changes):
+    config = parse_config({"data": {"train": "a.jsonl"}, "output": "out", **changes})
+    return run_settings(config, processes, FILES, None, dataset)
+
+
+def whole_checkpoint(folder):
+    (folder / "checkpoint-2").mkdir()
+    (folder / "checkpoint-2" / "complete").touch()
+
+
+def test_one_run_at_a_time(tmp_path):
+    with held(tmp_path / "a" / "out"):
+        with pytest.raises(TuneError, match="Another run is writing into"), held(tmp_path / "a" / "out"):
+            pass
+        with held(tmp_path / "b"):
+            pass
+    with held(tmp_path / "a" / "out"):
+        pass
+
+
+def test_only_the_first_process_holds_it(tmp_path, monkeypatch):
+    with held(tmp_path):
+        monkeypatch.setenv("RANK", "1")
+        with held(tmp_path):
+            pass
+
+
+def test_a_file_in_its_place(tmp_path):
+    (tmp_path / "out").touch()
+    for output in (tmp_path / "out", tmp_path / "out" / "under"):
+        with pytest.raises(TuneError, match="cannot be made or written to"), held(output):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objective": "sft"}, "`objective.name` was 'bft' and is 'sft'"),
+        ({"objective": {"window": 8}}, "`objective.window` was 256 and is 8"),
+        ({"training": {"learning_rate": 1e-5}}, "`training.learning_rate` was 0.0002 and is 1e-05"),
+        ({"training": {"trainer": {"adam_beta2": 0.9}}}, "`training.trainer` was {} and is {'adam_beta2': 0.9}"),
+        ({"training": {"batch_size": 8}}, "accumulation_steps x processes` was 4 and is 8"),
+        ({"lora": {"r": 4}}, "`lora.r` was 16 and is 4"),
+        ({"lora": None}, "`lora.r` was 16 and is None"),
+        ({"data": {"train": "a.jsonl", "packing": True}}, "`data.packing` was False and is True"),
+    ],
+)
+def test_another_set_up_does_not_go_on_from_a_checkpoint(tmp_path, changes, message):
+    claim(tmp_path, settings())
+    claim(tmp_path, settings(**changes))  # nothing of the first is left that could be mixed
+    claim(tmp_path, settings())
+    whole_checkpoint(tmp_path)
+    with pytest.raises(TuneError, match="holds a run that was set up otherwise") as caught:
+        claim(tmp_path, settings(**changes))
+    assert message in str(caught.value)
+    assert json.loads((tmp_path / "bft_run.json").read_text()) == settings()
+
+
+def test_other_data_do_not_go_on(tmp_path):
+    claim(tmp_path, settings())
+    whole_checkpoint(tmp_path)
+    other = TokenDataset([(range(5), [False, False, True, True, True])], max_length=8)
+    with pytest.raises(TuneError, match=r"`data.train` was"):
+        claim(tmp_path, settings(dataset=other))
+
+
+def test_what_changes_no_loss_curve_may_change(tmp_path):
+    claim(tmp_path, settings(training={"batch_size": 4, "accumulation_steps": 2}))
+    whole_checkpoint(tmp_path)
+    claim(tmp_path, settings(2, training={"batch_size": 1, "accumulation_steps": 4}))
+    rest = {"save_steps": 3, "eval_steps": 3, "log_steps": 3, "keep_checkpoints": 1, "gradient_checkpointing": True}
+    claim(tmp_path, settings(training={"batch_size": 2, "accumulation_steps": 4, **rest}))
