@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bftembed.errors import InputError
+from bftembed.pl._finish import finish
 from bftembed.tune._windows import runs
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from bftembed.tune.confidences import TokenTrack
     from bftembed.tune.diagnosis import Diagnosis
@@ -68,10 +68,7 @@ def confidence(
         raise InputError(msg)
     _draw_track(ax[0], track, diagnosis, corpus)
     _draw_windows(ax[1], diagnosis)
-    if save:
-        cast("Figure", ax[0].figure).savefig(save, bbox_inches="tight", dpi=150)
-    if show:
-        plt.show()
+    finish(ax[0], show=show, save=save)
     return ax[0], ax[1]
 
 

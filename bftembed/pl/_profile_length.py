@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from bftembed.get import profiles
+from bftembed.pl._finish import finish
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from bftembed.profiles import ProfileStore
 
@@ -52,8 +52,5 @@ def profile_length(
     ax = ax or plt.subplots(figsize=(4, 3))[1]
     ax.hist(lengths, bins=30)
     ax.set(xlabel="characters", ylabel="profiles", title=f"{len(lengths)} profiles, median {lengths.median():.0f}")
-    if save:
-        cast("Figure", ax.figure).savefig(save, bbox_inches="tight", dpi=150)
-    if show:
-        plt.show()
+    finish(ax, show=show, save=save)
     return ax

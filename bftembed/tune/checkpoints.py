@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import shutil
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,14 @@ def storing(output: Path, what: str) -> Iterator[None]:
         kept = f"The last good checkpoint, `{last}`, is untouched: make room and run again to go on from there."
         msg = f"{what} could not be saved: {error}. {kept if last else 'There is no earlier checkpoint.'}"
         raise TuneError(msg) from error
+
+
+@contextmanager
+def without_hub_warnings() -> Iterator[None]:
+    """Save an adapter: peft asks the hub whether the vocabulary has grown, and warns where it cannot; it never has."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Could not find a config file|Unable to fetch remote file")
+        yield
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -262,6 +261,8 @@ def _result(history: list[dict[str, Any]], path: Path) -> GRPOResult:
 
 
 def _save(trainer: Any, output: Path, *, merge: bool) -> None:
+    from bftembed.tune.checkpoints import without_hub_warnings
+
     model = trainer.accelerator.unwrap_model(trainer.model)
     adapters = getattr(model, "peft_config", {})
     if "ref" in adapters:
@@ -269,9 +270,7 @@ def _save(trainer: Any, output: Path, *, merge: bool) -> None:
     if adapters and merge:
         trainer.model = model.merge_and_unload()
     try:
-        with warnings.catch_warnings():
-            # peft asks the hub whether the vocabulary has grown, and warns where it cannot; here it never has.
-            warnings.filterwarnings("ignore", message="Could not find a config file|Unable to fetch remote file")
+        with without_hub_warnings():
             trainer.save_model(str(output))
     except (OSError, RuntimeError, SafetensorError) as error:
         msg = f"The model cannot be written to `{output}`: {error}. Make room, and run again."

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from bftembed._optional import require
-from bftembed.errors import DataError, InputError, ModelError
+from bftembed.errors import DataError, InputError
 from bftembed.tune.rewards import CHOICE_SETS, DIRECTIONS, parse_answer
 from bftembed.tune.samples import checked_messages, read_rows
 
@@ -129,6 +129,7 @@ def as_dataset(questions: Sequence[Question], model: Any, tokenizer: Any, *, max
     """
     datasets = require("datasets", extra="tune")
     from bftembed.tune.dataset import render, with_system
+    from bftembed.tune.run import check_vocabulary
 
     rows = [checked(f"question {number}", question) for number, question in enumerate(questions, 1)]
     highest = longest = 0
@@ -142,13 +143,7 @@ def as_dataset(questions: Sequence[Question], model: Any, tokenizer: Any, *, max
             row["prompt"] = "".join(f"{message['content']}\n\n" for message in chat)
             ids = tokenizer(row["prompt"])["input_ids"]
         highest, longest = max(highest, *ids), max(longest, len(ids))
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    if vocabulary and highest >= vocabulary:  # ZeRO-3 shows an empty embedding
-        msg = (
-            f"The questions hold token {highest}, and the model's vocabulary has {vocabulary} tokens: the tokenizer "
-            "(of the model or of its adapter) belongs to another model."
-        )
-        raise ModelError(msg)
+    check_vocabulary("The questions hold", highest, model)
     window = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if window and longest + max_new_tokens > window:
         msg = (

@@ -231,11 +231,21 @@ def check_fit(dataset: TokenDataset, model: Any) -> None:
             f"`data.max_length` to {context} or less."
         )
         raise InputError(msg)
+    check_vocabulary("The data holds", dataset.highest_token, model)
+
+
+def check_vocabulary(what: str, highest: int, model: Any) -> None:
+    """Refuse a token that the model does not have; `what` begins the message.
+
+    Raises
+    ------
+    ModelError
+        If the tokenizer makes tokens beyond the model's embedding.
+    """
     rows = model.get_input_embeddings().weight.shape[0]
-    highest = dataset.highest_token
     if rows and highest >= rows:  # ZeRO-3 shows an empty embedding
         msg = (
-            f"The data holds token {highest}, and the model's vocabulary has {rows} tokens: the tokenizer "
+            f"{what} token {highest}, and the model's vocabulary has {rows} tokens: the tokenizer "
             "(of the model or of its adapter) belongs to another model."
         )
         raise ModelError(msg)

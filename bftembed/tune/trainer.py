@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import torch
 from transformers import Trainer
 
 from bftembed.errors import TuneError
-from bftembed.tune.checkpoints import publishing
+from bftembed.tune.checkpoints import publishing, without_hub_warnings
 from bftembed.tune.head import add_logprob_head, sample_lengths, supervised_logprobs
 from bftembed.tune.logprobs import CHUNK_SIZE
 from bftembed.tune.objectives import Objective, Weights, named
@@ -193,9 +192,7 @@ class Tuner(Trainer):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:  # noqa: FBT001, FBT002
         """Save the model (safetensors) with its tokenizer, and the objective it was trained with."""
-        with warnings.catch_warnings():
-            # peft asks the hub whether the vocabulary has grown, and warns where it cannot; here it never has.
-            warnings.filterwarnings("ignore", message="Could not find a config file|Unable to fetch remote file")
+        with without_hub_warnings():
             super().save_model(output_dir, _internal_call)
         if self.args.should_save:
             path = Path(str(output_dir or self.args.output_dir)) / "bft_objective.json"
