@@ -1,8 +1,8 @@
 """Knowledge-aware embeddings of genes, cells and perturbations.
 
 ``bft.pp.map_genes``, ``bft.tl.embed_genes``, ``bft.tl.embed_cells``, ``bft.tl.embed_perturbations``,
-``bft.tl.nearest``, ``bft.embed``, ``bft.get``, ``bft.pl``, ``bft.datasets``, ``bft.tune``. Rooms are imported on first
-use.
+``bft.tl.nearest``, ``bft.embed``, ``bft.get``, ``bft.pl``, ``bft.datasets``, ``bft.tune``, ``bft.bench``. Rooms are
+imported on first use.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bftembed import data, datasets, encoders, engines, get, pl, pp, profiles, tl, tune
+    from bftembed import bench, data, datasets, encoders, engines, get, pl, pp, profiles, tl, tune
     from bftembed.tl import embed
 
-__all__ = ["data", "datasets", "embed", "encoders", "engines", "get", "pl", "pp", "profiles", "tl", "tune"]
+__all__ = ["bench", "data", "datasets", "embed", "encoders", "engines", "get", "pl", "pp", "profiles", "tl", "tune"]
 __version__ = version("bftembed")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import bftembed
-from bftembed.cli import corpus, data, demo, diagnose, doctor, embed, genes, profiles, tune
+from bftembed.cli import bench, corpus, data, demo, diagnose, doctor, embed, genes, profiles, tune
 from bftembed.errors import BftembedError
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -32,6 +32,7 @@ app.add_typer(profiles.app, name="profiles")
 app.add_typer(genes.app, name="genes")
 app.add_typer(data.app, name="data")
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(bench.app, name="bench")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,209 @@
+"""Embeddings that are there as tables: drawn, measured, or made by others."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bftembed import data, datasets
+from bftembed.bench.embeddings import NotApplicableError, Source
+from bftembed.bench.labels import canonical
+from bftembed.bench.scores import seed_of
+from bftembed.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from bftembed.bench._files import Vectors
+
+_RANDOM_DIMENSIONS = 384
+
+
+class Random(Source):
+    """Standard normal vectors, each drawn from its name: the same in every run, and of every name."""
+
+    def __init__(self, argument: str, *, encoder: Any) -> None:
+        del argument, encoder
+
+    def genes(self, names: Sequence[str]) -> NDArray[np.float32]:
+        draws = [np.random.default_rng(seed_of(name)).standard_normal(_RANDOM_DIMENSIONS) for name in names]
+        return np.array(draws, dtype=np.float32).reshape(len(names), _RANDOM_DIMENSIONS)
+
+    def drugs(self, names: Sequence[str]) -> NDArray[np.float32]:
+        return self.genes([f"drug {name.casefold()}" for name in names])
+
+
+class _Table(Source):
+    """Vectors by name; names are mapped to canonical symbols, the first of two that are one gene is kept."""
+
+    def __init__(self, argument: str, *, encoder: Any) -> None:
+        del encoder
+        self.path = Path(argument).expanduser()
+
+    def _read(self) -> Vectors:
+        raise NotImplementedError
+
+    @cached_property
+    def _table(self) -> tuple[dict[str, int], NDArray[np.float32]]:
+        names, matrix = self._read()
+        rows: dict[str, int] = {}
+        for row, symbol in enumerate(canonical(names)):
+            if symbol is not None and not np.isnan(matrix[row]).all():
+                rows.setdefault(str(symbol), row)
+        if not rows:
+            msg = f"None of the {len(names)} names of `{self.label}` (e.g. {', '.join(names[:3])}) is a known gene."
+            raise InputError(msg)
+        return rows, matrix
+
+    def genes(self, names: Sequence[str]) -> NDArray[np.float32]:
+        rows, matrix = self._table
+        found = np.full((len(names), matrix.shape[1]), np.nan, dtype=np.float32)
+        known = [i for i, name in enumerate(names) if name in rows]
+        found[known] = matrix[[rows[names[i]] for i in known]]
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        return {"spec": self.spec, "sha256": _file_digest(self.path)}
+
+
+class InFile(_Table):
+    """A file of somebody else's embedding; see `bftembed.bench._files` for the formats."""
+
+    def _read(self) -> Vectors:
+        from bftembed.bench._files import read_vectors
+
+        return read_vectors(self.path)
+
+
+class Geneformer(_Table):
+    """Token embeddings of a Geneformer checkpoint for genes, its mean-pooled hidden states for cells."""
+
+    def _read(self) -> Vectors:
+        from bftembed.bench._checkpoints import read_geneformer_tokens
+
+        return read_geneformer_tokens(self.path)
+
+    def cells(self, adata: AnnData) -> NDArray[np.float32]:
+        from bftembed.bench._checkpoints import geneformer_cells
+
+        table = datasets.gene_table()
+        ids = {} if table is None else table.ensembl_ids
+        symbols = adata.var.get("bft_gene", adata.var_names)
+        known = adata.copy()
+        known.var["ensembl_id"] = [ids.get(str(symbol), str(symbol)) for symbol in symbols]
+        return geneformer_cells(self.path, known)
+
+    def describe(self) -> dict[str, Any]:
+        return {"spec": self.spec, "sha256": _directory_digest(self.path)}
+
+
+class ScGPT(_Table):
+    """Gene token embeddings of an scGPT checkpoint."""
+
+    def _read(self) -> Vectors:
+        from bftembed.bench._checkpoints import read_scgpt_tokens
+
+        return read_scgpt_tokens(self.path)
+
+    def describe(self) -> dict[str, Any]:
+        return {"spec": self.spec, "sha256": _directory_digest(self.path)}
+
+
+class Expression(_Table):
+    """Principal components of log2(TPM + 1) in the tissues of the Human Protein Atlas, gene by gene."""
+
+    def __init__(self, argument: str, *, encoder: Any) -> None:
+        del argument, encoder
+
+    def describe(self) -> dict[str, Any]:
+        return {"spec": self.spec, "sha256": data.get_manifest("hpa_rna_tissue").files[0].sha256}
+
+    def _read(self) -> Vectors:
+        from sklearn.decomposition import PCA
+
+        from bftembed.bench._files import Vectors
+
+        table = tissue_expression()
+        components = PCA(svd_solver="full").fit_transform(np.log2(table.to_numpy() + 1))
+        return Vectors([str(name) for name in table.index], components.astype(np.float32))
+
+
+def tissue_expression() -> pd.DataFrame:
+    """TPM of the Human Protein Atlas, genes (Ensembl ids) x tissues."""
+    long = data.load("hpa_rna_tissue")
+    table: pd.DataFrame = long.pivot_table(index="Gene", columns="Sample", values="Value", aggfunc="mean")
+    return table.dropna()
+
+
+class InAnnData(_Table):
+    """An array of an AnnData file: ``varm/KEY`` for genes, ``obsm/KEY`` for cells, matched by name."""
+
+    def __init__(self, argument: str, *, encoder: Any) -> None:
+        path, _, element = argument.partition("#")
+        super().__init__(path, encoder=encoder)
+        self.place, _, self.key = element.partition("/")
+        if self.place not in {"varm", "obsm"} or not self.key:
+            msg = f"`h5ad:{argument}` names no array; write `h5ad:FILE#varm/KEY` (genes) or `#obsm/KEY` (cells)."
+            raise InputError(msg)
+
+    def _read(self) -> Vectors:
+        from bftembed.bench._files import Vectors
+
+        if self.place != "varm":
+            raise NotApplicableError(self._cannot("genes"))
+        adata = self._open()
+        names = adata.var.get("bft_gene", adata.var_names)
+        return Vectors([str(name) for name in names], np.asarray(adata.varm[self.key], dtype=np.float32))
+
+    def _open(self) -> Any:
+        import anndata
+
+        try:
+            adata = anndata.read_h5ad(self.path, backed="r")
+        except (OSError, KeyError) as error:
+            msg = f"`{self.path}` is no h5ad file that can be read: {error}."
+            raise InputError(msg) from error
+        there = list(getattr(adata, self.place))
+        if self.key not in there:
+            msg = f"`{self.path}` has no {self.place}[{self.key!r}]; it has {', '.join(there) or 'none'}."
+            raise InputError(msg)
+        return adata
+
+    def cells(self, adata: AnnData) -> NDArray[np.float32]:
+        if self.place == "varm":
+            return super().cells(adata)
+        stored = self._open()
+        rows = stored.obs_names.get_indexer(adata.obs_names)
+        if (rows < 0).all():
+            msg = (
+                f"None of the {adata.n_obs} cells (e.g. {adata.obs_names[0]}) is in `{self.path}` "
+                f"(e.g. {stored.obs_names[0]})."
+            )
+            raise NotApplicableError(msg)
+        found: NDArray[np.float32] = np.asarray(stored.obsm[self.key], dtype=np.float32)[rows]
+        found[rows < 0] = np.nan
+        return found
+
+
+def _file_digest(path: Path) -> str:
+    if not path.is_file():
+        msg = f"There is no file `{path}`."
+        raise InputError(msg)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _directory_digest(directory: Path) -> str:
+    if not directory.is_dir():
+        msg = f"There is no directory `{directory}`."
+        raise InputError(msg)
+    files = sorted(path for path in directory.iterdir() if path.is_file())
+    return hashlib.sha256("\n".join(f"{path.name} {_file_digest(path)}" for path in files).encode()).hexdigest()

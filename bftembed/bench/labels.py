@@ -1,0 +1,53 @@
+"""Names of a data set to one label per canonical gene, with a count of all that is left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bftembed import datasets
+from bftembed.genes import map_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def canonical(names: Iterable[Any]) -> NDArray[np.object_]:
+    """Canonical symbols (n,) of gene names or Ensembl ids, None where a name is unknown or ambiguous.
+
+    Without gene tables at hand names are taken as they are: fetch them with `bftembed data fetch genes`.
+    """
+    symbols: NDArray[np.object_] = map_names(list(names), datasets.gene_table()).symbols
+    return symbols
+
+
+def gene_labels(names: Sequence[Any], labels: Sequence[Any]) -> tuple[pd.Series[Any], dict[str, int]]:
+    """One label per gene.
+
+    Parameters
+    ----------
+    names, labels
+        (n,) each, as the data have them.
+
+    Returns
+    -------
+    labels
+        By canonical symbol, sorted.
+    removed
+        Rows without a canonical name or label, rows that repeat one, and genes with two labels, which are left out.
+    """
+    frame = pd.DataFrame({"gene": canonical(names), "label": list(labels)})
+    known = frame.dropna()
+    distinct = known.drop_duplicates()
+    double = distinct["gene"].duplicated(keep=False)
+    result = distinct[~double].set_index("gene")["label"].sort_index()
+    removed = {
+        "rows without a canonical name or a label": len(frame) - len(known),
+        "repeated rows": len(known) - len(distinct),
+        "genes with two labels": int(distinct.loc[double, "gene"].nunique()),
+    }
+    return result, {reason: n for reason, n in removed.items() if n}

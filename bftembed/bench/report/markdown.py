@@ -1,0 +1,159 @@
+"""The report as Markdown: tables that GitHub shows."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bftembed.bench.report.text import DASH, count, interval, number, p_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bftembed.bench.report.heat import Cell, Heat
+    from bftembed.bench.report.tables import Report
+
+_SPECIAL = re.compile(r"([\\|`*<>\[\]~]|(?<!\w)_|_(?!\w))")
+_MARKS = (
+    "Main score with its 95 % interval (over items, else over folds). † not better than the best baseline; "
+    "‡ less than 80 % of the entities found."
+)
+
+
+def markdown_text(report: Report) -> str:
+    """Scores, comparisons, published figures and failures; the rest is in the HTML page only."""
+    blocks = [*_head(report), *_scores(report), *_ranks(report), *_comparisons(report), *_published(report)]
+    blocks += [*_failures(report), *_provenance(report)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def escape(text: object) -> str:
+    """Plain text in a cell: nothing of it is markup."""
+    return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def _head(report: Report) -> list[str]:
+    tasks, embeddings = len(report.sections), len(report.embeddings)
+    blocks = ["# Benchmark report"]
+    if report.n_fast:
+        blocks.append(f"**Fast subset: not for publication** ({report.n_fast} of {report.n_results} results).")
+    blocks.append(
+        f"{count(embeddings, 'embedding')}, {count(tasks, 'task')}, {count(report.n_results, 'result')}, "
+        f"{len(report.failures)} failed."
+    )
+    return blocks
+
+
+def _scores(report: Report) -> list[str]:
+    if not report.sections:
+        return ["There are no results."]
+    blocks = ["## Scores", _MARKS, *_heats(report.own, report.own_unranked), "## On the same items"]
+    if len(report.embeddings) < 2:
+        return blocks[:-1]
+    if report.is_same:
+        return [*blocks, "All embeddings were scored on the same items in every task: see above."]
+    heats = _heats(report.same, report.same_unranked)
+    return [*blocks, *(heats or ["No two embeddings were scored on the same items."])]
+
+
+def _heats(ranked: Heat, unranked: Heat) -> list[str]:
+    blocks = [_heat(ranked)] if ranked.columns else []
+    if unranked.columns:
+        blocks += ["Not ranked (too noisy, nearly solved, or superseded):", _heat(unranked)]
+    return blocks
+
+
+def _heat(heat: Heat) -> str:
+    rows = []
+    for column in heat.columns:
+        info = column.info
+        task = escape(info.name)
+        if info.superseded_by:
+            task += f" (superseded by {escape(info.superseded_by)})"
+        metric = f"{escape(info.main_score)} {'↑' if info.higher_is_better else '↓'}"
+        rows.append([task, metric, *map(_cell, column.cells)])
+    return _table(["task", "score", *map(escape, heat.embeddings)], rows)
+
+
+def _cell(cell: Cell) -> str:
+    if cell.value is None:
+        return "failed" if cell.status == "failed" else DASH
+    marks = ("†" if cell.not_better else "") + ("‡" if cell.few else "")
+    return f"{number(cell.value)}{marks} {interval(cell.limits)}".strip()
+
+
+def _ranks(report: Report) -> list[str]:
+    ranks = report.ranks
+    if not ranks.is_ranked:
+        return []
+    about = f"Over {count(len(ranks.tasks), 'ranked task')}, of embeddings that have all of them (1 is best)."
+    rows = [[escape(row.embedding), number(row.mean, 2)] for row in ranks.rows]
+    return ["## Mean rank", about, _table(["embedding", "mean rank"], rows)]
+
+
+def _comparisons(report: Report) -> list[str]:
+    if not report.pairs:
+        return []
+    rows = [
+        [
+            escape(row.first),
+            escape(row.second),
+            escape(row.info.name),
+            row.subset,
+            number(row.difference.mean),
+            interval((row.difference.low, row.difference.high)) or DASH,
+            p_value(row.difference.p_value),
+            p_value(row.adjusted),
+            row.test,
+            escape(row.better) or DASH,
+        ]
+        for pair in report.pairs
+        for row in pair.rows
+    ]
+    head = "first, second, task, items, first − second, 95 % interval, p, adjusted p, test, better"  # noqa: RUF001
+    about = "P-values are adjusted (Holm) over the tasks of a pair; better is who is so at an adjusted p below 0.05."
+    return ["## Comparisons", about, _table(head.split(", "), rows)]
+
+
+def _published(report: Report) -> list[str]:
+    rows = [
+        [escape(s.info.name), escape(p.model), escape(p.metric), _spread(p.value, p.spread), escape(p.source)]
+        for s in report.sections
+        for p in s.info.published
+    ]
+    if not rows:
+        return []
+    about = "By others, by their protocols: not to be compared with the scores above number by number."
+    table = _table(["task", "model", "metric", "value", "source"], rows)
+    return ["## Published elsewhere, not measured here", about, table]
+
+
+def _spread(value: float, spread: float | None) -> str:
+    return number(value) if spread is None else f"{number(value)} ± {number(spread)}"
+
+
+def _failures(report: Report) -> list[str]:
+    blocks = []
+    if report.failures:
+        rows = [[escape(r.task), escape(r.embedding), r.subset, escape(r.reason)] for r in report.failures]
+        blocks += ["## Failed", _table(["task", "embedding", "items", "reason"], rows)]
+    if report.not_applicable:
+        lines = [f"{escape(e.embedding)}: {escape(e.reason)} ({', '.join(e.tasks)})" for e in report.not_applicable]
+        blocks += ["## Not applicable", _list(lines)]
+    if report.stale:
+        blocks += ["## Out of date, and left out", _list(map(escape, report.stale))]
+    return blocks
+
+
+def _provenance(report: Report) -> list[str]:
+    differing = report.provenance.differing
+    return ["## Not the same in all results", _list(map(escape, differing))] if differing else []
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

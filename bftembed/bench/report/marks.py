@@ -1,0 +1,86 @@
+"""What is judged of one main score: its interval, its place between chance and the best, and its warnings."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bftembed.bench.report.text import is_known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bftembed.bench.base import TaskInfo
+    from bftembed.bench.results import Result, ScoreRecord
+
+LEAST_COVERAGE = 0.8
+#: Methods that are named so are shown, but are not what an embedding has to beat: a random split leaks, for one.
+WARNING = "(a warning)"
+#: Words in the names of metrics that are at most 1.
+_AT_MOST_ONE = frozenset(
+    {"accuracy", "ami", "ari", "auc", "auprc", "auroc", "correlation", "f1", "kappa", "mcc", "nmi", "normalised"}
+    | {"pearson", "precision", "r2", "recall", "silhouette", "spearman"}
+)
+
+
+def interval_of(record: ScoreRecord) -> tuple[tuple[float, float] | None, str]:
+    """The interval to show, and what it is over: items, or folds where there is none over items."""
+    if record.interval_items is not None:
+        return record.interval_items, "items"
+    return record.interval_folds, "folds" if record.interval_folds is not None else ""
+
+
+def best_baseline(result: Result) -> ScoreRecord | None:
+    """The baseline that is best by the main metric."""
+    main = result.main
+    known = [
+        record
+        for record in result.baselines
+        if main is not None and record.metric == main.metric and is_known(record.mean) and WARNING not in record.method
+    ]
+    sign = 1 if result.task.higher_is_better else -1
+    return max(known, key=lambda record: sign * (record.mean or 0.0), default=None)
+
+
+def not_better(result: Result) -> bool:
+    """Whether the interval of the main score (without one, the score) does not leave the best baseline behind."""
+    main, best = result.main, best_baseline(result)
+    if main is None or main.mean is None or best is None or best.mean is None:
+        return False
+    low, high = interval_of(main)[0] or (main.mean, main.mean)
+    return low <= best.mean if result.task.higher_is_better else high >= best.mean
+
+
+def few(result: Result) -> bool:
+    """Whether the embedding has less than 80 % of the entities."""
+    return result.asked > 0 and result.found / result.asked < LEAST_COVERAGE
+
+
+def scale(info: TaskInfo, values: Iterable[float]) -> tuple[float, float] | None:
+    """The values that get the palest and the strongest colour, or None if there is nothing to tell apart.
+
+    From chance to the best that is possible; to the best there is, if no best is known; and from the worst there is,
+    if no chance is known.
+    """
+    ordered = sorted(values, reverse=not info.higher_is_better)
+    if not ordered:
+        return None
+    if info.chance is None:
+        low, high = ordered[0], ordered[-1]
+    elif not info.higher_is_better:
+        low, high = info.chance, 0.0
+    else:
+        low, high = info.chance, 1.0 if _is_at_most_one(info.main_score) else ordered[-1]
+    return None if low == high else (low, high)
+
+
+def shade(value: float, limits: tuple[float, float] | None) -> float | None:
+    """Place of a value on the scale, from 0 to 1."""
+    if limits is None:
+        return None
+    low, high = limits
+    return min(1.0, max(0.0, (value - low) / (high - low)))
+
+
+def _is_at_most_one(metric: str) -> bool:
+    return not _AT_MOST_ONE.isdisjoint(re.split(r"[^a-z0-9]+", metric.lower()))

@@ -1,0 +1,63 @@
+"""Mean rank on the same items, of embeddings that have every ranked task and of no others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bftembed.bench.report.index import is_ranking
+
+if TYPE_CHECKING:
+    from bftembed.bench.base import TaskInfo
+    from bftembed.bench.report.index import Index
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Mean rank of an embedding (1 is best), or None and the tasks that it lacks."""
+
+    embedding: str
+    mean: float | None
+    lacks: list[str]
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Ranks over these tasks; a mean over different tasks would favour who skips the hard ones."""
+
+    tasks: list[str]
+    rows: list[Rank]
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether two or more embeddings have every task."""
+        return any(row.mean is not None for row in self.rows)
+
+
+def mean_ranks(index: Index) -> Ranks:
+    """Rank embeddings in every ranked task that one of them has a score in."""
+    import numpy as np
+    from scipy.stats import rankdata
+
+    tasks = [info for info in index.tasks if is_ranking(info) and _scores(index, info)]
+    same = {info.name: _same_scores(index, info) for info in tasks}
+    lacks = {name: [task for task in same if name not in same[task]] for name in index.embeddings}
+    complete = [name for name in index.embeddings if tasks and not lacks[name]]
+    means: dict[str, float] = {}
+    if len(complete) > 1:
+        rows = []
+        for info in tasks:
+            sign = -1 if info.higher_is_better else 1
+            rows.append(rankdata([sign * same[info.name][name] for name in complete]))
+        means = dict(zip(complete, map(float, np.mean(rows, axis=0)), strict=True))
+    ranks = [Rank(name, means.get(name), lacks[name]) for name in index.embeddings]
+    return Ranks([info.name for info in tasks], ranks)
+
+
+def _scores(index: Index, info: TaskInfo) -> bool:
+    return bool(index.of(info.name, "own") or index.of(info.name, "shared"))
+
+
+def _same_scores(index: Index, info: TaskInfo) -> dict[str, float]:
+    mains = {name: result.main for name, result in index.same_items(info.name).items()}
+    return {name: main.mean for name, main in mains.items() if main is not None and main.mean is not None}

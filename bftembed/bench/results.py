@@ -1,0 +1,196 @@
+"""Result files: one JSON per task, subset and embedding, written as soon as it is there."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bftembed.bench.base import TaskInfo  # noqa: TC001 (pydantic reads it)
+from bftembed.data import get_manifest
+from bftembed.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bftembed.bench.base import Task
+
+logger = logging.getLogger("bftembed")
+SCHEMA_VERSION = 1
+Subset = Literal["own", "shared"]
+Status = Literal["ok", "failed", "not applicable"]
+_FOLDERS = {False: "results", True: "fast"}
+
+
+class ScoreRecord(BaseModel):
+    """A score as `Score.describe` gives it: `values` has one row per repeat and one column per fold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    metric: str
+    mean: float | None
+    interval_folds: tuple[float, float] | None
+    interval_items: tuple[float, float] | None
+    values: list[list[float | None]]
+
+
+class Result(BaseModel):
+    """What one embedding got in one task.
+
+    Attributes
+    ----------
+    key
+        Digest of all that decides the scores: task and version, data digests, embedding, subset, which items.
+    embedding, spec, description
+        Label, short name, and everything that fixes the vectors.
+    subset
+        ``own``: all entities that the embedding has; ``shared``: those that all embeddings of the run have.
+    reason
+        Why there are no scores, unless `status` is ``ok``.
+    asked, found, missing
+        Entities of the task, how many the embedding has, and the names of the others.
+    removed, counts
+        What was removed from the data; what was scored, e.g. items per class.
+    items
+        Number and digest of the scored items: results of equal digests are paired.
+    draws
+        Main score of resampled items.
+    data
+        Sha256 of every file read, by ``manifest/file``.
+    versions
+        Of the packages that computed it.
+    times
+        Start (ISO 8601) and seconds; all else is the same whenever it is computed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    key: str
+    task: TaskInfo
+    embedding: str
+    spec: str
+    description: dict[str, Any]
+    subset: Subset
+    status: Status
+    reason: str | None = None
+    fast: bool = False
+    asked: int = 0
+    found: int = 0
+    missing: list[str] = []
+    removed: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    n_items: int = 0
+    items_digest: str = ""
+    test_train: float | None = None
+    scores: list[ScoreRecord] = []
+    baselines: list[ScoreRecord] = []
+    draws: list[float | None] | None = None
+    notes: list[str] = []
+    data: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    times: dict[str, str | float] = {}
+
+    @property
+    def main(self) -> ScoreRecord | None:
+        """The score that ranks, or None if there is none."""
+        return self.scores[0] if self.scores else None
+
+
+def data_digests(info: TaskInfo) -> dict[str, str]:
+    """Sha256 of the files of a task by ``manifest/file``, as the manifests have them."""
+    return {f"{name}/{file.name}": file.sha256 for name in info.data for file in get_manifest(name).files}
+
+
+def result_path(directory: Path, task: str, embedding: str, subset: Subset, *, fast: bool = False) -> Path:
+    """Where a result belongs; a label that is no file name gets a digest, so that two never share a file."""
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", embedding).strip("-.")[:60]
+    if stem != embedding:
+        stem = f"{stem}-{hashlib.sha256(embedding.encode()).hexdigest()[:8]}"
+    return directory / _FOLDERS[fast] / task / f"{stem}.{subset}.json"
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write under another name first: a file under the final name is complete.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
+    temporary = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(result.model_dump(mode="json"), indent=1, allow_nan=False, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # what cannot be written can often not be removed either
+            temporary.unlink(missing_ok=True)
+        msg = f"The result {path} cannot be written: {error}. What was saved before stays; run again to go on."
+        raise DataError(msg) from error
+
+
+def read_result(path: Path) -> Result | None:
+    """A result file, or None (with a warning in the log) if it is damaged or of another schema: it is made again."""
+    try:
+        result = Result.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        logger.warning("%s is no result file and is not used: %s", path, str(error).splitlines()[0])
+        return None
+    if result.schema_version != SCHEMA_VERSION:
+        logger.warning("%s has schema %d, not %d; it is not used.", path, result.schema_version, SCHEMA_VERSION)
+        return None
+    return result
+
+
+def read_results(directory: str | Path, *, fast: bool = False) -> list[Result]:
+    """All results of a run's directory, sorted by task, embedding and subset.
+
+    Parameters
+    ----------
+    directory
+        As given to `run`.
+    fast
+        Those of runs with `fast`, which are kept apart.
+
+    Raises
+    ------
+    DataError
+        If there is not one.
+    """
+    paths = sorted(Path(directory).glob(f"{_FOLDERS[fast]}/*/*.json"))
+    results = [result for path in paths if (result := read_result(path)) is not None]
+    if not results:
+        what = "results of fast runs" if fast else "results"
+        msg = f"There are no {what} in `{directory}`: make some with `bftembed bench run -o {directory}`."
+        raise DataError(msg)
+    return sorted(results, key=lambda result: (result.task.name, result.embedding, result.subset))
+
+
+def without_stale(results: Iterable[Result], tasks: Iterable[Task]) -> tuple[list[Result], list[str]]:
+    """Results of the tasks and data of now, and a sentence for each that is left out."""
+    known = {task.name: task.info for task in tasks}
+    good, stale = [], []
+    for result in results:
+        info = known.get(result.task.name)
+        if info is None:
+            why = "there is no such task"
+        elif info.version != result.task.version:
+            why = f"it was made by version {result.task.version} of the task, which is at {info.version}"
+        elif result.data and result.data != data_digests(info):
+            why = "it was made from other data"
+        else:
+            good.append(result)
+            continue
+        stale.append(f"{result.task.name}, {result.embedding} ({result.subset}): {why}.")
+    return good, stale

@@ -1,0 +1,270 @@
+"""Run tasks on embeddings: what is missing is computed, saved at once, and a failure stops nothing else."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import logging
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bftembed import datasets
+from bftembed.bench.embeddings import NotApplicableError, checked, get_source
+from bftembed.bench.results import (
+    SCHEMA_VERSION,
+    Result,
+    ScoreRecord,
+    data_digests,
+    read_result,
+    result_path,
+    write_result,
+)
+from bftembed.bench.scores import digest_of, number
+from bftembed.errors import BftembedError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bftembed.bench.base import Evaluation, Problem, Task
+    from bftembed.bench.embeddings import Source
+    from bftembed.bench.results import Subset
+
+logger = logging.getLogger("bftembed")
+Overwrite = Literal["never", "missing", "always"]
+#: An embedding with less of the entities would leave too few for the others to be compared on.
+_LEAST_SHARED = 0.5
+_PACKAGES = ("bftembed", "numpy", "scipy", "scikit-learn", "scanpy", "scib", "scib-metrics")
+
+
+@dataclass
+class _Run:
+    """What all results of a run have in common."""
+
+    directory: Path
+    fast: bool
+    overwrite: Overwrite
+    n_jobs: int
+
+
+@dataclass
+class _Loaded:
+    """A task and its problem, which is loaded when it is first needed."""
+
+    task: Task
+    fast: bool
+
+    @cached_property
+    def problem(self) -> Problem:
+        return self.task.load(self.fast)
+
+
+@dataclass
+class _Job:
+    """One result to be had: `left_out` entities take no part; `same` is a result on these very entities."""
+
+    loaded: _Loaded
+    source: Source
+    subset: Subset
+    left_out: frozenset[str]
+    same: Result | None = None
+
+
+def run(
+    tasks: Iterable[Task],
+    embeddings: Sequence[str | Source],
+    directory: str | Path,
+    *,
+    encoder: Any = "default",
+    fast: bool = False,
+    overwrite: Overwrite = "missing",
+    n_jobs: int = 1,
+) -> list[Result]:
+    """Evaluate embeddings on tasks.
+
+    Every result is a file of its own under `directory`, written as soon as it is there. A result counts as there only
+    if task, version, data, embedding and items are those of now; another is computed again. Where embeddings lack
+    different entities, each is scored on its own and on those that all of them have (embeddings with less than half of
+    the entities are left out of that).
+
+    Parameters
+    ----------
+    tasks
+        From `find_tasks`.
+    embeddings
+        Short names or sources; see `get_source`.
+    directory
+        Of the results; made if it is not there.
+    encoder
+        Of texts; see `bftembed.encoders.get_encoder`.
+    fast
+        A small part of each task, to see that all works. Its results are never mixed with those of a whole run.
+    overwrite
+        ``missing``: compute what is not there, failed, or is out of date; ``never``: leave every file as it is;
+        ``always``: compute all.
+    n_jobs
+        Folds at a time; results do not depend on it.
+
+    Returns
+    -------
+    The results of this run, those that were there included.
+
+    Raises
+    ------
+    InputError
+        If two embeddings have one label, or there are none.
+    DataError
+        If results cannot be written.
+
+    Examples
+    --------
+    >>> from bftembed.bench import find_tasks, run
+    >>> run(find_tasks(names=["gene_property.dosage"]), ["random", "tfidf"], "runs/first")  # doctest: +SKIP
+    """
+    if overwrite not in ("never", "missing", "always"):
+        msg = f"`overwrite` is 'never', 'missing' or 'always', got {overwrite!r}."
+        raise InputError(msg)
+    sources = [get_source(each, encoder=encoder) for each in embeddings]
+    labels = [source.label for source in sources]
+    if not sources or len(set(labels)) < len(labels):
+        msg = f"Give every embedding a label of its own (LABEL=KIND:ARGUMENT); got {', '.join(labels) or 'none'}."
+        raise InputError(msg)
+    settings = _Run(Path(directory), fast, overwrite, n_jobs)
+    results = []
+    for task in tasks:
+        results += _run_task(task, sources, settings)
+    return results
+
+
+def _run_task(task: Task, sources: Sequence[Source], settings: _Run) -> list[Result]:
+    loaded = _Loaded(task, settings.fast)
+    own = [_one(_Job(loaded, source, "own", frozenset()), settings) for source in sources]
+    both = [
+        (source, result)
+        for source, result in zip(sources, own, strict=True)
+        if result.status == "ok" and result.found >= _LEAST_SHARED * result.asked
+    ]
+    if len({result.items_digest for _, result in both}) < 2:
+        return own
+    left_out = frozenset(name for _, result in both for name in result.missing)
+    return own + [
+        _one(_Job(loaded, source, "shared", left_out, result if set(result.missing) == left_out else None), settings)
+        for source, result in both
+    ]
+
+
+def _one(job: _Job, settings: _Run) -> Result:
+    """A result, from its file if that is up to date."""
+    task, source = job.loaded.task, job.source
+    path = result_path(settings.directory, task.name, source.label, job.subset, fast=settings.fast)
+    begin = time.perf_counter()
+    common: dict[str, Any] = {
+        "key": "",
+        "task": task.info,
+        "embedding": source.label,
+        "spec": source.spec,
+        "description": {},
+        "subset": job.subset,
+        "fast": settings.fast,
+    }
+    try:
+        common["data"] = data_digests(task.info)
+        common["description"] = source.describe()
+        common["key"] = _key(job, common)
+        there = read_result(path)
+        if there is not None and _serves(there, common["key"], settings.overwrite):
+            return there
+        logger.info("%s: %s (%s)", task.name, source.label, job.subset)
+        result = _computed(job, settings, common)
+    except NotApplicableError as error:
+        result = Result(**common, status="not applicable", reason=str(error))
+    except Exception as error:  # whatever a task or an embedding does, the others go on
+        reason = str(error) if isinstance(error, BftembedError) else f"{type(error).__name__}: {error}"
+        logger.warning("%s: %s failed: %s", task.name, source.label, reason)
+        logger.debug("Where it failed:", exc_info=True)
+        result = Result(**common, status="failed", reason=reason)
+    result = result.model_copy(update={"versions": _versions(), "times": {**result.times, **_times(begin)}})
+    write_result(path, result)
+    return result
+
+
+def _serves(there: Result, key: str, overwrite: Overwrite) -> bool:
+    current = there.key == key and there.status != "failed"
+    return overwrite == "never" or (overwrite == "missing" and current)
+
+
+def _computed(job: _Job, settings: _Run, common: dict[str, Any]) -> Result:
+    if job.same is not None:
+        return job.same.model_copy(update={"subset": job.subset, "key": common["key"]})
+    problem, source = job.loaded.problem, job.source
+    begin = time.perf_counter()
+    vectors = checked(problem.embed(source), len(problem.entities), source.label)
+    embed_seconds = time.perf_counter() - begin
+    known = ~np.isnan(vectors).any(axis=1) & (vectors.shape[1] > 0)
+    missing = [name for name, is_known in zip(problem.entities, known, strict=True) if not is_known]
+    if not known.any():
+        msg = f"`{source.label}` has none of the {len(problem.entities)} names, e.g. {', '.join(problem.entities[:3])}."
+        raise InputError(msg)
+    if job.left_out:
+        vectors = vectors.copy()
+        vectors[[name in job.left_out for name in problem.entities]] = np.nan
+    return Result(
+        **common,
+        status="ok",
+        asked=len(problem.entities),
+        found=int(known.sum()),
+        missing=missing,
+        removed=problem.removed,
+        times={"embed_seconds": round(embed_seconds, 3)},
+        **_record(problem.evaluate(vectors, n_jobs=settings.n_jobs)),
+    )
+
+
+def _record(evaluation: Evaluation) -> dict[str, Any]:
+    draws = evaluation.scores[0].draws
+    return {
+        "counts": evaluation.counts,
+        "n_items": len(evaluation.items),
+        "items_digest": digest_of(evaluation.items),
+        "test_train": evaluation.test_train,
+        "scores": [ScoreRecord(**score.describe()) for score in evaluation.scores],
+        "baselines": [ScoreRecord(**score.describe()) for score in evaluation.baselines],
+        "draws": None if draws is None else [number(value) for value in draws],
+        "notes": list(evaluation.notes),
+    }
+
+
+def _key(job: _Job, common: dict[str, Any]) -> str:
+    table = datasets.gene_table()
+    parts = {
+        "schema": SCHEMA_VERSION,
+        "task": [common["task"].name, common["task"].version, common["fast"]],
+        "data": common["data"],
+        "genes": None if table is None else table.digest,
+        "embedding": common["description"],
+        "subset": [job.subset, sorted(job.left_out)],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _times(begin: float) -> dict[str, str | float]:
+    return {
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - begin, 3),
+    }

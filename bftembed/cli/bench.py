@@ -1,0 +1,97 @@
+"""``bftembed bench``: evaluate embeddings, and show what came out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bftembed.cli._arguments import EncoderOption
+
+app = typer.Typer(help="Evaluate embeddings on benchmark tasks.", no_args_is_help=True)
+TasksOption = Annotated[
+    list[str] | None, typer.Option("--task", "-t", help="Task or family; may be repeated. By default all.")
+]
+DirsOption = Annotated[
+    list[Path] | None, typer.Option(help="Directory of your own tasks, DIR/<family>/task.py.", file_okay=False)
+]
+FastOption = Annotated[bool, typer.Option("--fast", help="A small part of each task, to see that all works.")]
+
+
+@app.command("list")
+def list_(task: TasksOption = None, tasks_dir: DirsOption = None) -> None:
+    """List tasks, and the kinds of embeddings."""
+    from bftembed.bench import find_tasks
+    from bftembed.bench.embeddings import FORMS, grammar
+
+    for each in find_tasks(tasks_dir or (), names=task or ()):
+        info = each.info
+        mark = "" if info.ranked and not info.superseded_by else "  (not ranked)"
+        print(f"{info.name:36} v{info.version}  {info.kind:12} {info.main_score:18} {info.title}{mark}")
+    print("\nEmbeddings, as KIND:ARGUMENT or LABEL=KIND:ARGUMENT:")
+    for kind, form in FORMS.items():
+        print(f"  {grammar(kind):24} {form.about}")
+
+
+@app.command()
+def run(
+    embedding: Annotated[
+        list[str], typer.Option("--embedding", "-e", help="KIND:ARGUMENT or LABEL=KIND:ARGUMENT; may be repeated.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the results.", file_okay=False)],
+    task: TasksOption = None,
+    tasks_dir: DirsOption = None,
+    encoder: EncoderOption = "default",
+    fast: FastOption = False,
+    overwrite: Annotated[str, typer.Option(help="missing | never | always.")] = "missing",
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Folds at a time; 0 is one per core.", min=0)] = 0,
+) -> None:
+    """Evaluate embeddings; run again to go on after an interruption."""
+    from bftembed.bench import find_tasks
+    from bftembed.bench import run as run_tasks
+
+    tasks = find_tasks(tasks_dir or (), names=task or ())
+    results = run_tasks(
+        tasks,
+        embedding,
+        output,
+        encoder=encoder,
+        fast=fast,
+        overwrite=overwrite,  # type: ignore[arg-type]  # checked there
+        n_jobs=jobs or len(os.sched_getaffinity(0)),
+    )
+    for result in results:
+        print(_line(result))
+    failed = sum(result.status == "failed" for result in results)
+    print(f"{len(results)} results in {output}" + (f", {failed} failed" if failed else ""))
+    print(f"bftembed bench report {output} -o report.html{' --fast' if fast else ''}")
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(help="Directory of the results.", file_okay=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help=".html, .md or .csv.", dir_okay=False)],
+    tasks_dir: DirsOption = None,
+    fast: FastOption = False,
+) -> None:
+    """Make one page of the results: self-contained HTML, Markdown, or a table (CSV)."""
+    from bftembed.bench import find_tasks, read_results
+    from bftembed.bench.report import write_report
+    from bftembed.bench.results import without_stale
+
+    results, stale = without_stale(read_results(directory, fast=fast), find_tasks(tasks_dir or ()))
+    write_report(results, output, stale=stale)
+    print(f"{output}: {len(results)} results" + (f", {len(stale)} out of date and left out" if stale else ""))
+
+
+def _line(result: Any) -> str:
+    name = f"{result.task.name:36} {result.embedding:24} {result.subset:7}"
+    if result.main is None:
+        return f"{name} {result.status}: {(result.reason or '').splitlines()[0][:120]}"
+    main = result.main
+    value = "none" if main.mean is None else f"{main.mean:.3f}"
+    limits = main.interval_items or main.interval_folds
+    shown = f" [{limits[0]:.3f}, {limits[1]:.3f}]" if limits else ""
+    return f"{name} {main.metric} {value}{shown}  {result.found} of {result.asked}"

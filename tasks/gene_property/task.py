@@ -1,0 +1,286 @@
+"""Gene property: what a vector tells of a gene, by repeated cross-validation."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bftembed import data
+from bftembed.bench import GeneLabels, Published, Task, TaskInfo, task
+from bftembed.bench.heads import LINEAR
+from bftembed.bench.labels import canonical, gene_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_GENEFORMER = (
+    "Theodoris CV et al. Transfer learning enables predictions in network biology. Nature 618, 616-624 (2023)."
+)
+_NAMES = ("hgnc_genes", "ncbi_gene_info", "annotables_grch38")
+_FAST = 150
+_OLFACTORY = re.compile(r"(OR\d+[A-Z]+\d+|VN1R\d+)[A-Z]*\d*P?")
+
+
+def _fast(labels: pd.Series[Any], fast: bool) -> pd.Series[Any]:
+    """A small part that keeps the shares of the classes, as far as there are classes."""
+    if not fast or len(labels) <= _FAST:
+        return labels
+    if labels.dtype == float:
+        return labels.sample(n=_FAST, random_state=0)
+    share = _FAST / len(labels)
+    return labels.groupby(labels, group_keys=False).apply(
+        lambda of_class: of_class.sample(n=min(len(of_class), max(10, round(share * len(of_class)))), random_state=0)
+    )
+
+
+def _problem(names: Sequence[Any], labels: Sequence[Any], fast: bool, *, large: bool = False) -> GeneLabels:
+    """Large tasks get the linear head alone: a forest would take most of the time and rank no differently."""
+    kept, removed = gene_labels(names, labels)
+    heads = {"heads": (LINEAR,)} if large else {}
+    return GeneLabels(_fast(kept, fast), removed=removed, n_repeats=1 if fast else 5, **heads)
+
+
+def _geneformer(name: str, file: str, positive: str, title: str, **info: Any) -> Task:
+    def load(fast: bool) -> GeneLabels:
+        table = data.load("geneformer_labels", file)
+        names = [re.findall(r"ENSG\d{11}", ids) for ids in table["gene_ids"]]
+        rows = [(gene, label == positive) for label, genes in zip(table["label"], names, strict=True) for gene in genes]
+        if not any(is_positive for _, is_positive in rows):
+            msg = f"{file} has no class {positive!r}, but {', '.join(table['label'])}"
+            raise ValueError(msg)
+        return _problem(*zip(*rows, strict=True), fast)
+
+    fields = {
+        "kind": "gene",
+        "data": ("geneformer_labels", *_NAMES),
+        "main_score": "auroc",
+        "chance": 0.5,
+        "licence": "none stated",
+        "citation": _GENEFORMER,
+    }
+    return Task(TaskInfo(name=f"gene_property.{name}", title=title, **(fields | info)), load)
+
+
+def _genept(linear: float, linear_sd: float, forest: float, forest_sd: float) -> tuple[Published, ...]:
+    source = "GenePT, stored output of its notebook: unshuffled 5-fold, genes without a vector dropped"
+    return (
+        Published(model="GenePT ada-002, logistic", metric="auroc", value=linear, spread=linear_sd, source=source),
+        Published(model="GenePT ada-002, forest", metric="auroc", value=forest, spread=forest_sd, source=source),
+    )
+
+
+GENEFORMER = [
+    _geneformer(
+        "dosage",
+        "dosage_sensitivity",
+        "Dosage-sensitive TFs",
+        "Dosage-sensitive against insensitive transcription factors",
+        published=_genept(0.889, 0.030, 0.899, 0.031),
+        known_traps=("The labels rest on gene constraint (pLI), so this is no test beside `constraint`.",),
+    ),
+    _geneformer(
+        "bivalent_no_methyl",
+        "bivalent_no_methyl",
+        "bivalent",
+        "Bivalent against unmethylated promoters",
+        published=_genept(0.912, 0.062, 0.922, 0.059),
+        known_traps=("38 genes in the smaller class: the interval is wide.",),
+    ),
+    _geneformer(
+        "bivalent_lys4",
+        "bivalent_lys4",
+        "bivalent",
+        "Bivalent against Lys4-only promoters",
+        published=_genept(0.941, 0.034, 0.952, 0.036),
+    ),
+    _geneformer(
+        "tf_range",
+        "tf_range",
+        "long_range",
+        "Long against short range transcription factors",
+        ranked=False,
+        published=_genept(0.726, 0.261, 0.635, 0.070),
+        known_traps=("46 genes in the smaller class and a weak signal: too noisy to rank embeddings.",),
+    ),
+]
+
+
+@task(
+    name="gene_property.tf",
+    kind="gene",
+    title="Transcription factors against refused candidates",
+    data=("lambert_tfs", *_NAMES),
+    main_score="auroc",
+    chance=0.5,
+    licence="none stated",
+    citation="Lambert SA et al. The human transcription factors. Cell 172, 650-665 (2018).",
+    known_traps=(
+        "The negatives were once predicted to be transcription factors: it says nothing of genes in general.",
+        "Texts about a gene may state the label: the curators read the same literature.",
+    ),
+)
+def tf(fast: bool) -> GeneLabels:
+    """`Is TF?` of Lambert et al."""
+    table = data.load("lambert_tfs")
+    return _problem(table["HGNC symbol"].str.strip(), table["Is TF?"] == "Yes", fast)
+
+
+@task(
+    name="gene_property.essential",
+    kind="gene",
+    title="Core essential against non-essential genes",
+    data=("bagel_essential", *_NAMES),
+    main_score="auroc",
+    chance=0.5,
+    licence="MIT",
+    citation="Hart T et al. Evaluation and design of genome-wide CRISPR/SpCas9 knockout screens. G3 7 (2017).",
+    ranked=False,
+    known_traps=("Nearly solved by the words of RefSeq summaries, so it tells embeddings apart hardly at all.",),
+)
+def essential(fast: bool) -> GeneLabels:
+    """CEGv2 against NEGv1."""
+    lists = data.load("bagel_essential")
+    genes = pd.concat([lists["essential"].assign(y=True), lists["nonessential"].assign(y=False)])
+    return _problem(genes["GENE"], genes["y"], fast)
+
+
+#: Biotypes of two vocabularies, as classes that both have.
+_TYPES = {
+    "protein_coding": "protein coding",
+    "lncRNA": "lncRNA",
+    "lincRNA": "lncRNA",
+    "antisense": "lncRNA",
+    "sense_intronic": "lncRNA",
+    "miRNA": "miRNA",
+    "snoRNA": "snoRNA",
+    "snRNA": "snRNA",
+    "rRNA": "rRNA",
+}
+_PER_CLASS = 500
+
+
+@task(
+    name="gene_property.gene_type",
+    kind="gene",
+    title="Type of gene: protein coding, lncRNA, miRNA, snRNA, snoRNA, rRNA, pseudogene",
+    data=("geneformer_gene_info", *_NAMES),
+    main_score="balanced accuracy",
+    licence="none stated",
+    citation=_GENEFORMER,
+    known_traps=(
+        "At most 500 genes of each class, so the accuracy is none over all genes.",
+        "The letters of a symbol tell most of it (MIR, SNORD, LINC): see that baseline.",
+    ),
+    published=(
+        Published(
+            model="GenePT ada-002, logistic",
+            metric="accuracy",
+            value=0.956,
+            source="GenePT, stored output of its notebook: 70/30 split of 32,409 genes, all classes as they come",
+        ),
+    ),
+)
+def gene_type(fast: bool) -> GeneLabels:
+    """Biotype of Ensembl, a few hundred genes of each."""
+    table = data.load("geneformer_gene_info").dropna(subset=["gene_name", "gene_type"])
+    kinds = table["gene_type"].map(lambda kind: "pseudogene" if "pseudogene" in kind else _TYPES.get(kind))
+    labels, removed = gene_labels(table["gene_name"], kinds)
+    few = labels.groupby(labels, group_keys=False).apply(
+        lambda of_class: of_class.sample(n=min(len(of_class), _PER_CLASS), random_state=0)
+    )
+    return GeneLabels(_fast(few, fast), removed=removed, n_repeats=1 if fast else 5, heads=(LINEAR,))
+
+
+@task(
+    name="gene_property.location",
+    kind="gene",
+    title="Subcellular location: cytoplasm, nucleus, cell membrane",
+    data=("subcellular_location", *_NAMES),
+    main_score="balanced accuracy",
+    chance=1 / 3,
+    licence="none stated",
+    citation="Jararweh A et al. LitGene. bioRxiv 2024.08.07.606674 (2024).",
+    ranked=False,
+    known_traps=(
+        "One place per gene in the data, although many proteins have several.",
+        "Nearly solved by words, and families tell it: olfactory receptors, zinc fingers.",
+    ),
+)
+def location(fast: bool) -> GeneLabels:
+    """The one location that the data give for each gene."""
+    table = data.load("subcellular_location")
+    return _problem(table["GeneSymbol"], table["Subcellular_location"], fast, large=True)
+
+
+@task(
+    name="gene_property.constraint",
+    kind="gene",
+    title="Constraint: loss-of-function observed over expected (LOEUF)",
+    data=("gnomad_constraint", *_NAMES),
+    main_score="spearman",
+    chance=0.0,
+    licence="MPL-2.0",
+    citation="Karczewski KJ et al. The mutational constraint spectrum. Nature 581, 434-443 (2020).",
+    known_traps=("Rows without an estimate hold 0 in the file and are left out.",),
+)
+def constraint(fast: bool) -> GeneLabels:
+    """Rank genes by LOEUF; of two transcripts the mean."""
+    table = data.load("gnomad_constraint")
+    known = table[~table["gene_issues"].str.contains("no_exp_lof")]
+    genes = known.assign(symbol=canonical(known["gene"])).dropna(subset=["symbol"])
+    values = genes.groupby("symbol")["oe_lof_upper"].mean()
+    removed = {
+        "rows without an estimate": len(table) - len(known),
+        "rows without a canonical name": len(known) - len(genes),
+        "rows that share a gene": len(genes) - len(values),
+    }
+    return GeneLabels(_fast(values, fast), removed=removed, n_repeats=1 if fast else 5, heads=(LINEAR,))
+
+
+def _against_universe(name: str, file: str, title: str, excluded: str, **info: Any) -> Task:
+    def load(fast: bool) -> GeneLabels:
+        positive = set(data.load("gene_lists", file))
+        names = data.load("ncbi_gene_info").set_index("Symbol")["description"]
+        universe = [symbol for symbol in data.load("gene_lists", "universe") if not symbol.endswith("@")]
+        kept = [symbol for symbol in universe if symbol in positive or not _unsure(symbol, file, names)]
+        problem = _problem(kept, [symbol in positive for symbol in kept], fast, large=True)
+        problem.removed[excluded] = len(universe) - len(kept)
+        return problem
+
+    fields = {
+        "kind": "gene",
+        "data": ("gene_lists", *_NAMES),
+        "main_score": "auroc",
+        "chance": 0.5,
+        "licence": "none stated",
+        "citation": "The repository macarthur-lab/gene_lists.",
+    }
+    return Task(TaskInfo(name=f"gene_property.{name}", title=title, **(fields | info)), load)
+
+
+def _unsure(symbol: str, file: str, names: pd.Series[Any]) -> bool:
+    """Genes that are not in a list although they are of the kind."""
+    if file == "gpcr_guide":
+        return _OLFACTORY.fullmatch(symbol) is not None
+    found = names.get(symbol, "")
+    return "kinase" in (found if isinstance(found, str) else " ".join(map(str, found)))
+
+
+UNIVERSE = [
+    _against_universe(
+        "kinases",
+        "kinases",
+        "Protein kinases against all other genes",
+        "genes with kinase in their name that the list lacks",
+        known_traps=("The list is incomplete; genes with `kinase` in their full name are no negatives.",),
+    ),
+    _against_universe(
+        "gpcrs",
+        "gpcr_guide",
+        "G protein-coupled receptors against all other genes",
+        "olfactory and vomeronasal receptors that the list lacks",
+        known_traps=("Olfactory receptors are receptors too, and no negatives.",),
+    ),
+]

@@ -1,0 +1,76 @@
+import re
+
+import pytest
+
+from bftembed.bench import Published
+from bftembed.bench.report.markdown import escape, markdown_text
+from bftembed.bench.report.tables import collect
+
+
+def render(results, **options):
+    return markdown_text(collect(results, **options))
+
+
+def tables_of(text):
+    """Tables as lists of rows of cells, by the heading that they stand under."""
+    tables, heading = {}, ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+        elif line.startswith("|"):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            tables.setdefault(heading, []).append(cells)
+    return tables
+
+
+def test_tables_parse_back(mixed):
+    tables = tables_of(render(mixed))
+    for rows in tables.values():
+        assert len({len(row) for row in rows}) == 1
+    assert tables["Scores"][0] == ["task", "score", "a", "b", "c"]
+    by_task = {row[0]: row[2:] for row in tables["Scores"]}
+    assert by_task["toy.parity"] == ["0.800 [0.770, 0.830]", "0.620\u2020 [0.590, 0.650]", "0.900\u2021 [0.870, 0.930]"]
+    assert by_task["toy.error"][2] == "failed"
+    assert by_task["atlas.cells"][1] == "\u2013"
+    assert "toy.old (superseded by toy.parity)" in by_task
+    same = {row[0]: row[2:] for row in tables["On the same items"]}
+    assert same["toy.parity"][0] == "0.700 [0.670, 0.730]"
+    assert ["toy.error", "c", "own", "disk full"] in tables["Failed"]
+    rows = {(row[0], row[1], row[2]): row for row in tables["Comparisons"]}
+    assert rows["a", "c", "toy.parity"][3] == "shared"
+
+
+def test_names_are_no_markup(result, without):
+    text = render([result(embedding="<script>|*x*"), without("toy.two", "<script>|*x*", reason="a|b\nc")])
+    assert "<script>" not in text.replace("\\<script", "")
+    assert tables_of(text)["Failed"][2] == ["toy.two", r"\<script\>\|\*x\*", "own", r"a\|b c"]
+
+
+@pytest.mark.parametrize(
+    ("plain", "escaped"), [("gene_property.tf", "gene_property.tf"), ("_x_", r"\_x\_"), ("[a](b)", r"\[a\](b)")]
+)
+def test_escape(plain, escaped):
+    assert escape(plain) == escaped
+
+
+def test_published_figures_are_no_measurements(result, info):
+    figure = Published(model="GenePT", metric="auroc", value=0.9, spread=0.02, source="paper")
+    tables = tables_of(render([result(info=info(published=(figure,)))]))
+    heading = "Published elsewhere, not measured here"
+    assert tables[heading][2] == ["toy.parity", "GenePT", "auroc", "0.900 \u00b1 0.020", "paper"]
+
+
+def test_warnings_are_said(result):
+    text = render([result(fast=True), result("toy.two", versions={"numpy": "2.1"})], stale=["x is old."])
+    assert "**Fast subset: not for publication** (1 of 2 results)." in text
+    assert "- numpy differs between results" in text
+    assert "- x is old." in text
+
+
+def test_nothing_and_failures_alone(without):
+    assert "There are no results." in render([])
+    assert "1 failed" in render([without()])
+
+
+def test_order_does_not_matter(mixed):
+    assert render(mixed) == render(mixed[::-1])

@@ -1,0 +1,247 @@
+"""What is there is not computed again, what is out of date is, and a failure stops nothing else."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from bftembed.bench import Source, find_tasks, read_results, run
+from bftembed.bench.results import result_path
+from bftembed.errors import DataError, InputError
+
+
+def without_times(result):
+    return result.model_dump(exclude={"times"})
+
+
+def test_a_result_says_all_there_is_to_say(planted, planted_task, tmp_path):
+    (result,) = run([planted_task()], [planted()], tmp_path)
+    assert result.status == "ok"
+    assert result.main.metric == "auroc"
+    assert result.main.mean > 0.8
+    assert len(result.main.values) == 2
+    assert len(result.draws) == 1000
+    assert (result.asked, result.found, result.missing) == (60, 60, [])
+    assert result.counts == {"False": 30, "True": 30}
+    assert {record.method for record in result.baselines} == {"constant", "spelling of the symbol"}
+    assert result.versions["scikit-learn"]
+    assert set(result.times) == {"embed_seconds", "seconds", "date"}
+    assert read_results(tmp_path) == [result]
+
+
+def test_the_same_inputs_give_the_same_bits(planted, planted_task, tmp_path):
+    first = run([planted_task()], [planted()], tmp_path / "a", n_jobs=1)
+    second = run([planted_task()], [planted()], tmp_path / "b", n_jobs=2)
+    assert [without_times(r) for r in first] == [without_times(r) for r in second]
+
+
+def test_what_is_there_is_not_computed_again(planted, planted_task, tmp_path):
+    run([planted_task()], [planted()], tmp_path)
+    again = planted()
+    run([planted_task()], [again, planted("other", seed=1)], tmp_path)
+    assert again.asked == 0
+
+
+@pytest.mark.parametrize("change", ["version", "embedding", "damaged", "failed"])
+def test_what_is_out_of_date_is_computed_again(change, planted, planted_task, tmp_path):
+    run([planted_task()], [planted()], tmp_path)
+    task, source = (
+        planted_task(version=2 if change == "version" else 1),
+        planted(seed=5 if change == "embedding" else 0),
+    )
+    path = result_path(tmp_path, "toy.parity", "planted", "own")
+    if change == "damaged":
+        path.write_text(path.read_text()[:200])
+    if change == "failed":
+        path.write_text(path.read_text().replace('"status": "ok"', '"status": "failed"'))
+    (kept,) = run([task], [source], tmp_path, overwrite="never") if change != "damaged" else (None,)
+    assert source.asked == 0
+    (result,) = run([task], [source], tmp_path)
+    assert source.asked == 1
+    assert result.status == "ok"
+    assert kept is None or kept.key != result.key or change == "failed"
+
+
+def test_always_computes_all(planted, planted_task, tmp_path):
+    run([planted_task()], [planted()], tmp_path)
+    source = planted()
+    run([planted_task()], [source], tmp_path, overwrite="always")
+    assert source.asked == 1
+
+
+def test_two_scores_where_embeddings_lack_different_genes(planted, planted_task, tmp_path):
+    first, second = planted("first", lacking=["G000", "G001"]), planted("second", lacking=["G002"], seed=1)
+    results = {(r.embedding, r.subset): r for r in run([planted_task()], [first, second], tmp_path)}
+    assert len(results) == 4
+    assert results["first", "own"].missing == ["G000", "G001"]
+    assert results["first", "own"].n_items == 58
+    assert results["first", "shared"].n_items == results["second", "shared"].n_items == 57
+    assert results["first", "shared"].items_digest == results["second", "shared"].items_digest
+    assert results["first", "own"].items_digest != results["second", "own"].items_digest
+
+
+def test_shared_is_copied_where_it_is_the_same(planted, planted_task, tmp_path):
+    less, all_of_them = planted("less", lacking=["G000"]), planted("all", seed=1)
+    results = {(r.embedding, r.subset): r for r in run([planted_task()], [less, all_of_them], tmp_path)}
+    assert (less.asked, all_of_them.asked) == (1, 2)
+    assert results["less", "shared"].scores == results["less", "own"].scores
+    assert results["less", "shared"].items_digest == results["all", "shared"].items_digest
+
+
+def test_an_embedding_with_few_genes_does_not_ruin_the_shared_ones(planted, planted_task, tmp_path):
+    few = planted("few", lacking=[f"G{i:03d}" for i in range(40)])
+    results = run([planted_task()], [few, planted("other", seed=1)], tmp_path)
+    assert {(r.embedding, r.subset) for r in results} == {("few", "own"), ("other", "own")}
+    assert results[0].found == 20
+
+
+def test_a_larger_shared_set_is_not_mixed_with_an_older_one(planted, planted_task, tmp_path):
+    run([planted_task()], [planted("a", lacking=["G000"]), planted("b", lacking=["G001"])], tmp_path)
+    results = run(
+        [planted_task()],
+        [planted("a", lacking=["G000"]), planted("b", lacking=["G001"]), planted("c", lacking=["G002"])],
+        tmp_path,
+    )
+    assert {r.n_items for r in results if r.subset == "shared"} == {57}
+
+
+class Broken(Source):
+    def __init__(self, label, vectors):
+        self.label = self.spec = label
+        self.vectors = vectors
+
+    def genes(self, names):
+        if self.vectors is None:
+            return 1 / 0
+        return self.vectors(len(names))
+
+
+def half_nan(n):
+    vectors = np.ones((n, 3), dtype=np.float32)
+    vectors[0, 1] = np.nan
+    return vectors
+
+
+@pytest.mark.parametrize(
+    ("vectors", "reason"),
+    [
+        (None, "ZeroDivisionError"),
+        (half_nan, "1 vectors are NaN in part"),
+        (lambda n: np.full((n, 3), np.inf, dtype=np.float32), "60 hold infinite values"),
+        (lambda n: np.full((n, 3), np.nan, dtype=np.float32), "has none of the 60 names"),
+        (lambda n: np.ones((n - 1, 3), dtype=np.float32), r"array of shape \(59, 3\) for 60 names"),
+    ],
+)
+def test_a_failure_is_kept_with_its_reason_and_the_others_go_on(vectors, reason, planted, planted_task, tmp_path):
+    results = run([planted_task(), planted_task("toy.again")], [Broken("broken", vectors), planted()], tmp_path)
+    by = {(r.task.name, r.embedding): r for r in results}
+    for task in ("toy.parity", "toy.again"):
+        assert by[task, "broken"].status == "failed"
+        assert re.search(reason, by[task, "broken"].reason)
+        assert by[task, "planted"].status == "ok"
+    assert {r.status for r in read_results(tmp_path)} == {"ok", "failed"}
+
+
+def test_a_broken_task_leaves_the_others(planted, planted_task, tmp_path):
+    broken = planted_task("toy.broken")
+    object.__setattr__(broken, "load", lambda fast: {}["no such column"])
+    missing = planted_task("toy.missing", data=("no_such_data",))
+    results = run([broken, missing, planted_task()], [planted()], tmp_path)
+    assert [r.status for r in results] == ["failed", "failed", "ok"]
+    assert "KeyError" in results[0].reason
+    assert "no_such_data" in results[1].reason
+
+
+def test_what_an_embedding_cannot_do_is_no_failure(planted, planted_task, tmp_path):
+    class CellsOnly(Source):
+        label = spec = "cells only"
+
+    results = run([planted_task()], [CellsOnly(), planted()], tmp_path)
+    assert [r.status for r in results] == ["not applicable", "ok"]
+    assert "no embedding of genes" in results[0].reason
+
+
+def test_fast_results_are_kept_apart(planted, planted_task, tmp_path):
+    (whole,) = run([planted_task()], [planted()], tmp_path)
+    (fast,) = run([planted_task()], [planted()], tmp_path, fast=True)
+    assert (whole.n_items, fast.n_items) == (60, 30)
+    assert read_results(tmp_path) == [whole]
+    assert read_results(tmp_path, fast=True) == [fast]
+
+
+def test_labels_and_options_are_checked(planted, planted_task, tmp_path):
+    with pytest.raises(InputError, match="label of its own"):
+        run([planted_task()], [planted(), planted()], tmp_path)
+    with pytest.raises(InputError, match="got none"):
+        run([planted_task()], [], tmp_path)
+    with pytest.raises(InputError, match="'never', 'missing' or 'always', got 'yes'"):
+        run([planted_task()], [planted()], tmp_path, overwrite="yes")
+
+
+def test_a_place_that_cannot_be_written_ends_the_run(planted, planted_task, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        run([planted_task()], [planted()], tmp_path / "file")
+
+
+TASKS = """
+import time
+from bftembed.bench import GeneLabels, Task, TaskInfo
+from bftembed.bench.heads import LINEAR
+
+def make(i):
+    def load(fast):
+        time.sleep(0.3)
+        return GeneLabels({f"G{k:03d}": (k * i) % 7 % 2 for k in range(60)}, n_repeats=1, heads=(LINEAR,))
+    info = TaskInfo(name=f"slow.t{i}", kind="gene", title="t", data=(), main_score="auroc", licence="-", citation="-")
+    return Task(info, load)
+
+ALL = [make(i) for i in range(1, 9)]
+"""
+
+
+def test_kill_9_loses_nothing_that_was_saved(tmp_path):
+    (tmp_path / "tasks" / "slow").mkdir(parents=True)
+    (tmp_path / "tasks" / "slow" / "task.py").write_text(TASKS)
+    program = textwrap.dedent(
+        """
+        import sys
+        from bftembed.bench import find_tasks, run
+        run(find_tasks([sys.argv[1]], names=["slow"]), ["random"], sys.argv[2])
+        """
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "tasks")]
+    killed = subprocess.Popen([*command, str(tmp_path / "killed")], env=os.environ)
+    deadline = time.monotonic() + 300
+    while len(list((tmp_path / "killed").glob("results/*/*.json"))) < 3:
+        assert killed.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("results/*/*.json")}
+    assert 3 <= len(before) < 8
+    for directory in ("killed", "whole"):
+        subprocess.run([*command, str(tmp_path / directory)], check=True)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
+    resumed, whole = (read_results(tmp_path / directory) for directory in ("killed", "whole"))
+    assert [without_times(r) for r in resumed] == [without_times(r) for r in whole]
+    assert len(whole) == 8
+
+
+def test_result_files_are_plain_json(planted, planted_task, tmp_path):
+    run([planted_task()], [planted("a b/ü")], tmp_path)
+    (path,) = tmp_path.glob("results/*/*.json")
+    assert path.name.startswith("a-b-")
+    assert json.loads(path.read_text())["embedding"] == "a b/ü"
+
+
+def test_the_tasks_of_this_project_are_found():
+    assert {task.name.partition(".")[0] for task in find_tasks()} >= {"gene_interaction"}
