@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("bftembed")
 Overwrite = Literal["never", "missing", "always"]
 #: An embedding with less of the entities would leave too few for the others to be compared on.
-_LEAST_SHARED = 0.5
+_LEAST_SHARED = 0.4
 _PACKAGES = ("bftembed", "numpy", "scipy", "scikit-learn", "scanpy", "scib", "scib-metrics")
 
 
@@ -90,8 +90,8 @@ def run(
 
     Every result is a file of its own under `directory`, written as soon as it is there. A result counts as there only
     if task, version, data, embedding and items are those of now; another is computed again. Where embeddings lack
-    different entities, each is scored on its own and on those that all of them have (embeddings with less than half of
-    the entities are left out of that).
+    different entities, each is scored on its own and on those that all of them have (embeddings with less than
+    40 % of the entities are left out of that).
 
     Parameters
     ----------

@@ -63,8 +63,8 @@ def forest_svg(plot: Plot) -> Markup:
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
-    """Three to six round numbers between two limits."""
-    rough = (high - low) / 4
+    """Two to six round numbers between two limits."""
+    rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     return [round(i * step, 10) for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 N_MISSING = 20
 _SUBSETS: tuple[Subset, ...] = ("own", "shared")
-_CAPTIONS: dict[Subset, str] = {"own": "All that each embedding has", "shared": "What all of them have"}
+_CAPTIONS: dict[Subset, str] = {"own": "Each on all that it has", "shared": "On what all of them have"}
 
 
 @dataclass(frozen=True)

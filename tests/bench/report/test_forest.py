@@ -47,7 +47,12 @@ def test_without_points_there_is_nothing():
 
 @pytest.mark.parametrize(
     ("low", "high", "ticks"),
-    [(0, 1, [0, 0.5, 1]), (0.48, 0.92, [0.6, 0.8]), (-0.1, 0.3, [-0.1, 0, 0.1, 0.2, 0.3]), (3, 3.002, None)],
+    [
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (0.48, 0.92, [0.5, 0.6, 0.7, 0.8, 0.9]),
+        (-0.1, 0.3, [-0.1, 0, 0.1, 0.2, 0.3]),
+        (3, 3.002, None),
+    ],
 )
 def test_ticks_are_round(low, high, ticks):
     found = nice_ticks(low, high)
