@@ -74,3 +74,10 @@ def test_nothing_and_failures_alone(without):
 
 def test_order_does_not_matter(mixed):
     assert render(mixed) == render(mixed[::-1])
+
+
+def test_equal_items_are_said_and_ranked(result):
+    text = render([result(embedding="a", mean=0.8), result(embedding="b", mean=0.7)])
+    assert "All embeddings were scored on the same items in every task" in text
+    assert tables_of(text)["Mean rank"][2:] == [["a", "1.00"], ["b", "2.00"]]
+    assert "On the same items" not in render([result()])
