@@ -1,4 +1,3 @@
-import multiprocessing
 import sqlite3
 import subprocess
 import sys
@@ -203,13 +202,9 @@ def _write_many(path, offset):
 
 def test_two_processes_write_at_once(tmp_path):
     path = tmp_path / "s.sqlite"
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_write_many, args=(path, offset)) for offset in (0, 60)]  # 60 names in common
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    commands = [[sys.executable, __file__, str(path), offset] for offset in ("0", "60")]  # 60 names in common
+    workers = [subprocess.Popen(command) for command in commands]
+    assert [worker.wait() for worker in workers] == [0, 0]
     with ProfileStore(path) as store:
         frame = store.frame()
         assert sorted(frame["entity"]) == sorted(f"G{i}" for i in range(180))
@@ -259,3 +254,7 @@ def test_default_path_is_in_the_cache(tmp_path, monkeypatch):
     with ProfileStore() as store:
         assert store.path == tmp_path / "profiles.sqlite"
     assert Path(tmp_path / "profiles.sqlite").exists()
+
+
+if __name__ == "__main__":  # a writer of test_two_processes_write_at_once
+    _write_many(Path(sys.argv[1]), int(sys.argv[2]))
