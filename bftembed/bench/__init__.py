@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bftembed.bench.base import Evaluation, Problem, Published, Task, TaskInfo, task
+    from bftembed.bench.cells import CellLabels
     from bftembed.bench.embeddings import Source, get_source
     from bftembed.bench.genes import GeneLabels
     from bftembed.bench.pairs import PairLabels
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from bftembed.bench.scores import Score
 
 _HOMES = {
+    "CellLabels": "cells",
     "Evaluation": "base",
     "GeneLabels": "genes",
     "PairLabels": "pairs",
@@ -31,6 +33,7 @@ _HOMES = {
     "task": "base",
 }
 __all__ = [
+    "CellLabels",
     "Evaluation",
     "GeneLabels",
     "PairLabels",

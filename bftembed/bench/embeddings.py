@@ -47,8 +47,15 @@ class Source(ABC):
         raise NotApplicableError(self._cannot("drugs"))
 
     def cells(self, adata: AnnData) -> NDArray[np.float32]:
-        """Vectors (n_obs, d) of cells, NaN rows for those it does not know."""
-        raise NotApplicableError(self._cannot("cells"))
+        """Vectors (n_obs, d) of cells, NaN rows for those it does not know.
+
+        ``adata`` has log-normalised values in ``X``, canonical symbols as ``var_names``, and where the data have them
+        batches in ``obs["batch"]`` and counts in ``layers["counts"]``. By default the mean of the genes' vectors,
+        weighted by their values.
+        """
+        from bftembed.bench._cell_sources import mean_of_genes
+
+        return mean_of_genes(adata, self.genes([str(name) for name in adata.var_names]))
 
     def _cannot(self, what: str) -> str:
         return f"`{self.label}` has no embedding of {what}."
@@ -72,6 +79,10 @@ FORMS: dict[str, _Form] = {
     "hpa": _Form("_table_sources", "Expression", "", "principal components of expression in the tissues of HPA"),
     "h5ad": _Form("_table_sources", "InAnnData", "FILE#varm/KEY", "an array of an AnnData file, varm/KEY or obsm/KEY"),
     "file": _Form("_table_sources", "InFile", "PATH", "csv, tsv, parquet, npz, word2vec text, or GenePT's pickle"),
+    "pca": _Form("_cell_sources", "PCA", "", "50 principal components of highly variable genes (cells only)"),
+    "hvg": _Form("_cell_sources", "HighlyVariable", "", "values of highly variable genes (cells only)"),
+    "harmony": _Form("_cell_sources", "Harmony", "", "principal components after Harmony of the batches (cells only)"),
+    "scvi": _Form("_cell_sources", "ScVI", "", "latent space of an scVI model of the counts (cells only)"),
     "geneformer": _Form("_table_sources", "Geneformer", "DIR", "a Geneformer checkpoint with its token dictionary"),
     "scgpt": _Form("_table_sources", "ScGPT", "DIR", "an scGPT checkpoint: best_model.pt and vocab.json"),
 }
