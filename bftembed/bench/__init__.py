@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from bftembed.bench.results import read_results
     from bftembed.bench.runner import run
     from bftembed.bench.scores import Score
+    from bftembed.bench.terms import GeneTerms
 
 _HOMES = {
     "CellLabels": "cells",
     "Evaluation": "base",
     "GeneLabels": "genes",
+    "GeneTerms": "terms",
     "PairLabels": "pairs",
     "Problem": "base",
     "Published": "base",
@@ -36,6 +38,7 @@ __all__ = [
     "CellLabels",
     "Evaluation",
     "GeneLabels",
+    "GeneTerms",
     "PairLabels",
     "Problem",
     "Published",

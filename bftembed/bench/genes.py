@@ -31,7 +31,7 @@ _METRICS: dict[Target, dict[str, str]] = {
 _SPELLING_FEATURES = 256
 
 
-class _Sample(NamedTuple):
+class Sample(NamedTuple):
     """What is scored: labels of n genes, folds of all repeats in turn, and how often each draw takes each gene."""
 
     y: NDArray[Any]
@@ -139,10 +139,10 @@ class GeneLabels(Problem):
         known = np.flatnonzero(~np.isnan(vectors).any(axis=1))
         items = [self.entities[i] for i in known]
         x, y = vectors[known], self.labels[known]
-        sample = _Sample(y, self._checked_folds(y, self._folds[:, known]), item_weights(items), self.n_repeats)
+        sample = Sample(y, self.folds_of(known), item_weights(items), self.n_repeats)
         scores, notes = [], []
         for head in self.heads:
-            of_head, late = _scored(head, head.name, self.target, x, sample, n_jobs=n_jobs)
+            of_head, late = scored(head, head.name, self.target, x, sample, n_jobs=n_jobs)
             scores += of_head
             if late:
                 notes.append(
@@ -159,9 +159,16 @@ class GeneLabels(Problem):
             notes=notes,
         )
 
-    def _checked_folds(self, y: NDArray[Any], where: NDArray[np.int8]) -> list[Fold]:
-        folds = []
-        for repeat in where:
+    def folds_of(self, known: NDArray[np.intp]) -> list[Fold]:
+        """Folds of all repeats in turn, as rows of `known`, the genes that take part.
+
+        Raises
+        ------
+        InputError
+            If a fold is left without genes of one class.
+        """
+        y, folds = self.labels[known], []
+        for repeat in self._folds[:, known]:
             for index in range(self.n_folds):
                 fold = Fold(np.flatnonzero(repeat != index), np.flatnonzero(repeat == index))
                 sizes = [len(np.unique(y[rows])) if self.target == "binary" else len(rows) for rows in fold]
@@ -174,13 +181,13 @@ class GeneLabels(Problem):
                 folds.append(fold)
         return folds
 
-    def _baselines(self, sample: _Sample, items: Sequence[str], n_jobs: int) -> list[Score]:
+    def _baselines(self, sample: Sample, items: Sequence[str], n_jobs: int) -> list[Score]:
         """The constant answer and the letters of the symbols, once per set of genes."""
         key = digest_of(items)
         if key not in self._baseline_scores:
             nothing = np.zeros((len(items), 1), dtype=np.float32)
-            constant, _ = _scored(CONSTANT, "constant", self.target, nothing, sample, n_jobs=n_jobs)
-            letters, _ = _scored(LINEAR, "spelling of the symbol", self.target, spelling(items), sample, n_jobs=n_jobs)
+            constant, _ = scored(CONSTANT, "constant", self.target, nothing, sample, n_jobs=n_jobs)
+            letters, _ = scored(LINEAR, "spelling of the symbol", self.target, spelling(items), sample, n_jobs=n_jobs)
             self._baseline_scores[key] = constant + letters
         return self._baseline_scores[key]
 
@@ -193,8 +200,8 @@ class GeneLabels(Problem):
         return {str(label): int(size) for label, size in zip(labels, sizes, strict=True)}
 
 
-def _scored(
-    head: Head, method: str, target: Target, x: NDArray[np.float32], sample: _Sample, *, n_jobs: int
+def scored(
+    head: Head, method: str, target: Target, x: NDArray[np.float32], sample: Sample, *, n_jobs: int
 ) -> tuple[list[Score], int]:
     """Scores of a head, and in how many folds its optimiser stopped early."""
     predictions = predict_folds(head, target, x, sample.y, sample.folds, n_jobs=n_jobs)
@@ -207,7 +214,7 @@ def _scored(
     return scores, sum(not prediction.converged for prediction in predictions)
 
 
-def _draws(metric: str, pairs: Sequence[tuple[Fold, NDArray[Any]]], sample: _Sample) -> NDArray[np.float64]:
+def _draws(metric: str, pairs: Sequence[tuple[Fold, NDArray[Any]]], sample: Sample) -> NDArray[np.float64]:
     """A draw resamples the genes of one of the repeats, so that draws vary with the genes and with the folds."""
     draws = np.empty(len(sample.weights))
     n_folds = len(pairs) // sample.n_repeats

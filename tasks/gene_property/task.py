@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bftembed import data
-from bftembed.bench import GeneLabels, Published, Task, TaskInfo, task
+from bftembed.bench import GeneLabels, GeneTerms, Published, Task, TaskInfo, task
 from bftembed.bench.heads import LINEAR
 from bftembed.bench.labels import canonical, gene_labels
 
@@ -266,6 +266,54 @@ def _unsure(symbol: str, file: str, names: pd.Series[Any]) -> bool:
         return _OLFACTORY.fullmatch(symbol) is not None
     found = names.get(symbol, "")
     return "kinase" in (found if isinstance(found, str) else " ".join(map(str, found)))
+
+
+_LEAST_POSITIVE = 10
+
+
+@task(
+    name="gene_property.go_terms",
+    kind="gene",
+    title="GO terms: genes of a term against genes of related terms, mean over terms",
+    data=("ylab_go_holdout", *_NAMES),
+    main_score="auroc",
+    chance=0.5,
+    licence="BSD-3-Clause",
+    citation="Zhong J et al. Benchmarking gene embeddings from sequence, expression, network, and text models for "
+    "functional prediction tasks. bioRxiv (2025).",
+    known_traps=(
+        "Held-out genes alone, cross-validated: less to learn from than in the published figures.",
+        "Texts about a gene may state what the term says; embeddings of GO terms hold the label.",
+    ),
+    published=tuple(
+        Published(
+            model=model,
+            metric="auroc",
+            value=value,
+            source="ylab_results, go_auroc: mean over 56 terms, learned from training folds that are not at hand",
+        )
+        for model, value in (("GenePT model 3", 0.926), ("GenePT ada-002", 0.895), ("scGPT human", 0.787))
+    ),
+)
+def go_terms(fast: bool) -> GeneTerms:
+    """The held-out genes of each term that has at least ten of them."""
+    folds = data.load("ylab_go_holdout")
+    info = data.load("ncbi_gene_info")
+    symbols = dict(zip(info["GeneID"].astype(str), canonical(info["Symbol"]), strict=True))
+    terms: dict[str, pd.Series[Any]] = {}
+    removed = {"terms with fewer than ten genes": 0, "labels of genes without a canonical name": 0}
+    for term, frame in sorted(folds.items()):
+        names = frame["gene"].astype(str).map(symbols)
+        labels = pd.Series(frame["result"].to_numpy(), index=names)[names.notna().to_numpy()]
+        labels = labels[~labels.index.duplicated(keep=False)]
+        if labels.sum() < _LEAST_POSITIVE:
+            removed["terms with fewer than ten genes"] += 1
+            continue
+        removed["labels of genes without a canonical name"] += len(frame) - len(labels)
+        terms[term] = labels
+    if fast:
+        terms = dict(list(terms.items())[:3])
+    return GeneTerms(terms, removed=removed, n_repeats=1 if fast else 5)
 
 
 UNIVERSE = [
