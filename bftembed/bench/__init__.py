@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from bftembed.bench.base import Evaluation, Problem, Published, Task, TaskInfo, task
     from bftembed.bench.cells import CellLabels
     from bftembed.bench.embeddings import Source, get_source
+    from bftembed.bench.expression import ExpressionResponse
     from bftembed.bench.genes import GeneLabels
     from bftembed.bench.pairs import PairLabels
     from bftembed.bench.registry import find_tasks
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CellLabels": "cells",
     "Evaluation": "base",
+    "ExpressionResponse": "expression",
     "GeneLabels": "genes",
     "GeneTerms": "terms",
     "PairLabels": "pairs",
@@ -37,6 +39,7 @@ _HOMES = {
 __all__ = [
     "CellLabels",
     "Evaluation",
+    "ExpressionResponse",
     "GeneLabels",
     "GeneTerms",
     "PairLabels",

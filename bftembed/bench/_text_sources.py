@@ -67,7 +67,8 @@ class RefSeq(_Texts):
             raise InputError(msg)
 
     def describe(self) -> dict[str, Any]:
-        return {"spec": self.spec, "encoder": self.encoder.describe(), "texts": _refseq_digest()}
+        texts = {"gene": _refseq_digest(), "drug": data.get_manifest("broad_repurposing").files[0].sha256}
+        return {"spec": self.spec, "encoder": self.encoder.describe(), "texts": texts}
 
     def _texts(self, kind: str) -> Mapping[str, str]:
         template = load_template("annotation")

@@ -1,0 +1,181 @@
+"""Perturbation: effects of knock-downs on genes, and what vectors of drugs tell of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from bftembed import data
+from bftembed.bench import Published, Task, TaskInfo, task
+from bftembed.bench.drugs import DrugDistances, DrugLabels, compounds, drug_labels
+from bftembed.bench.effects import PerturbationEffects, clean_effects
+from bftembed.bench.expression import ExpressionResponse
+from bftembed.bench.heads import LINEAR
+
+_NAMES = ("hgnc_genes", "ncbi_gene_info", "annotables_grch38")
+_MODELS = ("GEARS", "GAT", "GenePT-Gene", "LLM without reasoning", "retrieval only", "SUMMER")
+#: AUROC per gene of the models, as the notebook stores it; None where it has none.
+_PUBLISHED = {
+    "k562_de": (0.55, 0.53, 0.57, 0.52, 0.58, 0.62),
+    "rpe1_de": (0.49, 0.55, 0.55, 0.52, 0.59, 0.59),
+    "k562_dir": (0.67, None, None, None, 0.69, 0.64),
+    "rpe1_dir": (0.61, None, None, None, 0.63, 0.64),
+}
+_FAST_PERTURBATIONS = 300
+
+
+def _effects(name: str, title: str, **info: Any) -> Task:
+    def load(fast: bool) -> PerturbationEffects:
+        rows, removed = clean_effects(data.load("perturbqa", name))
+        if fast:
+            perts = rows["pert"].drop_duplicates().sample(n=_FAST_PERTURBATIONS, random_state=0)
+            rows = rows[rows["pert"].isin(perts)].reset_index(drop=True)
+        return PerturbationEffects(rows, removed=removed)
+
+    fields = {
+        "kind": "perturbation",
+        "data": ("perturbqa", *_NAMES),
+        "main_score": "auroc per gene",
+        "chance": 0.5,
+        "licence": "Genentech Non-Commercial Software License 1.0",
+        "citation": (
+            "Wu M et al. Contextualizing biological perturbation experiments through language. ICLR (2025), "
+            "arXiv:2502.21290. Screens: Replogle JM et al. Cell 185, 2559-2575 (2022)."
+        ),
+        "known_traps": (
+            "Pooled over genes, each gene's share of positives in train scores up to 0.975: that says nothing.",
+            "Negatives are a sample: a perturbation has 64 to 107 rows of all genes.",
+            "A perturbation's strength alone scores above chance: see `linear, perturbation alone`.",
+            "The letters of the symbols tell gene families (RPL, PSM): by neighbours they score up to 0.60.",
+            "The README of another commit than the one read puts the data under CC BY 4.0.",
+        ),
+        "published": tuple(
+            Published(
+                model=model, metric="auroc per gene", value=value, source="PerturbQA, stored output of its notebook"
+            )
+            for model, value in zip(_MODELS, _PUBLISHED[name], strict=True)
+            if value is not None
+        ),
+    }
+    return Task(TaskInfo(name=f"perturbation.{name}", title=title, **(fields | info)), load)
+
+
+EFFECTS = [
+    _effects(f"{line.lower()}_{kind}", f"{title} in {line}")
+    for line in ("K562", "RPE1")
+    for kind, title in (
+        ("de", "Does the knock-down of one gene change another"),
+        ("dir", "Does a gene that a knock-down changes go up or down"),
+    )
+]
+
+_LEAST_COMPOUNDS = 20
+_LEAST_STRENGTH = 0.1
+_KNOWN_TEXT = (
+    "`text:refseq` states mechanism, targets and use of a drug (Broad repurposing table): often the pathway in other "
+    "words, so its score says how well a text is read, not what a model knows."
+)
+
+
+def _catalogue() -> tuple[pd.DataFrame, int]:
+    """Compounds with target and pathway, and how many rows have none; one row of the file is broken."""
+    table = data.load("sciplex_drugs")
+    pathway = table["Pathway"].str.split().str.join(" ")
+    kept = table.assign(Pathway=pathway)[pathway.str.len().between(2, 40) & ~pathway.isin(["Others", "Vehicle"])]
+    return kept, len(table) - len(kept)
+
+
+@task(
+    name="perturbation.drug_pathway",
+    kind="perturbation",
+    title="Pathway of the compounds of the sci-Plex 3 library",
+    data=("sciplex_drugs",),
+    main_score="balanced accuracy",
+    chance=1 / 16,
+    licence="none stated",
+    citation="Srivatsan SR et al. Massively multiplex chemical transcriptomics. Science 367, 45-51 (2020).",
+    known_traps=(
+        _KNOWN_TEXT,
+        "One pathway per compound, as the vendor's catalogue has it: inhibitors of one kinase family are in several.",
+        "Names tell part of it (-tinib, -stat, AZD): see the baseline of the spelling.",
+    ),
+)
+def drug_pathway(fast: bool) -> DrugLabels:
+    """Pathways with at least 20 compounds; salts and synonyms of one compound are one."""
+    table, without = _catalogue()
+    labels, removed = drug_labels(table["Product.Name"].tolist(), table["Pathway"].tolist(), least=_LEAST_COMPOUNDS)
+    if fast:
+        labels = labels[labels.isin(sorted(set(labels))[:4])]
+    removed = {"rows without a pathway": without, **removed}
+    return DrugLabels(labels, removed=removed, heads=(LINEAR,), n_repeats=1 if fast else 5)
+
+
+@task(
+    name="perturbation.drug_distance",
+    kind="perturbation",
+    title="Distances between the effects of compounds of sci-Plex 3, beyond their strengths",
+    data=("sciplex_edist", "sciplex_drugs"),
+    main_score="spearman beyond strength",
+    chance=0.0,
+    ranked=False,
+    licence="MIT",
+    citation=(
+        "Peidli S et al. scPerturb. Nat Methods 21, 531-540 (2024). Data: Srivatsan SR et al. Science 367, 45-51 "
+        "(2020)."
+    ),
+    known_traps=(
+        "Too noisy to rank embeddings: knowing the target of each compound scores 0.07.",
+        "A distance tells mostly how strong the stronger compound is: see that baseline of the plain Spearman.",
+        "Doses and the three cell lines are mixed in one distance.",
+        _KNOWN_TEXT,
+    ),
+)
+def drug_distance(fast: bool) -> DrugDistances:
+    """Pairs of compounds that do something: those nearer to control than 0.1 have an effect without a direction."""
+    table = data.load("sciplex_edist")
+    targets = data.load("sciplex_drugs").set_index("Product.Name")["Target"]
+    strengths = table["control"].drop("control")
+    strong = strengths[strengths >= _LEAST_STRENGTH]
+    kept = strong[~pd.Series(compounds(strong.index.tolist()), index=strong.index).duplicated()]
+    removed = {
+        f"compounds nearer to control than {_LEAST_STRENGTH}": len(strengths) - len(strong),
+        "salts and synonyms of another compound": len(strong) - len(kept),
+    }
+    if fast:
+        kept = kept.sample(n=60, random_state=0)
+    names = {name: " ".join(name.split()) for name in kept.index}
+    distances = table.loc[kept.index, kept.index].rename(index=names, columns=names)
+    classes = targets[kept.index].rename(names)
+    return DrugDistances(distances, kept.rename(names), classes, removed=removed)
+
+
+@task(
+    name="perturbation.norman",
+    kind="perturbation",
+    title="Change of expression under activation of unseen genes, alone and in pairs",
+    data=("norman_perturbench", *_NAMES),
+    main_score="normalised pearson delta",
+    chance=0.0,
+    ranked=False,
+    licence="BSD-3-Clause",
+    citation=(
+        "Norman TM et al. Science 365, 786-793 (2019). Subset of Wu Y et al. PerturBench. arXiv:2408.10609 (2024)."
+    ),
+    known_traps=(
+        "Too few perturbations (33) to rank embeddings: the interval of a score is wider than what sets them apart.",
+        "Where the genes of a double are seen in others, vectors need but be different: random ones score 0.80.",
+        "All changes share the noise of the same 100 control cells, which the mean of the training changes predicts.",
+        "Two halves of the cells of a perturbation correlate 0.65: a perfect score cannot be reached.",
+    ),
+)
+def norman(fast: bool) -> ExpressionResponse:
+    """The cells of Norman et al.; those of McFaline-Figueroa et al. are noise."""
+    cells = data.load("norman_perturbench", "cells")
+    ours = (cells.obs["dataset"] == "norman19").to_numpy()
+    noise = int((~ours).sum())
+    if fast:
+        ours &= cells.obs["condition"].isin(["control", *sorted(cells.obs["condition"].unique())[:16]]).to_numpy()
+    problem = ExpressionResponse.from_anndata(cells[ours])
+    problem.removed["cells of McFaline-Figueroa et al. (noise)"] = noise
+    return problem
