@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bftembed.bench._cell_data import unlabelled
 from bftembed.bench.base import Evaluation, Problem
+from bftembed.bench.cell_data import unlabelled
 from bftembed.bench.embeddings import get_source
 from bftembed.bench.metrics import METRICS, drawn, plain
 from bftembed.bench.scores import N_DRAWS, Score, digest_of, item_weights, seed_of
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from anndata import AnnData
     from numpy.typing import NDArray
@@ -279,17 +279,3 @@ def _votes(x: NDArray[np.float64], sample: _Sample) -> dict[str, NDArray[np.intp
         within[inside] = asked(every[inside], None)
         across[inside] = asked(every[inside], every[~inside])
     return {"neighbours in the batch": within, "neighbours in other batches": across}
-
-
-def stratified(labels: Iterable[Any], n: int) -> NDArray[np.intp]:
-    """Rows of about `n` items with labels in their proportions, sorted; all if there are no more than `n`."""
-    from sklearn.model_selection import train_test_split
-
-    values = pd.Series(list(labels)).astype(str).to_numpy()
-    rows = np.arange(len(values))
-    if len(rows) <= n:
-        return rows
-    _, sizes = np.unique(values, return_counts=True)
-    common = np.isin(values, np.unique(values)[sizes >= 2])
-    taken, _ = train_test_split(rows[common], train_size=n, stratify=values[common], random_state=0)
-    return np.sort(taken)

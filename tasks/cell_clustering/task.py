@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bftembed.bench import CellLabels, Task, TaskInfo
-from bftembed.bench._cell_data import CellData, load_cells
-from bftembed.bench.cells import stratified
+from bftembed.bench.cell_data import CellData, load_cells, small_part
 
-_FAST = 250
 _TRAPS = (
     "Means of random gene vectors keep much of the geometry of expression: a text embedding has to beat them.",
     "k-means is told the number of types.",
@@ -19,10 +17,7 @@ def _task(name: str, cells: CellData, *, batch: str | None = None, trap: str, **
     def load(fast: bool) -> CellLabels:
         adata = load_cells(cells)
         removed = adata.uns["removed"]
-        if fast:
-            adata = adata[adata.obs["cell_type"].notna()]
-            adata = adata[stratified(adata.obs["cell_type"], _FAST)]
-        return CellLabels(adata, batch=batch, removed=removed, n_seeds=2 if fast else 10)
+        return CellLabels(small_part(adata) if fast else adata, batch=batch, removed=removed, n_seeds=2 if fast else 10)
 
     fields = {"kind": "cell", "main_score": "ari", "chance": 0.0, "known_traps": (*_TRAPS, trap)}
     return Task(TaskInfo(name=f"cell_clustering.{name}", **fields, **info), load)

@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from bftembed.bench import CellLabels, Source, get_source
 from bftembed.bench._cell_sources import mean_of_genes
-from bftembed.bench.cells import half_samples, stratified
+from bftembed.bench.cells import half_samples
 from bftembed.bench.embeddings import NotApplicableError
 from bftembed.errors import InputError
 
@@ -221,12 +221,3 @@ def test_half_samples_are_halves_and_vary_as_the_bootstrap_does():
     values = RNG.normal(size=200)
     spread = np.std([values[half].mean() for half in halves])
     assert spread == pytest.approx(values.std() / np.sqrt(200), rel=0.1)
-
-
-def test_a_stratified_part_keeps_the_shares():
-    labels = ["a"] * 600 + ["b"] * 300 + ["c"] * 99 + ["d"]
-    rows = stratified(labels, 100)
-    assert len(rows) == 100
-    assert [sum(labels[i] == name for i in rows) for name in "abc"] == [60, 30, 10]
-    assert (rows == stratified(labels, 100)).all()
-    assert list(stratified("ab", 5)) == [0, 1]

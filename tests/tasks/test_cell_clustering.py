@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bftembed.bench import find_tasks, get_source
-from bftembed.bench._cell_data import load_cells
+from bftembed.bench.cell_data import load_cells, small_part
 
 TASKS = {task.name.partition(".")[2]: task for task in find_tasks(names=["cell_clustering"])}
 
@@ -38,10 +38,20 @@ def test_surface_proteins_have_genes(mirror):
     np.testing.assert_allclose(protein.sum(axis=1), 0, atol=1e-9)
 
 
+def test_a_small_part_keeps_the_shares_of_types_and_batches(mirror):
+    adata = load_cells("symphony_pbmc")
+    part = small_part(adata)
+    assert part.n_obs == pytest.approx(250, abs=10)
+    for column in ("cell_type", "batch"):
+        shares = [cells.obs[column].value_counts(normalize=True) for cells in (adata, part)]
+        assert (shares[0] - shares[1]).abs().max() < 0.02
+    assert list(part.obs_names) == list(small_part(adata).obs_names)
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_a_fast_run_is_small_and_expression_beats_a_constant(mirror, name):
     problem = TASKS[name].load(True)
-    assert len(problem.entities) <= 250
+    assert len(problem.entities) <= 260
     evaluation = problem.evaluate(problem.embed(get_source("pca")))
     assert evaluation.scores[0].mean > 0.2
     assert {score.method.partition(",")[0] for score in evaluation.baselines} == {"PCA", "random gene vectors"}

@@ -127,6 +127,13 @@ def _by_symbol(adata: AnnData) -> AnnData:
     return result
 
 
+def small_part(adata: AnnData, n: int = 250) -> AnnData:
+    """About `n` cells with the shares of types and batches that all have; the same ones each time."""
+    groups = [column for column in ("cell_type", "batch") if column in adata.obs]
+    rows = adata.obs.astype(str).assign(row=np.arange(adata.n_obs)).groupby(groups)["row"]
+    return adata[np.sort(rows.sample(frac=n / adata.n_obs, random_state=0))].copy()
+
+
 def unlabelled(adata: AnnData) -> AnnData:
     """What an embedding may see: matrix, counts, names and batches. Never a label, nor anything computed from one."""
     import anndata
