@@ -29,6 +29,8 @@ _METRICS: dict[Target, dict[str, str]] = {
     "value": {"spearman": "score"},
 }
 _SPELLING_FEATURES = 256
+#: Different labels that the training and the test part of a fold need.
+_CLASSES_NEEDED: dict[Target, tuple[int, int]] = {"binary": (2, 2), "classes": (2, 1)}
 
 
 class Sample(NamedTuple):
@@ -165,17 +167,18 @@ class GeneLabels(Problem):
         Raises
         ------
         InputError
-            If a fold is left without genes of one class.
+            If a fold is left without genes of both classes, or one has nothing to learn from.
         """
         y, folds = self.labels[known], []
         for repeat in self._folds[:, known]:
             for index in range(self.n_folds):
                 fold = Fold(np.flatnonzero(repeat != index), np.flatnonzero(repeat == index))
-                sizes = [len(np.unique(y[rows])) if self.target == "binary" else len(rows) for rows in fold]
-                if min(sizes) < 2:
+                needed = _CLASSES_NEEDED.get(self.target, (1, 1))
+                n_classes = [len(np.unique(y[rows])) for rows in fold]
+                if len(fold.test) < 2 or n_classes[0] < needed[0] or n_classes[1] < needed[1]:
                     msg = (
                         f"Only {len(y)} of {len(self.entities)} genes have a vector, too few for {self.n_folds} folds "
-                        "with both classes in each."
+                        "with more than one class in each."
                     )
                     raise InputError(msg)
                 folds.append(fold)

@@ -125,5 +125,5 @@ def genetic_interaction(fast: bool) -> PairLabels:
     pairs, removed = clean_pairs(frame[in_one].reset_index(drop=True))
     removed["pairs in no fold"] = int((~in_one).sum())
     if fast:
-        pairs = pairs.sample(n=12000, random_state=0).reset_index(drop=True)
+        pairs = pairs.sample(n=20000, random_state=0).reset_index(drop=True)
     return PairLabels(pairs, removed=removed)

@@ -31,7 +31,7 @@ def _fast(labels: pd.Series[Any], fast: bool) -> pd.Series[Any]:
         return labels.sample(n=_FAST, random_state=0)
     share = _FAST / len(labels)
     return labels.groupby(labels, group_keys=False).apply(
-        lambda of_class: of_class.sample(n=min(len(of_class), max(10, round(share * len(of_class)))), random_state=0)
+        lambda of_class: of_class.sample(n=min(len(of_class), max(20, round(share * len(of_class)))), random_state=0)
     )
 
 

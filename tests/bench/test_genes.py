@@ -169,3 +169,15 @@ def test_the_spelling_is_what_the_letters_tell():
 def test_bad_labels_are_refused(labels, match):
     with pytest.raises(InputError, match=match):
         GeneLabels(labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [(np.arange(N) % 2 == 0, np.arange(N) < 6), (np.array(list("abc"))[np.arange(N) % 3], np.arange(N) % 3 == 0)],
+    ids=["binary", "one class of three is left"],
+)
+def test_too_few_genes_of_a_class_are_refused(labels, kept):
+    x = np.ones((N, 2), dtype=np.float32)
+    x[~kept] = np.nan
+    with pytest.raises(InputError, match=rf"Only {kept.sum()} of {N} genes have a vector, too few for 5 folds"):
+        GeneLabels(pd.Series(labels, index=names()), n_repeats=1).evaluate(x)

@@ -39,7 +39,7 @@ def test_families_and_names_choose():
     assert not any(name.startswith("gene_property") for name in names if name != "gene_property.dosage")
     with pytest.raises(InputError, match="There is no task 'gene_propety'; did you mean 'gene_property'"):
         find_tasks(names=["gene_propety"])
-    with pytest.raises(InputError, match="There is no task 'xyz'; there are gene_"):
+    with pytest.raises(InputError, match="There is no task 'xyz'; there are cell_clustering, "):
         find_tasks(names=["xyz"])
 
 

@@ -7,6 +7,7 @@ import pytest
 from anndata import AnnData
 from typer.testing import CliRunner
 
+from bftembed.bench import find_tasks
 from bftembed.cli.main import app
 from bftembed.errors import InputError
 
@@ -78,3 +79,16 @@ def test_results_of_tasks_that_are_gone_are_left_out(tasks, tmp_path):
 def test_a_misspelt_task_is_named(tmp_path):
     with pytest.raises(InputError, match="did you mean 'gene_property'"):
         invoke("run", "-o", tmp_path, "-t", "gene_proprty", "-e", "random")
+
+
+def test_a_fast_run_of_every_task_makes_a_page_without_failures(mirror, tmp_path):
+    out, page = tmp_path / "run", tmp_path / "report.html"
+    embeddings = [part for name in ("random", "tfidf", "pca") for part in ("-e", name)]
+    printed = invoke("run", "-o", out, "--fast", *embeddings)
+    assert "failed" not in printed
+    invoke("report", out, "-o", page, "--fast")
+    html = page.read_text()
+    results = [json.loads(path.read_text()) for path in (out / "fast").rglob("*.json")]
+    scored = {result["task"]["name"] for result in results if result["status"] == "ok"}
+    assert scored == {task.name for task in find_tasks()}
+    assert all(name in html for name in scored)
