@@ -83,12 +83,15 @@ def _cell(cell: Cell) -> str:
 
 
 def _ranks(report: Report) -> list[str]:
-    ranks = report.ranks
-    if not ranks.is_ranked:
+    if not report.ranks:
         return []
-    about = f"Over {count(len(ranks.tasks), 'ranked task')}, of embeddings that have all of them (1 is best)."
-    rows = [[escape(row.embedding), number(row.mean, 2)] for row in ranks.rows]
-    return ["## Mean rank", about, _table(["embedding", "mean rank"], rows)]
+    about = "Over the ranked tasks of a family, of embeddings that have all of them (1 is best)."
+    header = [f"{ranks.family} ({count(len(ranks.tasks), 'task')})" for ranks in report.ranks]
+    rows = [
+        [escape(name), *(number(ranks.rows[i].mean, 2) for ranks in report.ranks)]
+        for i, name in enumerate(report.embeddings)
+    ]
+    return ["## Mean rank", about, _table(["embedding", *header], rows)]
 
 
 def _comparisons(report: Report) -> list[str]:

@@ -1,10 +1,11 @@
-"""Mean rank on the same items, of embeddings that have every ranked task and of no others."""
+"""Mean rank on the same items, family by family, of embeddings that have every ranked task of it and of no others."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bftembed.bench.report.heat import family_of
 from bftembed.bench.report.index import is_ranking
 
 if TYPE_CHECKING:
@@ -23,26 +24,30 @@ class Rank:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Ranks over these tasks; a mean over different tasks would favour who skips the hard ones."""
+    """Ranks over the tasks of a family; a mean over different tasks would favour who skips the hard ones."""
 
+    family: str
     tasks: list[str]
     rows: list[Rank]
 
-    @property
-    def is_ranked(self) -> bool:
-        """Whether two or more embeddings have every task."""
-        return any(row.mean is not None for row in self.rows)
+
+def mean_ranks(index: Index) -> list[Ranks]:
+    """Rank embeddings in every ranked task that one of them has a score in; families in which two are ranked."""
+    families: dict[str, list[TaskInfo]] = {}
+    for info in index.tasks:
+        if is_ranking(info) and _scores(index, info):
+            families.setdefault(family_of(info)[0], []).append(info)
+    every = [_of_family(index, family, tasks) for family, tasks in sorted(families.items())]
+    return [ranks for ranks in every if any(row.mean is not None for row in ranks.rows)]
 
 
-def mean_ranks(index: Index) -> Ranks:
-    """Rank embeddings in every ranked task that one of them has a score in."""
+def _of_family(index: Index, family: str, tasks: list[TaskInfo]) -> Ranks:
     import numpy as np
     from scipy.stats import rankdata
 
-    tasks = [info for info in index.tasks if is_ranking(info) and _scores(index, info)]
     same = {info.name: _same_scores(index, info) for info in tasks}
     lacks = {name: [task for task in same if name not in same[task]] for name in index.embeddings}
-    complete = [name for name in index.embeddings if tasks and not lacks[name]]
+    complete = [name for name in index.embeddings if not lacks[name]]
     means: dict[str, float] = {}
     if len(complete) > 1:
         rows = []
@@ -51,7 +56,7 @@ def mean_ranks(index: Index) -> Ranks:
             rows.append(rankdata([sign * same[info.name][name] for name in complete]))
         means = dict(zip(complete, map(float, np.mean(rows, axis=0)), strict=True))
     ranks = [Rank(name, means.get(name), lacks[name]) for name in index.embeddings]
-    return Ranks([info.name for info in tasks], ranks)
+    return Ranks(family, [info.name for info in tasks], ranks)
 
 
 def _scores(index: Index, info: TaskInfo) -> bool:

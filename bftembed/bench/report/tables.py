@@ -68,7 +68,7 @@ class Report:
     same: Heat
     same_unranked: Heat
     is_same: bool
-    ranks: Ranks
+    ranks: list[Ranks]
     pairs: list[Pair]
     wides: list[Wide]
     sections: list[Section]

@@ -12,22 +12,31 @@ def test_only_embeddings_with_every_ranked_task(result, info, without):
     results += [result(info=error, embedding=name, mean=mean) for name, mean in (("a", 0.1), ("b", 0.2))]
     results += [without(info=error, embedding="c"), without(info=info("toy.broken"), embedding="a")]
     results += [result(info=info("toy.noisy", ranked=False), embedding="b", mean=1.0)]
-    ranks = mean_ranks(Index(results))
+    (ranks,) = mean_ranks(Index(results))
+    assert ranks.family == "toy"
     assert ranks.tasks == ["toy.error", "toy.parity"]
     assert means_of(ranks) == {"a": 1.0, "b": 2.0, "c": None}
     assert ranks.rows[2].lacks == ["toy.error"]
-    assert ranks.is_ranked
+
+
+def test_families_are_ranked_apart(result, info):
+    other = info("other.task")
+    results = [result(embedding=name, mean=mean) for name, mean in (("a", 0.9), ("b", 0.8))]
+    results += [result(info=other, embedding=name, mean=mean) for name, mean in (("b", 0.7), ("c", 0.6))]
+    ranks = mean_ranks(Index(results))
+    assert [each.family for each in ranks] == ["other", "toy"]
+    assert [means_of(each) for each in ranks] == [{"a": None, "b": 1.0, "c": 2.0}, {"a": 1.0, "b": 2.0, "c": None}]
 
 
 def test_ties_share_their_rank(result):
-    ranks = mean_ranks(Index([result(embedding=name, mean=0.8) for name in "ab"]))
+    (ranks,) = mean_ranks(Index([result(embedding=name, mean=0.8) for name in "ab"]))
     assert means_of(ranks) == {"a": 1.5, "b": 1.5}
 
 
 def test_one_embedding_is_not_ranked(result):
-    assert not mean_ranks(Index([result()])).is_ranked
-    assert not mean_ranks(Index([])).is_ranked
+    assert not mean_ranks(Index([result()]))
+    assert not mean_ranks(Index([]))
 
 
 def test_scores_on_other_items_are_not_ranked(result):
-    assert not mean_ranks(Index([result(), result(embedding="b", items_digest="other")])).is_ranked
+    assert not mean_ranks(Index([result(), result(embedding="b", items_digest="other")]))
