@@ -206,7 +206,8 @@ def test_harmony_moves_batches_together():
     assert distances["harmony"] < 0.5 * distances["pca"]
 
 
-def test_scvi(monkeypatch):
+@pytest.mark.filterwarnings("ignore")  # of lightning and torch
+def test_scvi():
     pytest.importorskip("scvi", reason="scvi-tools is not installed: pip install scvi-tools")
     x = problem().embed(get_source("scvi"))
     assert x.shape == (90, 10)
