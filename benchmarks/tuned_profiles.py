@@ -1,8 +1,8 @@
 """Do profiles of a tuned model tell more of a gene than those of the model as it is?
 
 Profiles of every gene of the dosage and bivalent tasks, by the embedded model as it is and by the adapters that are
-given, asked by the bare name and with facts in the prompt; encoded, scored, and compared with RefSeq summaries and
-random vectors by the paired tests of the benchmark.
+given, asked by the bare name and with facts in the prompt; encoded, scored, and compared with RefSeq summaries, the
+symbol alone as a text, and random vectors by the paired tests of the benchmark.
 
     python benchmarks/tuned_profiles.py --output DIR --adapters sft=RUN/long-sft dft=RUN/long-dft bft=RUN/long-bft
 
@@ -17,8 +17,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bftembed.bench import Source
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from bftembed.bench import Task
     from bftembed.bench.report.comparisons import Pair
@@ -26,7 +31,20 @@ if TYPE_CHECKING:
 
 TASKS = ("gene_property.dosage", "gene_property.bivalent_no_methyl", "gene_property.bivalent_lys4")
 PROMPTS = {"name": "none", "facts": "auto"}
-CONTROLS = ("text:refseq", "random")
+
+
+class Symbols(Source):
+    """The symbol itself, encoded: what a text says by naming its gene, whatever else stands in it."""
+
+    label = spec = "symbol"
+
+    def genes(self, names: Sequence[str]) -> NDArray[np.float32]:
+        from bftembed.encoders import encode_cached, get_encoder
+
+        return encode_cached(names, get_encoder("default"))[0]
+
+
+CONTROLS = ("text:refseq", "random", Symbols())
 
 
 def main() -> None:
