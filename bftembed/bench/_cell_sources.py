@@ -33,6 +33,14 @@ def mean_of_genes(adata: AnnData, vectors: NDArray[np.float32]) -> NDArray[np.fl
     return np.asarray(cells.obsm["cells"], dtype=np.float32)
 
 
+def counts_of(adata: AnnData, label: str) -> Any:
+    """Counts of cells (n_obs, n_vars), or `NotApplicableError` if the data have none."""
+    if "counts" not in adata.layers:
+        msg = f"`{label}` needs counts, which these data do not have."
+        raise NotApplicableError(msg)
+    return adata.layers["counts"]
+
+
 class _OfExpression(Source):
     """What is computed from the matrix alone."""
 
@@ -84,9 +92,7 @@ class ScVI(_OfExpression):
     """Means of the latent space of scVI (Lopez et al. 2018), trained on the counts with the batches."""
 
     def cells(self, adata: AnnData) -> NDArray[np.float32]:
-        if "counts" not in adata.layers:
-            msg = f"`{self.label}` needs counts, which these data do not have."
-            raise NotApplicableError(msg)
+        counts_of(adata, self.label)
         scvi = require("scvi", extra="scvi")
         scvi.settings.seed = 0
         cells = adata.copy()

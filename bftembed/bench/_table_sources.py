@@ -92,12 +92,14 @@ class Geneformer(_Table):
         return read_geneformer_tokens(self.path)
 
     def cells(self, adata: AnnData) -> NDArray[np.float32]:
+        from bftembed.bench._cell_sources import counts_of
         from bftembed.bench._checkpoints import geneformer_cells
 
         table = datasets.gene_table()
         ids = {} if table is None else table.ensembl_ids
         symbols = adata.var.get("bft_gene", adata.var_names)
         known = adata.copy()
+        known.X = counts_of(adata, self.label)
         known.var["ensembl_id"] = [ids.get(str(symbol), str(symbol)) for symbol in symbols]
         return geneformer_cells(self.path, known)
 

@@ -135,9 +135,10 @@ def small_part(adata: AnnData, n: int = 250) -> AnnData:
 
 
 def unlabelled(adata: AnnData) -> AnnData:
-    """What an embedding may see: matrix, counts, names and batches. Never a label, nor anything computed from one."""
+    """What an embedding may see: matrix (as CSR), counts, names, batches. Never a label, nor what was made of one."""
     import anndata
+    from scipy.sparse import csr_matrix
 
     obs = adata.obs[[column for column in ("batch",) if column in adata.obs]].copy()
     layers = {key: adata.layers[key] for key in ("counts",) if key in adata.layers}
-    return anndata.AnnData(adata.X, obs=obs, var=pd.DataFrame(index=adata.var_names), layers=layers)
+    return anndata.AnnData(csr_matrix(adata.X), obs=obs, var=pd.DataFrame(index=adata.var_names), layers=layers)

@@ -181,6 +181,14 @@ def test_a_cell_is_the_weighted_mean_of_its_genes():
     assert np.isnan(found[3]).all()
 
 
+def test_a_dense_matrix_is_embedded_as_a_sparse_one():
+    dense = cells()
+    dense.X = dense.X.toarray()
+    for spec in ("random", "pca", "harmony"):
+        first, second = (CellLabels(each, batch="batch").embed(get_source(spec)) for each in (dense, cells()))
+        np.testing.assert_array_equal(first, second)
+
+
 def test_harmony_needs_batches_and_scvi_counts():
     with pytest.raises(NotApplicableError, match="no batches"):
         problem(batch=None).embed(get_source("harmony"))

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel
 
+from bftembed.bench import get_source
 from bftembed.bench._checkpoints import geneformer_cells, read_geneformer_tokens, read_scgpt_tokens
+from bftembed.bench.embeddings import NotApplicableError
 from bftembed.errors import DataError, GeneNameError, InputError, ModelError
 
 N_GENES = 20
@@ -107,6 +109,17 @@ def oracle(directory, adata, layer):
         state = states[model.config.num_hidden_layers + layer][0].numpy()
         rows.append(np.mean(state[1:-1] if "<cls>" in tokens else state, axis=0))
     return np.array(rows)
+
+
+def test_the_source_ranks_the_counts_of_log_normalised_cells(whole):
+    counts = some_cells()
+    cells = counts.copy()
+    cells.layers["counts"], cells.X = counts.X, np.log1p(counts.X)
+    source = get_source(f"geneformer:{whole}")
+    np.testing.assert_array_equal(source.cells(cells), geneformer_cells(whole, counts))
+    del cells.layers["counts"]
+    with pytest.raises(NotApplicableError, match="needs counts"):
+        source.cells(cells)
 
 
 @pytest.mark.parametrize("layer", [0, -1, -2, -3])
