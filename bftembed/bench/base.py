@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from bftembed.bench.scores import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,6 +117,17 @@ class Problem(ABC):
     @abstractmethod
     def evaluate(self, vectors: NDArray[np.float32], *, n_jobs: int) -> Evaluation:
         """Score vectors (n_entities, d); an entity whose row is NaN takes no part."""
+
+    @cached_property
+    def _baselines_by_items(self) -> dict[str, list[Score]]:
+        return {}
+
+    def baselines_once(self, items: Sequence[str], compute: Callable[[], list[Score]]) -> list[Score]:
+        """Baselines, computed once per set of items: they are the same for every embedding that has these."""
+        key = digest_of(items)
+        if key not in self._baselines_by_items:
+            self._baselines_by_items[key] = compute()
+        return self._baselines_by_items[key]
 
 
 @dataclass(frozen=True)

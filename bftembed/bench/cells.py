@@ -12,7 +12,7 @@ from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.cell_data import unlabelled
 from bftembed.bench.embeddings import get_source
 from bftembed.bench.metrics import METRICS, drawn, plain
-from bftembed.bench.scores import N_DRAWS, Score, digest_of, item_weights, seed_of
+from bftembed.bench.scores import N_DRAWS, Score, item_weights, seed_of
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,7 +104,6 @@ class CellLabels(Problem):
         self.cells = unlabelled(shown)
         self.entities: list[str] = [str(name) for name in adata.obs_names]
         self.n_seeds, self.baselines = n_seeds, baselines
-        self._baseline_scores: dict[str, list[Score]] = {}
 
     def embed(self, source: Source) -> NDArray[np.float32]:
         """Vectors of the cells, by a source that sees no types."""
@@ -131,7 +130,7 @@ class CellLabels(Problem):
         scores += [_silhouette(x, sample.types), *_annotated(x, sample)]
         return Evaluation(
             scores=scores,
-            baselines=self._baselines(known, items, sample) if self.baselines else [],
+            baselines=self.baselines_once(items, lambda: self._baselines(known, sample)) if self.baselines else [],
             items=items,
             counts=self._counts(known),
             notes=notes,
@@ -142,17 +141,14 @@ class CellLabels(Problem):
         batches = None if self.batches is None else np.unique(self.batches[known], return_inverse=True)[1]
         return _Sample(types, batches, half_samples(items), item_weights(items))
 
-    def _baselines(self, known: NDArray[np.intp], items: Sequence[str], sample: _Sample) -> list[Score]:
-        """k-means and annotation of what uses no embedding, once per set of cells."""
-        key = digest_of(items)
-        if key not in self._baseline_scores:
-            scores = []
-            for name, spec in _BASELINES.items():
-                x = get_source(spec).cells(self.cells.copy())[known].astype(np.float64)
-                scores += _clustered(name, _k_means(x, sample.types, self.n_seeds), sample)
-                scores += _annotated(x, sample, method=name)
-            self._baseline_scores[key] = scores
-        return self._baseline_scores[key]
+    def _baselines(self, known: NDArray[np.intp], sample: _Sample) -> list[Score]:
+        """k-means and annotation of what uses no embedding."""
+        scores = []
+        for name, spec in _BASELINES.items():
+            x = get_source(spec).cells(self.cells.copy())[known].astype(np.float64)
+            scores += _clustered(name, _k_means(x, sample.types, self.n_seeds), sample)
+            scores += _annotated(x, sample, method=name)
+        return scores
 
     def _counts(self, known: NDArray[np.intp]) -> dict[str, int]:
         types, sizes = np.unique(self.types[known], return_counts=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.heads import CONSTANT, FOREST, LINEAR, Fold, predict_folds
 from bftembed.bench.metrics import METRICS, drawn, mean_of_known, plain
-from bftembed.bench.scores import Score, digest_of, item_weights
+from bftembed.bench.scores import Score, item_weights
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,7 +96,6 @@ class GeneLabels(Problem):
             self.labels = self.labels.astype(bool)
         self.heads, self.n_folds, self.n_repeats, self.baselines = tuple(heads), n_folds, n_repeats, baselines
         self._folds = self._draw_folds()
-        self._baseline_scores: dict[str, list[Score]] = {}
 
     def _without_rare(self, table: Any, n_folds: int) -> Any:
         if self.target not in {"binary", "classes"}:
@@ -154,7 +153,9 @@ class GeneLabels(Problem):
             notes.append("All vectors are equal: this embedding says nothing of the genes.")
         return Evaluation(
             scores=scores,
-            baselines=self._baselines(sample, items, n_jobs) if self.baselines else [],
+            baselines=self.baselines_once(items, lambda: self._baselines(sample, items, n_jobs))
+            if self.baselines
+            else [],
             items=items,
             counts=self._counts(y),
             test_train=1 / (self.n_folds - 1),
@@ -185,14 +186,11 @@ class GeneLabels(Problem):
         return folds
 
     def _baselines(self, sample: Sample, items: Sequence[str], n_jobs: int) -> list[Score]:
-        """The constant answer and the letters of the symbols, once per set of genes."""
-        key = digest_of(items)
-        if key not in self._baseline_scores:
-            nothing = np.zeros((len(items), 1), dtype=np.float32)
-            constant, _ = scored(CONSTANT, "constant", self.target, nothing, sample, n_jobs=n_jobs)
-            letters, _ = scored(LINEAR, "spelling of the symbol", self.target, spelling(items), sample, n_jobs=n_jobs)
-            self._baseline_scores[key] = constant + letters
-        return self._baseline_scores[key]
+        """The constant answer and the letters of the symbols."""
+        nothing = np.zeros((len(items), 1), dtype=np.float32)
+        constant, _ = scored(CONSTANT, "constant", self.target, nothing, sample, n_jobs=n_jobs)
+        letters, _ = scored(LINEAR, "spelling of the symbol", self.target, spelling(items), sample, n_jobs=n_jobs)
+        return constant + letters
 
     def _counts(self, y: NDArray[Any]) -> dict[str, int]:
         if self.target == "labels":

@@ -11,7 +11,7 @@ from bftembed.bench import _scib
 from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.cell_data import unlabelled
 from bftembed.bench.embeddings import NotApplicableError, get_source
-from bftembed.bench.scores import Score, digest_of, item_weights
+from bftembed.bench.scores import Score, item_weights
 from bftembed.errors import InputError
 
 __all__ = ["BatchIntegration", "JointModalities", "ModalityMatching", "closer_cells"]
@@ -46,7 +46,6 @@ class _Cells(Problem):
         self.adata = adata[np.sort(adata.obs_names)].copy()
         self.entities: list[str] = [str(name) for name in self.adata.obs_names]
         self._seen = unlabelled(self.adata)
-        self._baseline_scores: dict[str, list[Score]] = {}
 
     def _known(self, vectors: NDArray[np.float32]) -> tuple[NDArray[np.intp], list[str]]:
         rows = np.flatnonzero(~np.isnan(vectors).any(axis=1))
@@ -99,12 +98,10 @@ class BatchIntegration(_Cells):
         with threadpool_limits(1):
             before = _scib.principal_components(self._seen[rows], batch)
             scores = _as_scores("scIB", self._panel(x, before, labels, batch))
-            key = digest_of(items)
-            if key not in self._baseline_scores:
-                self._baseline_scores[key] = self._baselines(rows, before, labels, batch)
+            baselines = self.baselines_once(items, lambda: self._baselines(rows, before, labels, batch))
         return Evaluation(
             scores=scores,
-            baselines=self._baseline_scores[key],
+            baselines=baselines,
             items=items,
             counts=_sizes(len(items), labels, batch),
             notes=self._notes(x, [score.metric for score in scores], labels, batch),
@@ -218,13 +215,11 @@ class JointModalities(_Modalities):
         }
         with threadpool_limits(1):
             scores = [score for name, x in together.items() for score in _of_labels(name, x, labels)]
-            key = digest_of(items)
-            if key not in self._baseline_scores:
-                self._baseline_scores[key] = self._baselines(rows, labels)
+            baselines = self.baselines_once(items, lambda: self._baselines(rows, labels))
         notes = [f"Metrics: {', '.join(score.metric for score in scores[1:5])}, of {_scib.package_versions()}."]
         return Evaluation(
             scores=scores,
-            baselines=self._baseline_scores[key],
+            baselines=baselines,
             items=items,
             counts=_sizes(len(items), labels, None),
             notes=notes if together["side by side"].any() else [*notes, _COLLAPSED],
@@ -275,13 +270,11 @@ class ModalityMatching(_Modalities):
         labelled = _Labelled(np.flatnonzero(types.notna()), types.dropna().astype(str).to_numpy())
         with threadpool_limits(1):
             scores = _matched("vectors of genes", np.split(vectors[rows], 2, axis=1), items, labelled)
-            key = digest_of(items)
-            if key not in self._baseline_scores:
-                self._baseline_scores[key] = self._baselines(rows, items, labelled)
+            baselines = self.baselines_once(items, lambda: self._baselines(rows, items, labelled))
         counts = _sizes(len(items), labelled.labels, None)
         return Evaluation(
             scores=scores,
-            baselines=self._baseline_scores[key],
+            baselines=baselines,
             items=items,
             counts={**counts, "cells of unknown type, only matched": len(items) - len(labelled.rows)},
         )

@@ -11,7 +11,7 @@ from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.genes import GeneLabels, Sample, scored, spelling
 from bftembed.bench.heads import CONSTANT, LINEAR
 from bftembed.bench.metrics import mean_of_known
-from bftembed.bench.scores import Score, digest_of, item_weights
+from bftembed.bench.scores import Score, item_weights
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ class GeneTerms(Problem):
         self.removed = dict(removed or {})
         self.entities: list[str] = sorted(set().union(*(term.entities for term in self.terms.values())))
         self.n_folds, self.n_repeats = n_folds, n_repeats
-        self._baseline_scores: dict[str, list[Score]] = {}
 
     def embed(self, source: Source) -> NDArray[np.float32]:
         """Vectors of the genes of all terms."""
@@ -75,17 +74,17 @@ class GeneTerms(Problem):
         if not samples:
             msg = f"Only {len(items)} of {len(self.entities)} genes have a vector, too few for any of the terms."
             raise InputError(msg)
-        key = digest_of(items)
-        if key not in self._baseline_scores:
-            letters = spelling(items)
+
+        def baselines() -> list[Score]:
             nothing = np.zeros((len(items), 1), dtype=np.float32)
-            self._baseline_scores[key] = [
+            return [
                 _mean(CONSTANT, "constant", nothing, rows, samples, n_jobs=n_jobs),
-                _mean(LINEAR, "spelling of the symbol", letters, rows, samples, n_jobs=n_jobs),
+                _mean(LINEAR, "spelling of the symbol", spelling(items), rows, samples, n_jobs=n_jobs),
             ]
+
         return Evaluation(
             scores=[_mean(LINEAR, LINEAR.name, vectors[known], rows, samples, n_jobs=n_jobs)],
-            baselines=self._baseline_scores[key],
+            baselines=self.baselines_once(items, baselines),
             items=items,
             counts={"terms": len(samples), "genes": len(items), "labels": sum(len(sample.y) for sample in samples)},
             test_train=1 / (self.n_folds - 1),
