@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ _REMEDIES = {
     "SQLITE_IOERR": "The disk reported an error; check free space and run again. Everything committed before is kept.",
     "SQLITE_BUSY": "Another process holds it for more than a minute; wait for that one or choose another path.",
 }
+
+_PATIENCE = 60.0  # seconds
 
 
 @contextmanager
@@ -62,10 +65,10 @@ def connect(path: Path, schema: str, *, application: int, read_only: bool = Fals
         except OSError as error:
             msg = f"`{path.parent}` cannot be made: {error}. Choose another path."
             raise StoreError(msg) from error
-        connection = sqlite3.connect(path, timeout=60.0, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
         try:
             _refuse_foreign(connection, path, application)
-            connection.execute("PRAGMA journal_mode=WAL")
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous=NORMAL")  # survives kill -9; the last commits may go in a power cut
             connection.executescript(f"BEGIN IMMEDIATE; PRAGMA application_id = {application}; {schema}; COMMIT;")
         except (sqlite3.DatabaseError, StoreError):
@@ -80,6 +83,20 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path, application: int
     if tables and found != application:
         msg = f"`{path}` is a database of another program or kind, and is left as it is; choose another path."
         raise StoreError(msg)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # SQLite does not wait here where another connection is about to write: two would wait for each other.
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

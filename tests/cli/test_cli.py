@@ -203,14 +203,15 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tiny_model, tmp_path):
     names.write_text("\n".join(f"GENE{i}" for i in range(1000)))
     arguments = ["profiles", "write", names, "--engine", f"transformers:{tiny_model}", "--batch-size", 4]
     arguments += ["--max-new-tokens", 48, "--temperature", 1.0, "--store", store, "--facts", "none"]
+    # Where the tests run in the background of a shell, Ctrl-C is ignored, and children would inherit that.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"BFTEMBED_MIRROR": ""},
-        # Where the tests run in the background of a shell, Ctrl-C is ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (nothing else runs here)
     )
+    signal.signal(signal.SIGINT, ours)
     from bftembed.profiles import ProfileStore
 
     deadline = time.monotonic() + 120
