@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bftembed.bench import Source
 
@@ -37,6 +37,11 @@ class Symbols(Source):
     """The symbol itself, encoded: what a text says by naming its gene, whatever else stands in it."""
 
     label = spec = "symbol"
+
+    def describe(self) -> dict[str, Any]:
+        from bftembed.encoders import get_encoder
+
+        return {"spec": self.spec, "encoder": get_encoder("default").describe()}
 
     def genes(self, names: Sequence[str]) -> NDArray[np.float32]:
         from bftembed.encoders import encode_cached, get_encoder
@@ -68,8 +73,9 @@ def main() -> None:
             write(store, genes, adapter, facts, options)
             labels.append(f"{model} {prompt}=profiles:{store}")
             run(tasks, [*labels, *CONTROLS], options.output / "results", n_jobs=2)
-            results = [result for result in read_results(options.output / "results") if result.subset == "shared"]
-            (options.output / "report.md").write_text(report(tasks, results, len(genes)))
+            (options.output / "report.md").write_text(
+                report(tasks, read_results(options.output / "results"), len(genes))
+            )
 
 
 def write(path: Path, genes: Sequence[str], adapter: str | None, facts: str, options: argparse.Namespace) -> None:
@@ -90,17 +96,20 @@ def write(path: Path, genes: Sequence[str], adapter: str | None, facts: str, opt
 
 def report(tasks: Sequence[Task], results: Sequence[Result], n_genes: int) -> str:
     """Scores on the genes that all have, and each tuned model against the others."""
+    from bftembed.bench.report.index import Index
     from bftembed.bench.report.tables import collect
 
-    tables = collect(results, timings=False)
+    index = Index(results)
+    same = {task.name: index.same_items(task.name) for task in tasks}
+    tables = collect([result for found in same.values() for result in found.values()], timings=False)
     text = f"{n_genes} genes; linear head, AUROC [95 % interval over genes]; on the genes that all have.\n\n"
     text += "| | " + " | ".join(task.name.partition(".")[2] for task in tasks) + " |\n" + "|---" * (len(tasks) + 1)
     text += "|\n"
     for name in tables.embeddings:
-        found = {result.task.name: result.main for result in results if result.embedding == name}
         cells = []
         for task in tasks:
-            main = found.get(task.name)
+            result = same[task.name].get(name)
+            main = result.main if result else None
             low, high = (main.interval_items if main else None) or (float("nan"), float("nan"))
             cells.append(f"{main.mean:.3f} [{low:.3f}, {high:.3f}]" if main and main.mean is not None else "none")
         text += f"| {name} | " + " | ".join(cells) + " |\n"

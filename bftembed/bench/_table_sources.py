@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bftembed import data, datasets
 from bftembed.bench.embeddings import NotApplicableError, Source
@@ -18,13 +21,15 @@ from bftembed.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from anndata import AnnData
     from numpy.typing import NDArray
 
     from bftembed.bench._files import Vectors
 
+logger = logging.getLogger("bftembed")
 _RANDOM_DIMENSIONS = 384
+# A file's name may hold a # too.
+_ARRAY = re.compile(r"(.+)#(varm|obsm)/(.+)", re.DOTALL)
 
 
 class Random(Source):
@@ -41,8 +46,29 @@ class Random(Source):
         return self.genes([f"drug {name.casefold()}" for name in names])
 
 
+def rows_by_gene(names: Sequence[str], label: str, *, usable: NDArray[np.bool_] | None = None) -> dict[str, int]:
+    """Row of each gene by canonical symbol: of several the one that this symbol itself names, else the first.
+
+    Parameters
+    ----------
+    names
+        (n,) gene names or Ensembl ids.
+    label
+        Of the embedding, for the log, which has the number of rows that are left out for another of their gene.
+    usable
+        (n,): rows to choose from, by default all.
+    """
+    rows = pd.DataFrame({"name": list(names), "symbol": canonical(names)})
+    known = rows[rows["symbol"].notna() & (True if usable is None else usable)]
+    known = known.assign(other=known["name"] != known["symbol"]).sort_values("other", kind="stable")
+    chosen = known.drop_duplicates("symbol")
+    if lost := len(known) - len(chosen):
+        logger.info("`%s`: %d rows are left out, since another row is of the same gene.", label, lost)
+    return dict(zip(chosen["symbol"].tolist(), chosen.index.tolist(), strict=True))
+
+
 class _Table(Source):
-    """Vectors by name; names are mapped to canonical symbols, the first of two that are one gene is kept."""
+    """Vectors by name; names are mapped to canonical symbols, see `rows_by_gene`."""
 
     def __init__(self, argument: str, *, encoder: Any) -> None:
         del encoder
@@ -54,10 +80,7 @@ class _Table(Source):
     @cached_property
     def _table(self) -> tuple[dict[str, int], NDArray[np.float32]]:
         names, matrix = self._read()
-        rows: dict[str, int] = {}
-        for row, symbol in enumerate(canonical(names)):
-            if symbol is not None and not np.isnan(matrix[row]).all():
-                rows.setdefault(str(symbol), row)
+        rows = rows_by_gene(names, self.label, usable=~np.all(np.isnan(matrix), axis=1))
         if not rows:
             msg = f"None of the {len(names)} names of `{self.label}` (e.g. {', '.join(names[:3])}) is a known gene."
             raise InputError(msg)
@@ -149,12 +172,12 @@ class InAnnData(_Table):
     """An array of an AnnData file: ``varm/KEY`` for genes, ``obsm/KEY`` for cells, matched by name."""
 
     def __init__(self, argument: str, *, encoder: Any) -> None:
-        path, _, element = argument.partition("#")
-        super().__init__(path, encoder=encoder)
-        self.place, _, self.key = element.partition("/")
-        if self.place not in {"varm", "obsm"} or not self.key:
+        match = _ARRAY.fullmatch(argument)
+        if match is None:
             msg = f"`h5ad:{argument}` names no array; write `h5ad:FILE#varm/KEY` (genes) or `#obsm/KEY` (cells)."
             raise InputError(msg)
+        path, self.place, self.key = match.groups()
+        super().__init__(path, encoder=encoder)
 
     def _read(self) -> Vectors:
         from bftembed.bench._files import Vectors

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed import data, datasets
+from bftembed.bench._table_sources import rows_by_gene
 from bftembed.bench.embeddings import Source
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.errors import InputError
-from bftembed.genes import map_names
 from bftembed.profiles import Entity
 from bftembed.profiles.template import load_template
 from bftembed.tl._entities import given_texts
@@ -77,7 +77,10 @@ class RefSeq(_Texts):
                 name: template.render(Entity("gene", name, {"summary": text})).user
                 for name, text in _summaries().items()
             }
-        known = datasets.drug_facts() or {}
+        known = datasets.drug_facts()
+        if known is None:
+            msg = "What is known about drugs is not at hand: run `bftembed data fetch broad_repurposing`."
+            raise InputError(msg)
         return {name: template.render(Entity("drug", name, facts)).user for name, facts in known.items()}
 
 
@@ -89,19 +92,20 @@ class Profiles(_Texts):
         return {"spec": self.spec, "encoder": self.encoder.describe(), "texts": texts}
 
     def _texts(self, kind: str) -> Mapping[str, str]:
-        texts = self._by_kind[kind]
-        if kind == "drug":
-            return {name.casefold(): text for name, text in texts.items()}
-        symbols = map_names(list(texts), datasets.gene_table()).symbols
-        return {symbol: text for symbol, text in zip(symbols, texts.values(), strict=True) if symbol is not None}
+        return self._by_kind[kind]
 
     @cached_property
     def _by_kind(self) -> dict[str, dict[str, str]]:
-        texts = {kind: given_texts(Path(self.argument), kind=kind) for kind in ("gene", "drug")}
-        if not any(texts.values()):
+        genes, drugs = (given_texts(Path(self.argument), kind=kind) for kind in ("gene", "drug"))
+        if not genes and not drugs:
             msg = f"`{self.argument}` holds no usable profile of a gene or a drug."
             raise InputError(msg)
-        return texts
+        texts = list(genes.values())
+        rows = rows_by_gene(list(genes), self.label)
+        return {
+            "gene": {symbol: texts[row] for symbol, row in rows.items()},
+            "drug": {name.casefold(): text for name, text in drugs.items()},
+        }
 
 
 class TfIdf(Source):

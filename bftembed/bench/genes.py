@@ -58,7 +58,7 @@ class GeneLabels(Problem):
     heads
         Models; the first gives the main score.
     n_folds, n_repeats
-        Of the cross-validation. Classes with fewer than `n_folds` genes are left out of it.
+        Of the cross-validation. Classes with fewer than `n_folds` genes, or of which fewer have a vector, are left out.
     baselines
         Whether to score the constant answer and the spelling of the symbols too.
 
@@ -137,11 +137,11 @@ class GeneLabels(Problem):
         InputError
             If a fold is left without genes of one class.
         """
-        known = np.flatnonzero(~np.isnan(vectors).any(axis=1))
+        known, notes = self._without_few(np.flatnonzero(~np.isnan(vectors).any(axis=1)))
         items = [self.entities[i] for i in known]
         x, y = vectors[known], self.labels[known]
         sample = Sample(y, self.folds_of(known), item_weights(items), self.n_repeats)
-        scores, notes = [], []
+        scores = []
         for head in self.heads:
             of_head, late = scored(head, head.name, self.target, x, sample, n_jobs=n_jobs)
             scores += of_head
@@ -161,6 +161,18 @@ class GeneLabels(Problem):
             test_train=1 / (self.n_folds - 1),
             notes=notes,
         )
+
+    def _without_few(self, known: NDArray[np.intp]) -> tuple[NDArray[np.intp], list[str]]:
+        """Without the classes of which too few genes have a vector, and a note of them."""
+        if self.target != "classes":
+            return known, []
+        sizes = pd.Series(self.labels[known]).value_counts().sort_index()
+        few = sizes[sizes < self.n_folds]
+        if few.empty:
+            return known, []
+        found = ", ".join(f"{label} ({n})" for label, n in few.items())
+        note = f"Classes left out, with fewer than {self.n_folds} genes that have a vector: {found}."
+        return known[~np.isin(self.labels[known], few.index)], [note]
 
     def folds_of(self, known: NDArray[np.intp]) -> list[Fold]:
         """Folds of all repeats in turn, as rows of `known`, the genes that take part.

@@ -18,8 +18,8 @@ from bftembed.bench._pair_data import (
 )
 from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.heads import LINEAR, Fold, predict_folds
-from bftembed.bench.metrics import auroc, plain
-from bftembed.bench.scores import N_DRAWS, Score, item_weights
+from bftembed.bench.metrics import auroc, drawn, mean_of_known, plain
+from bftembed.bench.scores import Score, item_weights
 from bftembed.errors import InputError
 
 __all__ = ["PairLabels", "clean_pairs", "degree_matched", "without_leaks"]
@@ -66,7 +66,8 @@ class PairLabels(Problem):
     Raises
     ------
     InputError
-        If a gene of the test pairs is in the training or validation pairs, or a class is missing.
+        If a gene of the test pairs is in the training or validation pairs, or there are fewer than three folds: one
+        tests, one validates, the others train.
     """
 
     def __init__(
@@ -77,6 +78,9 @@ class PairLabels(Problem):
         n_folds: int = 3,
         n_repeats: int = 5,
     ) -> None:
+        if n_folds < 3:
+            msg = f"Give at least three folds: one tests, one validates, the others train; got {n_folds}."
+            raise InputError(msg)
         self.removed = dict(removed or {})
         self.entities = sorted(set(pairs["gene_a"]) | set(pairs["gene_b"]))
         index = pd.Index(self.entities)
@@ -222,20 +226,18 @@ class PairLabels(Problem):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """AUROC per test, and of draws of genes: pairs of one gene depend on each other, so genes are drawn.
 
-        A pair is drawn as often as its two genes together (Owen 2007, the pigeonhole bootstrap); each draw is scored
-        on one of the tests.
+        A pair is drawn as often as its two genes together (Owen 2007, the pigeonhole bootstrap, wider than it need be
+        rather than too narrow). A draw is scored on all tests, as the score itself is.
         """
-        values = [plain(auroc, self.pairs.label[rows], guess) for rows, guess in zip(tests, guesses, strict=True)]
-        draws = np.empty(N_DRAWS)
-        for i, (rows, guess) in enumerate(zip(tests, guesses, strict=True)):
-            pairs = self.pairs.take(rows)
-            used, inverse = np.unique(np.concatenate([pairs.a, pairs.b]), return_inverse=True)
-            a, b = np.split(inverse, 2)
-            mine = range(i, N_DRAWS, len(tests))
-            weights = item_weights([self.entities[g] for g in used], len(mine))
-            for draw, of_genes in zip(mine, weights, strict=True):
-                draws[draw] = auroc(pairs.label, guess, (of_genes[a] * of_genes[b])[None])[0]
-        return self._shaped(values), draws
+        tested = [self.pairs.take(rows) for rows in tests]
+        values = [plain(auroc, pairs.label, guess) for pairs, guess in zip(tested, guesses, strict=True)]
+        used = np.unique(np.concatenate([genes for pairs in tested for genes in (pairs.a, pairs.b)]))
+        weights = item_weights([self.entities[gene] for gene in used])
+        draws = []
+        for pairs, guess in zip(tested, guesses, strict=True):
+            a, b = np.searchsorted(used, pairs.a), np.searchsorted(used, pairs.b)
+            draws.append(drawn(auroc, pairs.label, guess, weights[:, a] * weights[:, b]))
+        return self._shaped(values), mean_of_known(np.stack(draws))
 
     def _shaped(self, values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
         return np.reshape(values, (self.n_repeats if len(values) == self.n_repeats * self.n_folds else 1, -1))

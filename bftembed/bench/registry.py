@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,14 +72,18 @@ def _tasks_in(path: Path) -> list[Task]:
 
 
 def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"bftembed_tasks_{path.parent.name}", path)
+    name = f"bftembed_tasks_{path.parent.name}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         msg = f"{path} cannot be loaded as Python."
         raise InputError(msg)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look annotations up
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # a user's file may raise anything
         msg = f"{path} cannot be loaded: {type(error).__name__}: {error}"
         raise InputError(msg) from error
+    finally:
+        del sys.modules[name]  # two directories may have a family of one name, and joblib's processes cannot import it
     return module

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bftembed import datasets
 from bftembed.bench.base import TaskInfo  # noqa: TC001 (pydantic reads it)
 from bftembed.data import get_manifest
 from bftembed.errors import DataError
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from bftembed.bench.base import Task
 
 logger = logging.getLogger("bftembed")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: An embedding with less of the entities would leave too few for the others to be compared on.
+LEAST_SHARED = 0.4
 Subset = Literal["own", "shared"]
 Status = Literal["ok", "failed", "not applicable"]
 _FOLDERS = {False: "results", True: "fast"}
@@ -63,7 +66,9 @@ class Result(BaseModel):
     draws
         Main score of resampled items.
     data
-        Sha256 of every file read, by ``manifest/file``.
+        Sha256 of the files of the task's data sets, by ``manifest/file``.
+    genes
+        Digest of the gene tables that names were mapped by; None without any.
     versions
         Of the packages that computed it.
     times
@@ -95,6 +100,7 @@ class Result(BaseModel):
     draws: list[float | None] | None = None
     notes: list[str] = []
     data: dict[str, str] = {}
+    genes: str | None = None
     versions: dict[str, str] = {}
     times: dict[str, str | float] = {}
 
@@ -107,6 +113,20 @@ class Result(BaseModel):
 def data_digests(info: TaskInfo) -> dict[str, str]:
     """Sha256 of the files of a task by ``manifest/file``, as the manifests have them."""
     return {f"{name}/{file.name}": file.sha256 for name in info.data for file in get_manifest(name).files}
+
+
+def gene_table_digest() -> str | None:
+    """Of the tables by which names become genes, or None if there are none at hand."""
+    table = datasets.gene_table()
+    return None if table is None else table.digest
+
+
+def _digests_now(info: TaskInfo) -> dict[str, str] | None:
+    try:
+        return data_digests(info)
+    except DataError as error:  # a manifest of the user's own that is not configured now
+        logger.warning("%s: %s", info.name, error)
+        return None
 
 
 def result_path(directory: Path, task: str, embedding: str, subset: Subset, *, fast: bool = False) -> Path:
@@ -178,8 +198,15 @@ def read_results(directory: str | Path, *, fast: bool = False) -> list[Result]:
 
 
 def without_stale(results: Iterable[Result], tasks: Iterable[Task]) -> tuple[list[Result], list[str]]:
-    """Results of the tasks and data of now, and a sentence for each that is left out."""
+    """Results of the tasks and data of now, and a sentence for each that is left out.
+
+    Where some were made by other gene tables than the others, those of the tables that are at hand now are taken.
+    """
     known = {task.name: task.info for task in tasks}
+    results = list(results)
+    tables = {result.genes for result in results}
+    if len(tables) > 1:
+        tables = {gene_table_digest()}
     good, stale = [], []
     for result in results:
         info = known.get(result.task.name)
@@ -187,8 +214,10 @@ def without_stale(results: Iterable[Result], tasks: Iterable[Task]) -> tuple[lis
             why = "there is no such task"
         elif info.version != result.task.version:
             why = f"it was made by version {result.task.version} of the task, which is at {info.version}"
-        elif result.data and result.data != data_digests(info):
-            why = "it was made from other data"
+        elif result.data and result.data != _digests_now(info):
+            why = "it was made from other data than are known here"
+        elif result.genes not in tables:
+            why = "its genes were mapped by other gene tables, or without any"
         else:
             good.append(result)
             continue

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bftembed import datasets
 from bftembed.bench.embeddings import NotApplicableError, checked, get_source
 from bftembed.bench.results import (
+    LEAST_SHARED,
     SCHEMA_VERSION,
     Result,
     ScoreRecord,
     data_digests,
+    gene_table_digest,
     read_result,
     result_path,
     write_result,
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bftembed")
 Overwrite = Literal["never", "missing", "always"]
-#: An embedding with less of the entities would leave too few for the others to be compared on.
-_LEAST_SHARED = 0.4
 _PACKAGES = ("bftembed", "numpy", "scipy", "scikit-learn", "scanpy", "scib", "scib-metrics")
 
 
@@ -148,7 +147,7 @@ def _run_task(task: Task, sources: Sequence[Source], settings: _Run) -> list[Res
     both = [
         (source, result)
         for source, result in zip(sources, own, strict=True)
-        if result.status == "ok" and result.found >= _LEAST_SHARED * result.asked
+        if result.status == "ok" and result.found >= LEAST_SHARED * result.asked
     ]
     if len({result.items_digest for _, result in both}) < 2:
         return own
@@ -163,6 +162,9 @@ def _one(job: _Job, settings: _Run) -> Result:
     """A result, from its file if that is up to date."""
     task, source = job.loaded.task, job.source
     path = result_path(settings.directory, task.name, source.label, job.subset, fast=settings.fast)
+    there = read_result(path)
+    if there is not None and settings.overwrite == "never":
+        return there
     begin = time.perf_counter()
     common: dict[str, Any] = {
         "key": "",
@@ -175,10 +177,10 @@ def _one(job: _Job, settings: _Run) -> Result:
     }
     try:
         common["data"] = data_digests(task.info)
+        common["genes"] = gene_table_digest()
         common["description"] = source.describe()
         common["key"] = _key(job, common)
-        there = read_result(path)
-        if there is not None and _serves(there, common["key"], settings.overwrite):
+        if there is not None and settings.overwrite == "missing" and _is_current(there, common["key"]):
             return there
         logger.info("%s: %s (%s)", task.name, source.label, job.subset)
         result = _computed(job, settings, common)
@@ -189,14 +191,16 @@ def _one(job: _Job, settings: _Run) -> Result:
         logger.warning("%s: %s failed: %s", task.name, source.label, reason)
         logger.debug("Where it failed:", exc_info=True)
         result = Result(**common, status="failed", reason=reason)
+        if there is not None and there.status == "ok" and common["key"] in ("", there.key):
+            logger.warning("%s keeps the result that was there.", path)  # as good as it was, or nobody can tell
+            return result
     result = result.model_copy(update={"versions": _versions(), "times": {**result.times, **_times(begin)}})
     write_result(path, result)
     return result
 
 
-def _serves(there: Result, key: str, overwrite: Overwrite) -> bool:
-    current = there.key == key and there.status != "failed"
-    return overwrite == "never" or (overwrite == "missing" and current)
+def _is_current(there: Result, key: str) -> bool:
+    return there.key == key and there.status != "failed"
 
 
 def _computed(job: _Job, settings: _Run, common: dict[str, Any]) -> Result:
@@ -241,12 +245,11 @@ def _record(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _key(job: _Job, common: dict[str, Any]) -> str:
-    table = datasets.gene_table()
     parts = {
         "schema": SCHEMA_VERSION,
         "task": [common["task"].name, common["task"].version, common["fast"]],
         "data": common["data"],
-        "genes": None if table is None else table.digest,
+        "genes": common["genes"],
         "embedding": common["description"],
         "subset": [job.subset, sorted(job.left_out)],
     }

@@ -49,19 +49,26 @@ def corrected_t_test(first: NDArray[np.float64], second: NDArray[np.float64], te
     return Difference(mean, mean - width, mean + width, float(2 * stats.t.sf(abs(mean) / error, n - 1)))
 
 
-def paired_bootstrap(first: NDArray[np.float64], second: NDArray[np.float64]) -> Difference:
-    """Difference of two scores of one fixed test set, from draws of the same items.
+def paired_bootstrap(difference: float, first: NDArray[np.float64], second: NDArray[np.float64]) -> Difference:
+    """Difference of two scores of one fixed test set, with an interval from draws of the same items.
 
     The p-value is twice the smaller share of draws on one side of zero (at least 1 / (n + 1)).
+
+    Parameters
+    ----------
+    difference
+        Of the scores themselves.
+    first, second
+        (n_draws,) each.
     """
     differences = first - second
     differences = differences[~np.isnan(differences)]
     n = len(differences)
     if n < 2:
-        return Difference(np.nan, np.nan, np.nan, np.nan)
+        return Difference(difference, np.nan, np.nan, np.nan)
     low, high = np.quantile(differences, [0.025, 0.975])
     tail = min((differences <= 0).sum(), (differences >= 0).sum())
-    return Difference(float(differences.mean()), float(low), float(high), float(min(1.0, 2 * (tail + 1) / (n + 1))))
+    return Difference(difference, float(low), float(high), float(min(1.0, 2 * (tail + 1) / (n + 1))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -70,7 +70,7 @@ class GeneTerms(Problem):
         """Score vectors (n_genes, d); genes whose row is NaN take no part, nor terms with too few genes left."""
         known = np.flatnonzero(~np.isnan(vectors).any(axis=1))
         items = [self.entities[i] for i in known]
-        rows, samples, notes = self._samples(items)
+        rows, samples, notes = self._samples(items) if items else ([], [], [])
         if not samples:
             msg = f"Only {len(items)} of {len(self.entities)} genes have a vector, too few for any of the terms."
             raise InputError(msg)

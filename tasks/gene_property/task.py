@@ -36,7 +36,7 @@ def _fast(labels: pd.Series[Any], fast: bool) -> pd.Series[Any]:
 
 
 def _problem(names: Sequence[Any], labels: Sequence[Any], fast: bool, *, large: bool = False) -> GeneLabels:
-    """Large tasks get the linear head alone: a forest would take most of the time and rank no differently."""
+    """Large tasks get the linear head alone: a forest takes up to a hundred seconds to learn from 14,000 genes."""
     kept, removed = gene_labels(names, labels)
     heads = {"heads": (LINEAR,)} if large else {}
     return GeneLabels(_fast(kept, fast), removed=removed, n_repeats=1 if fast else 5, **heads)
@@ -190,7 +190,7 @@ def gene_type(fast: bool) -> GeneLabels:
     few = labels.groupby(labels, group_keys=False).apply(
         lambda of_class: of_class.sample(n=min(len(of_class), _PER_CLASS), random_state=0)
     )
-    return GeneLabels(_fast(few, fast), removed=removed, n_repeats=1 if fast else 5, heads=(LINEAR,))
+    return GeneLabels(_fast(few, fast), removed=removed, n_repeats=1 if fast else 5)
 
 
 @task(

@@ -64,7 +64,7 @@ def test_a_file_is_mapped_to_canonical_symbols(tmp_path, mirror):
     path.write_text("gene,d0,d1\nENSG00000141510,1,2\nSEPT1,3,4\nTP53,5,6\nnothing,7,8\n")
     source = get_source(f"file:{path}")
     vectors = source.genes(["TP53", "SEPTIN1", "BRCA1"])
-    np.testing.assert_array_equal(vectors[:2], [[1, 2], [3, 4]])  # of two rows that are one gene the first
+    np.testing.assert_array_equal(vectors[:2], [[5, 6], [3, 4]])  # of two rows of one gene that of its symbol
     assert np.isnan(vectors[2]).all()
     before = source.describe()
     path.write_text(path.read_text().replace("1,2", "1,9"))

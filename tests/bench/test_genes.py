@@ -130,6 +130,18 @@ def test_classes(planted):
     assert constant["balanced accuracy"] == pytest.approx(1 / 3)
 
 
+def test_classes_of_which_few_genes_have_a_vector_are_left_out(planted):
+    _, x = planted
+    kinds = np.array(["a", "b", "c"])[np.arange(N) % 3]
+    x[12:][kinds[12:] == "c"] = np.nan
+    evaluation = GeneLabels(pd.Series(kinds, index=names()), n_repeats=1).evaluate(x)
+    assert evaluation.notes[0] == "Classes left out, with fewer than 5 genes that have a vector: c (4)."
+    assert evaluation.counts == {"a": 40, "b": 40}
+    assert set(evaluation.items) == {name for name, kind in zip(names(), kinds, strict=True) if kind != "c"}
+    constant = next(score for score in evaluation.baselines if score.method == "constant")
+    assert constant.mean == pytest.approx(1 / 2)
+
+
 def test_a_value_is_ranked(planted):
     _, x = planted
     value = pd.Series(x[:, 0] + x[:, 1] + np.random.default_rng(1).normal(0, 0.5, N), index=names())

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from bftembed.bench import PairLabels
 from bftembed.bench._pair_data import FEATURES, Pairs, node_prior, pair_features
 from bftembed.bench.pairs import clean_pairs, degree_matched, without_leaks
+from bftembed.bench.scores import item_weights
 from bftembed.errors import InputError
 
 N = 90
@@ -68,6 +69,31 @@ def test_the_sum_score_is_that_of_scikit_learn():
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000)).fit(*features("train"))
     test, label = features("test")
     assert found == pytest.approx(roc_auc_score(label, model.predict_proba(test)[:, 1]), abs=1e-3)
+
+
+def test_a_draw_is_scored_on_all_tests_as_the_score_is():
+    frame, _ = planted()
+    problem = PairLabels(frame, n_repeats=2)
+    rng = np.random.default_rng(3)
+    tests = [split.test for split in problem._splits]
+    guesses = [rng.normal(size=len(rows)).round(1) for rows in tests]
+    values, draws = problem._values(tests, guesses)
+    weights = item_weights(genes())
+
+    def by_hand(of_genes):
+        scores = []
+        for rows, guess in zip(tests, guesses, strict=True):
+            times = (of_genes[problem.pairs.a[rows]] * of_genes[problem.pairs.b[rows]]).astype(int)
+            scores.append(roc_auc_score(np.repeat(problem.pairs.label[rows], times), np.repeat(guess, times)))
+        return np.mean(scores)
+
+    assert values.mean() == pytest.approx(by_hand(np.ones(N)))
+    np.testing.assert_allclose(draws[:5], [by_hand(of_genes) for of_genes in weights[:5]])
+
+
+def test_two_folds_are_refused():
+    with pytest.raises(InputError, match="at least three folds"):
+        PairLabels(planted()[0], n_folds=2)
 
 
 def test_no_gene_of_a_test_is_in_its_training_or_validation_pairs():

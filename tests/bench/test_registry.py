@@ -1,5 +1,6 @@
 import textwrap
 
+import numpy as np
 import pytest
 
 from bftembed.bench import find_tasks
@@ -14,6 +15,27 @@ def mine(fast):
 
 SEVERAL = [mine]
 _hidden = mine
+"""
+
+FUTURE = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bftembed.bench import GeneLabels, task
+from bftembed.bench.heads import LINEAR, Head
+
+@dataclass(frozen=True)
+class Mine(Head):
+    about: Any = None
+
+def make(target):
+    return LINEAR.make(target)
+
+@task(name="{name}", kind="gene", title="t", data=(), main_score="auroc", licence="own", citation="none")
+def mine(fast):
+    return GeneLabels({{f"G{{i}}": i % 2 for i in range(20)}}, heads=[Mine("{name}", make)], n_repeats=1)
 """
 
 
@@ -48,6 +70,17 @@ def test_two_tasks_of_one_name_are_refused(tmp_path):
     write(tmp_path, "b", TASK.format(name="same"))
     with pytest.raises(InputError, match="Two tasks are called 'same'"):
         find_tasks([tmp_path])
+
+
+def test_dataclasses_whose_annotations_are_texts(tmp_path):
+    for place in ("a", "b"):
+        write(tmp_path / place, "own", FUTURE.format(name=f"own.{place}"))
+    problems = [task.load(False) for task in find_tasks([tmp_path / "a", tmp_path / "b"], names=["own"])]
+    kinds = [type(problem.heads[0]) for problem in problems]
+    assert kinds[0] is not kinds[1]
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    scores = [problems[0].evaluate(x, n_jobs=n_jobs).scores[0] for n_jobs in (1, 2)]  # other processes cannot import it
+    np.testing.assert_array_equal(scores[0].values, scores[1].values)
 
 
 def test_a_directory_without_tasks_and_a_broken_file_are_named(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from bftembed.bench import read_results, run
-from bftembed.bench.results import read_result, result_path, without_stale, write_result
+from bftembed.bench.results import gene_table_digest, read_result, result_path, without_stale, write_result
 from bftembed.errors import DataError
 
 
@@ -41,6 +41,25 @@ def test_stale_results_are_named_and_left_out(planted, planted_task, tmp_path):
     assert [line.partition(": ")[2] for line in stale] == [
         "there is no such task.",
         "it was made by version 1 of the task, which is at 2.",
-        "it was made from other data.",
+        "it was made from other data than are known here.",
     ]
     assert without_stale(results[2:], [planted_task()]) == ([results[2]], [])
+
+
+def test_an_unknown_data_set_leaves_the_other_results(planted, planted_task, tmp_path):
+    results = run([planted_task(), planted_task("toy.mine")], [planted()], tmp_path)
+    mine = results[1].model_copy(update={"data": {"no_such/x": "0"}})
+    tasks = [planted_task(), planted_task("toy.mine", data=("no_such",))]
+    good, stale = without_stale([results[0], mine], tasks)
+    assert good == results[:1]
+    assert stale == ["toy.mine, planted (own): it was made from other data than are known here."]
+
+
+def test_results_of_two_gene_tables_are_not_mixed(planted, planted_task, tmp_path):
+    (result,) = run([planted_task()], [planted()], tmp_path)
+    assert result.genes == gene_table_digest()
+    other = result.model_copy(update={"embedding": "other", "genes": "0"})
+    assert without_stale([other], [planted_task()]) == ([other], [])  # alike among themselves
+    good, stale = without_stale([result, other], [planted_task()])
+    assert good == [result]
+    assert stale == ["toy.parity, other (own): its genes were mapped by other gene tables, or without any."]

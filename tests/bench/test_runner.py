@@ -69,6 +69,22 @@ def test_what_is_out_of_date_is_computed_again(change, planted, planted_task, tm
     assert kept is None or kept.key != result.key or change == "failed"
 
 
+@pytest.mark.parametrize("overwrite", ["never", "missing", "always"])
+def test_an_embedding_that_is_gone_for_a_while_loses_no_result(overwrite, planted, planted_task, tmp_path):
+    (result,) = run([planted_task()], [planted()], tmp_path)
+    gone = planted()
+    gone.describe = (tmp_path / "mine.csv").read_text
+    (again,) = run([planted_task()], [gone], tmp_path, overwrite=overwrite)
+    assert again.status == ("ok" if overwrite == "never" else "failed")
+    assert read_results(tmp_path) == [result]
+
+
+def test_a_failure_takes_the_place_of_what_is_out_of_date(planted, planted_task, tmp_path):
+    run([planted_task()], [planted("x")], tmp_path)
+    run([planted_task()], [Broken("x", None)], tmp_path)
+    assert [result.status for result in read_results(tmp_path)] == ["failed"]
+
+
 def test_always_computes_all(planted, planted_task, tmp_path):
     run([planted_task()], [planted()], tmp_path)
     source = planted()

@@ -43,19 +43,20 @@ def test_equal_differences_have_no_spread(shift, p_value):
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_folds_give_no_p_value(n):
     assert np.isnan(corrected_t_test(np.ones((1, n)), np.zeros((1, n)), 0.25).p_value)
-    assert np.isnan(paired_bootstrap(np.ones(n), np.zeros(n)).p_value)
+    assert np.isnan(paired_bootstrap(1.0, np.ones(n), np.zeros(n)).p_value)
 
 
 def test_bootstrap_of_a_known_difference():
     rng = np.random.default_rng(2)
     base = rng.normal(size=(1000, 200)).mean(axis=1)
-    clear = paired_bootstrap(base + 0.5, base + rng.normal(0, 0.05, 1000))
+    clear = paired_bootstrap(0.48, base + 0.5, base + rng.normal(0, 0.05, 1000))
+    assert clear.mean == 0.48  # of the scores, whatever the mean of the draws
     assert clear.low > 0.3
     assert clear.p_value < 0.01
-    none = paired_bootstrap(base, base + rng.normal(0, 0.05, 1000))
+    none = paired_bootstrap(0.0, base, base + rng.normal(0, 0.05, 1000))
     assert none.low < 0 < none.high
     assert none.p_value > 0.5
-    assert paired_bootstrap(base, base).p_value == 1.0
+    assert paired_bootstrap(0.0, base, base).p_value == 1.0
 
 
 def test_holm_by_hand():

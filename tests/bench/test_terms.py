@@ -57,6 +57,9 @@ def test_a_term_without_enough_genes_is_named():
     x[:3] = 1
     with pytest.raises(InputError, match="Only 3 of 90 genes have a vector"):
         GeneTerms(terms).evaluate(x)
+    x[:] = np.nan
+    with pytest.raises(InputError, match="Only 0 of 90 genes have a vector"):
+        GeneTerms(terms).evaluate(x)
 
 
 def test_no_terms():

@@ -82,10 +82,9 @@ def shared_test(first: Result, second: Result) -> tuple[str, Difference]:
     if first.test_train is not None and second.test_train is not None and a.shape == b.shape and a.size > 1:
         # Equal for equal items; if not, the larger one is the more careful.
         return T_TEST, corrected_t_test(a, b, max(first.test_train, second.test_train))
+    mean = one.mean - two.mean if one.mean is not None and two.mean is not None else np.nan
     if first.draws is not None and second.draws is not None and len(first.draws) == len(second.draws):
-        return BOOTSTRAP, paired_bootstrap(_floats(first.draws), _floats(second.draws))
-    known = one.mean is not None and two.mean is not None
-    mean = (one.mean or 0.0) - (two.mean or 0.0) if known else np.nan
+        return BOOTSTRAP, paired_bootstrap(mean, _floats(first.draws), _floats(second.draws))
     return NONE, Difference(mean, np.nan, np.nan, np.nan)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from bftembed.bench.report.index import is_ranking
 from bftembed.bench.report.marks import best_baseline, few, interval_of, not_better, scale, shade
 from bftembed.bench.report.text import count, interval, number
+from bftembed.bench.results import LEAST_SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,4 +141,7 @@ def _empty(task: str, embedding: str, index: Index) -> Cell:
         return Cell("none", f"Not applicable: {own.reason}")
     if shared is not None:
         return Cell("none", "Scored on other items than the others of this column.")
-    return Cell("none", f"Too few to be compared: {own.found:,} of {own.asked:,} found.")
+    found = f"{own.found:,} of {own.asked:,} found"
+    if own.found < LEAST_SHARED * own.asked:
+        return Cell("none", f"Too few to be compared: {found}.")
+    return Cell("none", f"Not run together with the others, on what all of them have: {found}.")

@@ -32,7 +32,7 @@ def test_else_draws_are_compared(why, result, score):
     a = result(main=score(values=values), draws=draws[0], test_train=train)
     other = [[0.7, 0.7, 0.7]] if why == "other shapes" else values
     b = result(embedding="b", main=score(values=other), draws=draws[1], test_train=train)
-    expected = paired_bootstrap(np.array(draws[0], dtype=float), np.array(draws[1]))
+    expected = paired_bootstrap(a.main.mean - b.main.mean, np.array(draws[0], dtype=float), np.array(draws[1]))
     assert shared_test(a, b) == (BOOTSTRAP, expected)
 
 

@@ -48,10 +48,11 @@ def test_same_items_have_shared_scores(mixed):
 def test_same_items_say_why_one_is_left_out(result):
     shared = {"subset": "shared", "items_digest": "both"}
     results = [result(embedding=name) for name in "ab"] + [result(embedding=name, **shared) for name in "abd"]
-    results += [result(embedding="c", found=30), result(embedding="d")]
+    results += [result(embedding="c", found=30), result(embedding="d"), result(embedding="e", found=90)]
     results[4] = results[4].model_copy(update={"items_digest": "older"})
     cells = cells_of(same_heat(Index(results), ranked=True), "toy.parity")
     assert cells["c"].why == "Too few to be compared: 30 of 100 found."
+    assert cells["e"].why == "Not run together with the others, on what all of them have: 90 of 100 found."
     assert cells["d"].why == "Scored on other items than the others of this column."
 
 
