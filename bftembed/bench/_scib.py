@@ -91,7 +91,8 @@ def batch_scores(
 
     BRAS and kBET are means over labels, each within the cells of the label. kBET tests the neighbours of a cell among
     the cells of its label, by distance in the embedding; `kbet_per_label` of scib-metrics finds them by a diffusion
-    whose start is random. Without labels all cells count as one type, and there is no graph connectivity.
+    whose start is random. Without labels all cells count as one type, and there is no graph connectivity. BRAS and
+    kBET are not in the answer if no label has enough cells and batches for them.
 
     Parameters
     ----------
@@ -109,16 +110,21 @@ def batch_scores(
     Each 0 (worst) to 1 by name of the metric; 0 in all of them if all cells are at one point: that mixes nothing.
     """
     scib, scib_metrics = _packages()
-    names = ["BRAS", "iLISI", "kBET", "PCR comparison"] + ([] if labels is None else ["graph connectivity"])
+    groups = np.full(len(x), "all") if labels is None else labels
+    has = {"BRAS": _has_bras(groups, batch), "kBET": bool(kbet_neighbours(groups, batch))}
+    has["graph connectivity"] = labels is not None
+    names = ["BRAS", "iLISI", "kBET", "PCR comparison", "graph connectivity"]
+    names = [name for name in names if has.get(name, True)]
     if not x.any():
         return dict.fromkeys(names, 0.0)
-    groups = np.full(len(x), "all") if labels is None else labels
     scores = {}
     with _quiet():
-        padded = np.pad(x.astype(np.float32), ((0, 0), (0, -x.shape[1] % _PADDED)))
-        scores["BRAS"] = scib_metrics.bras(padded, groups, batch, chunk_size=len(x))
+        if has["BRAS"]:
+            padded = np.pad(x.astype(np.float32), ((0, 0), (0, -x.shape[1] % _PADDED)))
+            scores["BRAS"] = scib_metrics.bras(padded, groups, batch, chunk_size=len(x))
         scores["iLISI"] = scib_metrics.ilisi_knn(neighbours, batch)
-        scores["kBET"] = _kbet(scib_metrics, x, groups, batch)
+        if has["kBET"]:
+            scores["kBET"] = _kbet(scib_metrics, x, groups, batch)
         after = _as_anndata(x, groups, batch)
         scores["PCR comparison"] = scib.me.pcr_comparison(before, after, _BATCH, embed=_EMBEDDING, n_comps=_COMPONENTS)
         if labels is not None:
@@ -178,6 +184,13 @@ def _clusters(scib: ModuleType, adata: AnnData) -> tuple[float, float]:
         values.append((scib.me.nmi(adata, "cluster", _LABEL), scib.me.ari(adata, "cluster", _LABEL)))
     nmi, ari = np.mean(values, axis=0)
     return float(nmi), float(ari)
+
+
+def _has_bras(groups: NDArray[Any], batch: NDArray[Any]) -> bool:
+    """Whether a label is in several batches, one of them with more than one of its cells."""
+    sizes = pd.crosstab(groups, batch)
+    n_batches = (sizes > 0).sum(axis=1)
+    return bool(((n_batches > 1) & (n_batches < sizes.sum(axis=1))).any())
 
 
 def _kbet(scib_metrics: ModuleType, x: Floats, groups: NDArray[Any], batch: NDArray[Any]) -> float:

@@ -28,6 +28,8 @@ _N_NEIGHBORS = 15
 _N_VOTES = 10
 #: What stands beside every embedding: a text embedding has to beat random gene vectors to mean anything.
 _BASELINES = {"PCA": "pca", "random gene vectors": "random"}
+#: Stands beside an embedding of genes that lacks some of the cells' genes.
+SAME_GENES = "random vectors of the same genes"
 
 
 class _Sample(NamedTuple):
@@ -39,7 +41,71 @@ class _Sample(NamedTuple):
     weights: NDArray[np.float64]
 
 
-class CellLabels(Problem):
+class CellProblem(Problem):
+    """Cells that an embedding sees without labels, and which genes the vectors of the cells were made of."""
+
+    #: What an embedding sees.
+    cells: AnnData
+    _last: tuple[NDArray[np.float32], NDArray[np.bool_]] | None = None
+
+    def embed(self, source: Source) -> NDArray[np.float32]:
+        """Vectors of the cells, by a source that sees no types."""
+        source.genes_used = None
+        vectors = self._vectors(source)
+        self._last = None if source.genes_used is None else (vectors, source.genes_used)
+        return vectors
+
+    def _vectors(self, source: Source, genes: NDArray[np.bool_] | slice = slice(None)) -> NDArray[np.float32]:
+        """Vectors of the cells by some of their genes."""
+        return source.cells(self.cells[:, genes].copy())
+
+    def _genes_of(self, vectors: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Which genes (n_vars,) vectors are made of; None if `embed` did not make them last, or not of genes."""
+        if self._last is None:
+            return None
+        made, genes = self._last
+        rows = ~np.isnan(vectors).any(axis=1)
+        return genes if made.shape == vectors.shape and np.array_equal(made[rows], vectors[rows]) else None
+
+    def _same_genes(
+        self,
+        items: Sequence[str],
+        genes: NDArray[np.bool_] | None,
+        compute: Callable[[NDArray[np.float32]], list[Score]],
+    ) -> list[Score]:
+        """What random vectors of the genes that an embedding has get; nothing if it has all."""
+        if genes is None or genes.all():
+            return []
+        key = [*items, SAME_GENES, *self.cells.var_names[genes]]
+        return self.baselines_once(key, lambda: compute(self._vectors(get_source("random"), genes)))
+
+
+def genes_note(genes: NDArray[np.bool_] | None) -> list[str]:
+    """How many genes of the cells have a vector, if their vectors are made of genes'."""
+    return [] if genes is None else [f"{int(genes.sum()):,} of {len(genes):,} genes have a vector."]
+
+
+def check_names(adata: AnnData) -> None:
+    """`InputError` if names of cells or genes repeat."""
+    for what, names in (("cells", adata.obs_names), ("genes", adata.var_names)):
+        if not names.is_unique:
+            msg = f"Names of {what} repeat, e.g. {names[names.duplicated()][0]!r}; give each one of its own."
+            raise InputError(msg)
+
+
+def with_known(
+    adata: AnnData, columns: Mapping[str, str], removed: Mapping[str, int]
+) -> tuple[AnnData, dict[str, int]]:
+    """Cells that lack none of the columns (by what each tells), and `removed` with how many lack which."""
+    counts = dict(removed)
+    for column, what in columns.items():
+        known = adata.obs[column].notna().to_numpy()
+        counts[f"cells of unknown {what}"] = int((~known).sum())
+        adata = adata[known]
+    return adata, {reason: n for reason, n in counts.items() if n}
+
+
+class CellLabels(CellProblem):
     """Cells with types.
 
     The embedding is given the matrix, names and batches, and never a type. Clusters are those of Leiden at fixed
@@ -49,7 +115,7 @@ class CellLabels(Problem):
     Parameters
     ----------
     adata
-        (n_obs, n_vars) log-normalised, genes by canonical symbol. Cells without a type are left out.
+        (n_obs, n_vars) log-normalised, genes by canonical symbol. Cells without a type or a batch are left out.
     cell_type
         Column of ``obs`` with the types.
     batch
@@ -59,7 +125,8 @@ class CellLabels(Problem):
     n_seeds
         Of the clusterings.
     baselines
-        Whether to score principal components and random gene vectors too.
+        Whether to score principal components and random gene vectors too, these also of the genes that an embedding
+        has where it lacks some.
 
     Raises
     ------
@@ -81,14 +148,9 @@ class CellLabels(Problem):
             if column not in adata.obs:
                 msg = f"obs has no column {column!r}; it has {', '.join(adata.obs.columns) or 'none'}."
                 raise InputError(msg)
-        for what, names in (("cells", adata.obs_names), ("genes", adata.var_names)):
-            if not names.is_unique:
-                msg = f"Names of {what} repeat, e.g. {names[names.duplicated()][0]!r}; give each one of its own."
-                raise InputError(msg)
-        typed = adata.obs[cell_type].notna().to_numpy()
-        self.removed = {**(removed or {}), "cells of unknown type": int((~typed).sum())}
-        self.removed = {reason: n for reason, n in self.removed.items() if n}
-        adata = adata[typed]
+        check_names(adata)
+        needed = {cell_type: "type"} if batch is None else {cell_type: "type", batch: "batch"}
+        adata, self.removed = with_known(adata, needed, removed or {})
         order = np.argsort(adata.obs_names.to_numpy(), kind="stable")
         adata = adata[order]
         self.types = adata.obs[cell_type].astype(str).to_numpy()
@@ -105,10 +167,6 @@ class CellLabels(Problem):
         self.entities: list[str] = [str(name) for name in adata.obs_names]
         self.n_seeds, self.baselines = n_seeds, baselines
 
-    def embed(self, source: Source) -> NDArray[np.float32]:
-        """Vectors of the cells, by a source that sees no types."""
-        return source.cells(self.cells.copy())
-
     def evaluate(self, vectors: NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
         """Score vectors (n_cells, d); cells whose row is NaN take no part."""
         del n_jobs
@@ -117,9 +175,9 @@ class CellLabels(Problem):
         if len(set(self.types[known])) < 2 or len(items) <= _N_NEIGHBORS:
             msg = f"Only {len(items)} of {len(self.entities)} cells have a vector, too few of more than one type."
             raise InputError(msg)
-        sample = self._sample(known, items)
+        sample, genes = self._sample(known, items), self._genes_of(vectors)
         x = vectors[known].astype(np.float64)
-        notes = ["k-means is told the number of types; Leiden's resolutions are fixed."]
+        notes = ["k-means is told the number of types; Leiden's resolutions are fixed.", *genes_note(genes)]
         if bool((x == x[0]).all()):
             notes.append("All vectors are equal: this embedding says nothing of the cells.")
         scores = [*_clustered("k-means", _k_means(x, sample.types, self.n_seeds), sample)]
@@ -128,9 +186,13 @@ class CellLabels(Problem):
             found = _leiden(graph, resolution, self.n_seeds)
             scores += _clustered(f"Leiden, resolution {resolution:g}", found, sample)
         scores += [_silhouette(x, sample.types), *_annotated(x, sample)]
+        baselines: list[Score] = []
+        if self.baselines:
+            baselines += self.baselines_once(items, lambda: self._baselines(known, sample))
+            baselines += self._same_genes(items, genes, lambda same: self._baseline(SAME_GENES, same[known], sample))
         return Evaluation(
             scores=scores,
-            baselines=self.baselines_once(items, lambda: self._baselines(known, sample)) if self.baselines else [],
+            baselines=baselines,
             items=items,
             counts=self._counts(known),
             notes=notes,
@@ -145,10 +207,13 @@ class CellLabels(Problem):
         """k-means and annotation of what uses no embedding."""
         scores = []
         for name, spec in _BASELINES.items():
-            x = get_source(spec).cells(self.cells.copy())[known].astype(np.float64)
-            scores += _clustered(name, _k_means(x, sample.types, self.n_seeds), sample)
-            scores += _annotated(x, sample, method=name)
+            scores += self._baseline(name, self._vectors(get_source(spec))[known], sample)
         return scores
+
+    def _baseline(self, name: str, vectors: NDArray[np.float32], sample: _Sample) -> list[Score]:
+        x = vectors.astype(np.float64)
+        clustered = _clustered(name, _k_means(x, sample.types, self.n_seeds), sample)
+        return [*clustered, *_annotated(x, sample, method=name)]
 
     def _counts(self, known: NDArray[np.intp]) -> dict[str, int]:
         types, sizes = np.unique(self.types[known], return_counts=True)

@@ -33,6 +33,8 @@ class Source(ABC):
     label: str
     #: The short name it was made from.
     spec: str
+    #: Which genes (n_vars,) the last vectors of cells are means of; None if they are no means of genes' vectors.
+    genes_used: NDArray[np.bool_] | None = None
 
     def describe(self) -> dict[str, Any]:
         """Everything that fixes the vectors, as JSON: a result whose description differs is computed again."""
@@ -55,7 +57,9 @@ class Source(ABC):
         """
         from bftembed.bench._cell_sources import mean_of_genes
 
-        return mean_of_genes(adata, self.genes([str(name) for name in adata.var_names]))
+        vectors = self.genes([str(name) for name in adata.var_names])
+        self.genes_used = np.asarray(~np.isnan(vectors).any(axis=1))
+        return mean_of_genes(adata, vectors)
 
     def _cannot(self, what: str) -> str:
         return f"`{self.label}` has no embedding of {what}."

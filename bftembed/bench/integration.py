@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bftembed.bench import _scib
-from bftembed.bench.base import Evaluation, Problem
+from bftembed.bench.base import Evaluation
 from bftembed.bench.cell_data import unlabelled
+from bftembed.bench.cells import SAME_GENES, CellProblem, check_names, genes_note, with_known
 from bftembed.bench.embeddings import NotApplicableError, get_source
 from bftembed.bench.scores import Score, item_weights
 from bftembed.errors import InputError
@@ -32,20 +33,19 @@ _NEIGHBOURS = 15
 _COLLAPSED = "All cells are at one point: every metric of scIB counts 0."
 
 
-class _Cells(Problem):
+class _Cells(CellProblem):
     """Cells by name; `adata` as `load_cells` gives it, of which an embedding sees what is no label."""
 
-    #: Whether cells of unknown type are left out.
-    _typed = True
+    #: Columns without which cells are left out, where there is such a column, and what each tells.
+    _needed: ClassVar[dict[str, str]] = {"cell_type": "type"}
 
     def __init__(self, adata: AnnData) -> None:
-        self.removed = dict(adata.uns.get("removed", {}))
-        if self._typed and "cell_type" in adata.obs and (unknown := int(adata.obs["cell_type"].isna().sum())):
-            self.removed["cells of unknown type"] = unknown
-            adata = adata[adata.obs["cell_type"].notna()]
+        check_names(adata)
+        needed = {column: what for column, what in self._needed.items() if column in adata.obs}
+        adata, self.removed = with_known(adata, needed, adata.uns.get("removed", {}))
         self.adata = adata[np.sort(adata.obs_names)].copy()
         self.entities: list[str] = [str(name) for name in self.adata.obs_names]
-        self._seen = unlabelled(self.adata)
+        self.cells = unlabelled(self.adata)
 
     def _known(self, vectors: NDArray[np.float32]) -> tuple[NDArray[np.intp], list[str]]:
         rows = np.flatnonzero(~np.isnan(vectors).any(axis=1))
@@ -65,18 +65,17 @@ class BatchIntegration(_Cells):
     alone. The neighbours are searched anew for each embedding, and all metrics of neighbours use the same ones.
 
     Beside it stand the principal components of the expression, the same dealt to other cells (what knowing nothing
-    of the cells gives), random vectors of the genes, and one point for all cells.
+    of the cells gives), random vectors of the genes (of all, and of those that the embedding has), and one point for
+    all cells.
 
     Parameters
     ----------
     adata
-        Log-normalised cells with ``obs["batch"]`` and perhaps ``obs["cell_type"]``. Cells without a type are left out
-        where others have one.
+        Log-normalised cells with ``obs["batch"]`` and perhaps ``obs["cell_type"]``. Cells without a batch are left
+        out, and those without a type where others have one.
     """
 
-    def embed(self, source: Source) -> NDArray[np.float32]:
-        """Vectors of the cells."""
-        return source.cells(self._seen)
+    _needed: ClassVar[dict[str, str]] = {"cell_type": "type", "batch": "batch"}
 
     def evaluate(self, vectors: NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
         """Score vectors (n_cells, d); cells whose row is NaN take no part.
@@ -94,17 +93,24 @@ class BatchIntegration(_Cells):
         if batch is None or len(np.unique(batch)) < 2:
             msg = f"The {len(rows)} cells with a vector are of one batch; there is nothing to integrate."
             raise InputError(msg)
-        x = _scib.centred(vectors[rows])
+        x, genes = _scib.centred(vectors[rows]), self._genes_of(vectors)
         with threadpool_limits(1):
-            before = _scib.principal_components(self._seen[rows], batch)
+            before = _scib.principal_components(self.cells[rows], batch)
             scores = _as_scores("scIB", self._panel(x, before, labels, batch))
-            baselines = self.baselines_once(items, lambda: self._baselines(rows, before, labels, batch))
+            baselines = [
+                *self.baselines_once(items, lambda: self._baselines(rows, before, labels, batch)),
+                *self._same_genes(
+                    items,
+                    genes,
+                    lambda same: _as_scores(SAME_GENES, self._panel(_scib.centred(same[rows]), before, labels, batch)),
+                ),
+            ]
         return Evaluation(
             scores=scores,
             baselines=baselines,
             items=items,
             counts=_sizes(len(items), labels, batch),
-            notes=self._notes(x, [score.metric for score in scores], labels, batch),
+            notes=[*self._notes(x, [score.metric for score in scores], labels, batch), *genes_note(genes)],
         )
 
     def _panel(self, x: Floats, before: AnnData, labels: NDArray[Any] | None, batch: NDArray[Any]) -> dict[str, float]:
@@ -125,7 +131,7 @@ class BatchIntegration(_Cells):
         others = {
             "PCA, not integrated": components,
             "PCA, cells shuffled": np.random.default_rng(0).permutation(components),
-            "random genes": get_source("random").cells(self._seen[rows]),
+            "random genes": self._vectors(get_source("random"))[rows],
             "one point": np.zeros((len(rows), 1)),
         }
         scores = []
@@ -141,7 +147,10 @@ class BatchIntegration(_Cells):
         else:
             if "isolated labels" not in single:
                 notes.append("Every label is in every batch: there are no isolated labels to score.")
-            if few := sorted(set(labels) - set(_scib.kbet_neighbours(labels, batch))):
+            if lacking := [metric for metric in ("BRAS", "kBET") if metric not in single]:
+                notes.append(f"No label has enough cells and batches to score {' and '.join(lacking)}.")
+            few = sorted(set(labels) - set(_scib.kbet_neighbours(labels, batch)))
+            if few and "kBET" in single:
                 notes.append(f"Too few cells or batches for kBET: {', '.join(few)}.")
         return [*notes, _COLLAPSED] if not x.any() else notes
 
@@ -161,13 +170,16 @@ class _Modalities(_Cells):
         self.weights: Floats = (protein - protein.min()).to_numpy(dtype=float)
 
     def embed(self, source: Source) -> NDArray[np.float32]:
-        """Vectors (n_cells, 2 d): d of RNA, and d of protein.
+        """Vectors (n_cells, 2 d): d of RNA, and d of protein; NaN for a cell that lacks either.
 
         Raises
         ------
         NotApplicableError
             If the source has no vectors of genes, or lacks that of a protein.
         """
+        return super().embed(source)
+
+    def _vectors(self, source: Source, genes: NDArray[np.bool_] | slice = slice(None)) -> NDArray[np.float32]:
         vectors = source.genes(self.proteins)
         if missing := [gene for gene, row in zip(self.proteins, vectors, strict=True) if np.isnan(row).any()]:
             msg = (
@@ -176,7 +188,10 @@ class _Modalities(_Cells):
             raise NotApplicableError(msg)
         with np.errstate(invalid="ignore"):
             protein = self.weights @ vectors / self.weights.sum(axis=1, keepdims=True)
-        return np.hstack([source.cells(self._seen), protein.astype(np.float32)])
+        halves = [super()._vectors(source, genes), protein.astype(np.float32)]
+        both = np.hstack(halves)
+        both[np.any([np.isnan(half).all(axis=1) for half in halves], axis=0)] = np.nan
+        return both
 
 
 class JointModalities(_Modalities):
@@ -184,7 +199,8 @@ class JointModalities(_Modalities):
 
     Both modalities are centred and scaled to one mean square length. The main score is the mean of the metrics for the
     two put side by side; the scores of their average and of each alone follow. Beside it stand the principal components
-    of RNA with the standardised proteins, random vectors of the genes, and one point for all cells.
+    of RNA with the standardised proteins, random vectors of the genes (of all, and of those that the embedding has),
+    and one point for all cells.
 
     Parameters
     ----------
@@ -206,7 +222,8 @@ class JointModalities(_Modalities):
 
         rows, items = self._known(vectors)
         labels = self._text("cell_type", rows)
-        rna, protein = (_scaled(part) for part in np.split(vectors[rows], 2, axis=1))
+        genes = self._genes_of(vectors)
+        rna, protein = _halves(vectors[rows])
         together = {
             "side by side": np.hstack([rna, protein]),
             "average": (rna + protein) / 2,
@@ -215,8 +232,16 @@ class JointModalities(_Modalities):
         }
         with threadpool_limits(1):
             scores = [score for name, x in together.items() for score in _of_labels(name, x, labels)]
-            baselines = self.baselines_once(items, lambda: self._baselines(rows, labels))
-        notes = [f"Metrics: {', '.join(score.metric for score in scores[1:5])}, of {_scib.package_versions()}."]
+            baselines = [
+                *self.baselines_once(items, lambda: self._baselines(rows, labels)),
+                *self._same_genes(
+                    items, genes, lambda same: _of_labels(SAME_GENES, np.hstack(_halves(same[rows])), labels)
+                ),
+            ]
+        notes = [
+            f"Metrics: {', '.join(score.metric for score in scores[1:5])}, of {_scib.package_versions()}.",
+            *genes_note(genes),
+        ]
         return Evaluation(
             scores=scores,
             baselines=baselines,
@@ -226,12 +251,12 @@ class JointModalities(_Modalities):
         )
 
     def _baselines(self, rows: NDArray[np.intp], labels: Any) -> list[Score]:
-        random = np.split(self.embed(get_source("random"))[rows], 2, axis=1)
+        random = self._vectors(get_source("random"))[rows]
         proteins = self.weights[rows]
-        known = get_source("pca").cells(self._seen[rows]), proteins / proteins.std(axis=0)
+        known = get_source("pca").cells(self.cells[rows]), proteins / proteins.std(axis=0)
         return [
             *_of_labels("PCA of RNA and proteins", np.hstack([_scaled(part) for part in known]), labels),
-            *_of_labels("random genes", np.hstack([_scaled(part) for part in random]), labels),
+            *_of_labels("random genes", np.hstack(_halves(random)), labels),
             *_of_labels("one point", np.zeros((len(rows), 1)), labels),
         ]
 
@@ -244,7 +269,8 @@ class ModalityMatching(_Modalities):
     1 - FOSCTTM. Labels are carried over from the 15 nearest cells of the other modality, never from the cell itself.
 
     Beside it stand the expression of the proteins' own genes in place of the RNA (what the names alone give), random
-    vectors of the genes, one point for all cells, and the most frequent label.
+    vectors of the genes (of all, and of those that the embedding has), one point for all cells, and the most frequent
+    label.
 
     Parameters
     ----------
@@ -252,7 +278,7 @@ class ModalityMatching(_Modalities):
         Log-normalised cells with ``obs["cell_type"]``, missing for some perhaps, and ``obsm["protein"]``.
     """
 
-    _typed = False
+    _needed: ClassVar[dict[str, str]] = {}
 
     def evaluate(self, vectors: NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
         """Score vectors (n_cells, 2 d); cells whose row is NaN take no part.
@@ -268,21 +294,28 @@ class ModalityMatching(_Modalities):
         rows, items = self._known(vectors)
         types = self.adata.obs["cell_type"].iloc[rows]
         labelled = _Labelled(np.flatnonzero(types.notna()), types.dropna().astype(str).to_numpy())
+        genes = self._genes_of(vectors)
         with threadpool_limits(1):
             scores = _matched("vectors of genes", np.split(vectors[rows], 2, axis=1), items, labelled)
-            baselines = self.baselines_once(items, lambda: self._baselines(rows, items, labelled))
+            baselines = [
+                *self.baselines_once(items, lambda: self._baselines(rows, items, labelled)),
+                *self._same_genes(
+                    items, genes, lambda same: _matched(SAME_GENES, np.split(same[rows], 2, axis=1), items, labelled)
+                ),
+            ]
         counts = _sizes(len(items), labelled.labels, None)
         return Evaluation(
             scores=scores,
             baselines=baselines,
             items=items,
             counts={**counts, "cells of unknown type, only matched": len(items) - len(labelled.rows)},
+            notes=genes_note(genes),
         )
 
     def _baselines(self, rows: NDArray[np.intp], items: Sequence[str], labelled: _Labelled) -> list[Score]:
         others = {
-            "own genes of the proteins": (self._seen[rows, self.proteins].X.toarray(), self.weights[rows]),
-            "random genes": np.split(self.embed(get_source("random"))[rows], 2, axis=1),
+            "own genes of the proteins": (self.cells[rows, self.proteins].X.toarray(), self.weights[rows]),
+            "random genes": np.split(self._vectors(get_source("random"))[rows], 2, axis=1),
             "one point": (np.zeros((len(rows), 1)),) * 2,
         }
         scores = [score for name, both in others.items() for score in _matched(name, both, items, labelled)]
@@ -358,6 +391,11 @@ def _label_scores(method: str, labels: NDArray[Any], guess: NDArray[Any]) -> lis
 def _of_labels(method: str, x: Floats, labels: Any) -> list[Score]:
     values = _scib.bio_scores(x, labels, None, _scib.nearest(x))
     return _as_scores(method, {"bio": float(np.mean(list(values.values()))), **values})
+
+
+def _halves(vectors: NDArray[Any]) -> list[Floats]:
+    """RNA and protein (n, d) of vectors (n, 2 d), each scaled."""
+    return [_scaled(part) for part in np.split(vectors, 2, axis=1)]
 
 
 def _scaled(vectors: NDArray[Any]) -> Floats:

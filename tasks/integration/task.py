@@ -26,6 +26,7 @@ def _cells(name: CellData, fast: bool) -> AnnData:
 
 @task(
     name="integration.symphony_pbmc",
+    version=2,
     kind="cell",
     title="Blood cells of three 10x technologies, nine cell types",
     data=("symphony_pbmc", "hgnc_genes"),
@@ -41,6 +42,7 @@ def symphony_pbmc(fast: bool) -> BatchIntegration:
 
 @task(
     name="integration.pbmc68k",
+    version=2,
     kind="cell",
     title="Blood cells of eight wells of one sample, ten cell types",
     data=("hgnc_genes",),
@@ -60,6 +62,7 @@ def pbmc68k(fast: bool) -> BatchIntegration:
 
 @task(
     name="integration.pbmc_stim",
+    version=2,
     kind="cell",
     title="Blood cells with and without interferon beta, batches only",
     data=("pbmc_stim", "hgnc_genes"),
@@ -89,6 +92,7 @@ _BREMSC_TRAP = "Ten proteins alone tell the labels nearly all: a good score need
 
 @task(
     name="integration.bremsc_joint",
+    version=2,
     title="Cell types in a joint embedding of RNA and ten surface proteins",
     main_score="bio",
     known_traps=(
@@ -104,6 +108,7 @@ def bremsc_joint(fast: bool) -> JointModalities:
 
 @task(
     name="integration.bremsc_matching",
+    version=2,
     title="RNA and surface proteins of the same cells find each other by the vectors of genes",
     main_score="1 - FOSCTTM",
     chance=0.5,

@@ -143,6 +143,55 @@ def test_cells_without_a_vector_or_a_type_take_no_part():
         made.evaluate(x)
 
 
+def test_cells_without_a_batch_take_no_part():
+    types, batches = TYPES.astype(object).copy(), BATCHES.astype(object).copy()
+    types[:5], batches[3:9] = np.nan, np.nan
+    made = CellLabels(cells(types, batches), batch="batch", n_seeds=2, baselines=False)
+    assert made.removed == {"cells of unknown type": 5, "cells of unknown batch": 4}
+    assert set(made.batches) == set(made.cells.obs["batch"]) == {"x", "y"}
+    assert made.entities == [f"c{i:02d}" for i in range(9, 90)]
+    assert len(CellLabels(cells(types, batches)).entities) == 85
+
+
+def test_genes_without_a_vector_are_counted_and_random_vectors_of_the_others_stand_beside():
+    class Half(Source):
+        label = spec = "half"
+
+        def genes(self, names):
+            vectors = np.random.default_rng(3).normal(size=(len(names), 3)).astype(np.float32)
+            vectors[::2] = np.nan
+            return vectors
+
+    def main(scores):
+        return {score.method: score.mean for score in scores if score.metric == "ari"}
+
+    made = problem(baselines=True)
+    vectors = made.embed(Half())
+    found = made.evaluate(vectors)
+    assert "30 of 60 genes have a vector." in found.notes
+    same = get_source("random").cells(made.cells[:, 1::2])
+    by_hand = made.evaluate(same)
+    assert list(main(found.baselines)) == ["PCA", "random gene vectors", "random vectors of the same genes"]
+    assert main(found.baselines)["random vectors of the same genes"] == main(by_hand.scores)["k-means"]
+    assert list(main(by_hand.baselines)) == ["PCA", "random gene vectors"]
+    assert len(by_hand.notes) == 1  # `embed` did not make these
+    vectors[:10] = np.nan  # as for the entities that all embeddings have
+    fewer = made.evaluate(vectors)
+    assert found.notes == fewer.notes
+    assert (
+        main(fewer.baselines)["random vectors of the same genes"]
+        == main(made.evaluate(np.where(np.arange(90)[:, None] < 10, np.nan, same)).scores)["k-means"]
+    )
+
+
+@pytest.mark.parametrize(("spec", "note"), [("random", ["60 of 60 genes have a vector."]), ("pca", [])])
+def test_an_embedding_with_all_genes_or_of_cells_needs_no_other_random_vectors(spec, note):
+    made = problem(baselines=True)
+    found = made.evaluate(made.embed(get_source(spec)))
+    assert found.notes[1:] == note
+    assert not [score for score in found.baselines if "same genes" in score.method]
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.metrics.pairwise import cosine_distances
 
-from bftembed.bench import Source
-from bftembed.bench.embeddings import NotApplicableError
+from bftembed.bench import Source, get_source
+from bftembed.bench.embeddings import NotApplicableError, checked
 from bftembed.bench.integration import BatchIntegration, JointModalities, ModalityMatching, _foscttm, closer_cells
 from bftembed.errors import InputError
 
@@ -37,6 +37,27 @@ class Spy(Source):
     def cells(self, adata):
         self.seen.append(adata)
         return np.asarray(adata.X @ self.genes(list(adata.var_names)), np.float32)
+
+
+class OfGenes(Source):
+    """The genes' vectors of `Spy`, of which cells are means."""
+
+    label = spec = "of genes"
+
+    def __init__(self, **options):
+        self.spy = Spy(**options)
+
+    def genes(self, names):
+        return self.spy.genes(names)
+
+
+class Eraser(OfGenes):
+    """Writes into the cells that it is shown."""
+
+    def cells(self, adata):
+        vectors = super().cells(adata)
+        adata.X = adata.X * 0
+        return vectors
 
 
 def cells(n=150, *, labels=True, seed=0):
@@ -169,6 +190,99 @@ def test_cells_without_a_vector_take_no_part(kind):
         whole.evaluate(lacking)
 
 
+@pytest.mark.parametrize("kind", [BatchIntegration, JointModalities, ModalityMatching])
+def test_a_source_cannot_change_the_cells(kind):
+    problem = kind(cells())
+    first, second = problem.embed(Eraser()), problem.embed(Eraser())
+    np.testing.assert_array_equal(first, second)
+    assert problem.cells.X.sum() > 0
+
+
+def test_cells_of_unknown_batch_are_left_out_and_counted():
+    adata = cells()
+    names = np.sort(adata.obs_names)
+    adata.obs.loc[names[:12], "batch"] = np.nan
+    adata.obs.loc[names[10:14], "cell_type"] = np.nan
+    problem = BatchIntegration(adata)
+    assert problem.removed == {"genes": 2, "cells of unknown type": 4, "cells of unknown batch": 10}
+    assert list(problem.entities) == list(names[14:])
+    counts = problem.evaluate(problem.embed(Spy())).counts
+    assert [name for name in counts if name.startswith("batch")] == ["batch u", "batch v"]
+    assert len(JointModalities(adata).entities) == 146  # their scores know no batch
+
+
+@pytest.mark.parametrize("kind", [BatchIntegration, JointModalities, ModalityMatching])
+def test_names_that_repeat(kind):
+    adata = cells()
+    adata.obs_names = ["same", "same", *adata.obs_names[2:]]
+    with pytest.raises(InputError, match=r"Names of cells repeat, e\.g\. 'same'"):
+        kind(adata)
+    adata = cells()
+    adata.var_names = [*GENES[:-2], "G", "G"]
+    with pytest.raises(InputError, match=r"Names of genes repeat, e\.g\. 'G'"):
+        kind(adata)
+
+
+@pytest.mark.parametrize(("n_batches", "lacking"), [(2, "kBET"), (1, "BRAS and kBET")])
+def test_metrics_that_no_label_can_have_are_left_out_and_told(n_batches, lacking):
+    """Fifteen labels of ten cells are too few for kBET, and labels of one batch each have neither."""
+    adata = cells()
+    label = np.arange(150) % 15 if n_batches == 2 else np.arange(150) // 3 % 2
+    adata.obs["cell_type"] = pd.Categorical([f"type {i}" for i in label])
+    problem = BatchIntegration(adata)
+    found = problem.evaluate(problem.embed(Spy()))
+    value = {score.metric: score.mean for score in found.scores}
+    assert not {*lacking.split(" and ")} & set(value)
+    assert np.isfinite([score.mean for score in [*found.scores, *found.baselines]]).all()
+    mixed = [metric for metric in ("BRAS", "iLISI", "PCR comparison", "graph connectivity") if metric in value]
+    assert value["batch"] == pytest.approx(np.mean([value[metric] for metric in mixed]))
+    assert value["total"] == pytest.approx(0.6 * value["bio"] + 0.4 * value["batch"])
+    assert f"No label has enough cells and batches to score {lacking}." in found.notes
+    assert not [note for note in found.notes if note.startswith("Too few cells")]
+    assert {score.metric for score in found.baselines} == set(value)
+
+
+@pytest.mark.parametrize("kind", [JointModalities, ModalityMatching])
+def test_a_cell_with_a_vector_of_one_modality_is_missing(kind):
+    adata = cells()
+    names = np.sort(adata.obs_names)
+    values = adata.X.toarray()
+    values[adata.obs_names == names[3]] = np.arange(60) == 6
+    adata.X = sp.csr_matrix(values)
+    adata.obsm["protein"].loc[names[5]] = adata.obsm["protein"].min()
+    problem = kind(adata)
+    vectors = checked(problem.embed(OfGenes(lacking=GENES[6:7])), 150, "of genes")
+    assert np.flatnonzero(np.isnan(vectors).all(axis=1)).tolist() == [3, 5]
+    assert len(problem.evaluate(vectors).items) == 148
+
+
+@pytest.mark.parametrize("kind", [BatchIntegration, JointModalities, ModalityMatching])
+def test_genes_without_a_vector_are_counted_and_random_vectors_of_the_others_stand_beside(kind):
+    problem = kind(cells())
+    lacking = GENES[20:50]
+    vectors = problem.embed(OfGenes(lacking=lacking))
+    random_of_same = problem._vectors(get_source("random"), ~np.isin(GENES, lacking))
+    found = problem.evaluate(vectors)
+    assert "30 of 60 genes have a vector." in found.notes
+    beside = {
+        s.method.partition(",")[0]: s.mean for s in reversed(found.baselines) if s.metric == found.scores[0].metric
+    }
+    by_hand = problem.evaluate(random_of_same)
+    assert beside["random vectors of the same genes"] == by_hand.scores[0].mean != beside["random genes"]
+    assert not [note for note in by_hand.notes if "genes have" in note]  # `embed` did not make these
+    again = problem.evaluate(vectors)
+    assert (means(again.baselines), again.notes) == (means(found.baselines), found.notes)
+    assert means(by_hand.baselines).keys() == {key for key in means(found.baselines) if "same genes" not in key[0]}
+
+
+def test_an_embedding_with_all_genes_or_of_cells_needs_no_other_random_vectors():
+    problem = BatchIntegration(cells())
+    for source, said in ((OfGenes(), True), (Spy(lacking=GENES[:30]), False)):
+        found = problem.evaluate(np.nan_to_num(problem.embed(source)))
+        assert ("60 of 60 genes have a vector." in found.notes) == said
+        assert not [score for score in found.baselines if "same genes" in score.method]
+
+
 def test_cells_of_one_batch_are_refused():
     problem = BatchIntegration(cells())
     vectors = problem.embed(Spy())
@@ -192,7 +306,7 @@ def test_the_vector_of_the_proteins_is_the_weighted_mean_of_their_genes():
     adata, spy = cells(), Spy()
     problem = JointModalities(adata)
     rna, protein = np.split(problem.embed(spy), 2, axis=1)
-    np.testing.assert_array_equal(rna, spy.cells(problem._seen))
+    np.testing.assert_array_equal(rna, spy.cells(problem.cells))
     frame, vectors = adata.obsm["protein"], spy.genes(GENES[:6])
     for i in (0, 149):
         above = [frame.loc[problem.entities[i], gene] - frame[gene].min() for gene in GENES[:6]]
