@@ -12,7 +12,7 @@ from bftembed.bench.genes import spelling
 from bftembed.bench.heads import LINEAR, Fold, predict_folds
 from bftembed.bench.labels import canonical
 from bftembed.bench.metrics import auroc, drawn, mean_of_known, plain
-from bftembed.bench.scores import Score, item_weights
+from bftembed.bench.scores import Score, centred, item_weights
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -243,14 +243,12 @@ def per_gene(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """AUROC within each gene, averaged over the genes with both labels: of the test (1, 1), and of draws (n_draws,).
 
-    A draw leaves out the genes of which it lacks a label. Those that stay are others than all, so that draws are off on
-    average; they are moved to have the score as their mean.
+    A draw leaves out the genes of which it lacks a label, see `centred`.
     """
     genes = _by_gene(test)
     value = float(np.mean([plain(auroc, test.label[rows], guess[rows]) for rows in genes]))
     draws = [drawn(auroc, test.label[rows], guess[rows], weights[:, rows]) for rows in genes]
-    moved = mean_of_known(np.stack(draws))
-    return _one(value), moved + (value - np.nanmean(moved))
+    return _one(value), centred(mean_of_known(np.stack(draws)), value)
 
 
 def _by_gene(test: Rows) -> list[NDArray[np.intp]]:

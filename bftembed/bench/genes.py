@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.heads import CONSTANT, FOREST, LINEAR, Fold, predict_folds
 from bftembed.bench.metrics import METRICS, drawn, mean_of_known, plain
-from bftembed.bench.scores import Score, item_weights
+from bftembed.bench.scores import Score, centred, item_weights
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -223,7 +224,8 @@ def scored(
         answers = [getattr(prediction, what) for prediction in predictions]
         pairs = list(zip(sample.folds, answers, strict=True))
         values = [plain(METRICS[metric], sample.y[fold.test], answer) for fold, answer in pairs]
-        scores.append(Score(method, metric, np.reshape(values, (sample.n_repeats, -1)), _draws(metric, pairs, sample)))
+        score = Score(method, metric, np.reshape(values, (sample.n_repeats, -1)))
+        scores.append(replace(score, draws=centred(_draws(metric, pairs, sample), score.mean)))
     return scores, sum(not prediction.converged for prediction in predictions)
 
 

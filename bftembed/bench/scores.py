@@ -68,6 +68,16 @@ def interval(draws: NDArray[np.float64]) -> list[float | None] | None:
     return [number(low), number(high)]
 
 
+def centred(draws: NDArray[np.float64], score: float) -> NDArray[np.float64]:
+    """Draws (n_draws,) moved to have the score as their mean.
+
+    For scores that are means over classes or genes, of which a draw leaves out those that it lacks: what stays is not
+    like the whole, so that draws are off on average.
+    """
+    known = draws[~np.isnan(draws)]
+    return draws + (score - known.mean()) if len(known) else draws
+
+
 def item_weights(items: Sequence[str], n_draws: int = N_DRAWS) -> NDArray[np.float64]:
     """How often each item is drawn: (n_draws, n), the same for the same items.
 

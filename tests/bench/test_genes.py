@@ -142,6 +142,15 @@ def test_classes_of_which_few_genes_have_a_vector_are_left_out(planted):
     assert constant.mean == pytest.approx(1 / 2)
 
 
+def test_the_interval_of_rare_classes_is_about_the_score(planted):
+    _, x = planted
+    kinds = np.where(np.arange(N) < 6, "rare", "common")
+    x[:, 0] = np.random.default_rng(0).normal(size=N)
+    balanced, accuracy, *_ = GeneLabels(pd.Series(kinds, index=names()), n_repeats=3).evaluate(x).scores
+    for score in (balanced, accuracy):
+        assert np.nanmean(score.draws) == pytest.approx(score.mean)
+
+
 def test_a_value_is_ranked(planted):
     _, x = planted
     value = pd.Series(x[:, 0] + x[:, 1] + np.random.default_rng(1).normal(0, 0.5, N), index=names())

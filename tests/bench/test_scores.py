@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bftembed.bench.scores import Score, digest_of, interval, item_weights, number, seed_of
+from bftembed.bench.scores import Score, centred, digest_of, interval, item_weights, number, seed_of
 
 
 def test_draws_depend_on_the_items_alone():
@@ -45,3 +45,9 @@ def test_numbers_and_seeds():
     assert number(1 / 3) == 0.3333333333
     assert seed_of("a", "b") != seed_of("a", "c")
     assert digest_of(["a", "b"]) != digest_of(["ab"])
+
+
+def test_centred_draws_keep_their_spread():
+    draws = np.array([0.6, np.nan, 0.8, 0.7])
+    np.testing.assert_allclose(centred(draws, 0.5), [0.4, np.nan, 0.6, 0.5])
+    assert np.isnan(centred(np.full(3, np.nan), 0.5)).all()
