@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from bftembed import data
 from bftembed.bench.embeddings import NotApplicableError, checked, get_source
 from bftembed.bench.results import (
     LEAST_SHARED,
@@ -28,7 +29,8 @@ from bftembed.bench.results import (
     write_result,
 )
 from bftembed.bench.scores import digest_of, number
-from bftembed.errors import BftembedError, InputError
+from bftembed.datasets._genes import NAME_SOURCES
+from bftembed.errors import BftembedError, DataError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -135,10 +137,22 @@ def run(
         msg = f"Give every embedding a label of its own (LABEL=KIND:ARGUMENT); got {', '.join(labels) or 'none'}."
         raise InputError(msg)
     settings = _Run(Path(directory), fast, overwrite, n_jobs)
+    tasks = list(tasks)
+    _fetch_names(tasks)
     results = []
     for task in tasks:
         results += _run_task(task, sources, settings)
     return results
+
+
+def _fetch_names(tasks: Sequence[Task]) -> None:
+    """Bring the tables of gene names before the first task, so that all map names alike."""
+    for name in NAME_SOURCES:
+        if any(name in task.info.data for task in tasks) and not data.available(name):
+            try:
+                data.fetch(name)
+            except DataError as error:
+                logger.warning("%s", error)
 
 
 def _run_task(task: Task, sources: Sequence[Source], settings: _Run) -> list[Result]:
@@ -177,6 +191,9 @@ def _one(job: _Job, settings: _Run) -> Result:
     }
     try:
         common["data"] = data_digests(task.info)
+        if lacking := [name for name in NAME_SOURCES if name in task.info.data and not data.available(name)]:
+            msg = f"Gene names cannot be mapped without {', '.join(lacking)}: run `bftembed data fetch genes`."
+            raise DataError(msg)
         common["genes"] = gene_table_digest()
         common["description"] = source.describe()
         common["key"] = _key(job, common)

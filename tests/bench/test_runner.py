@@ -1,5 +1,7 @@
 """What is there is not computed again, what is out of date is, and a failure stops nothing else."""
 
+import functools
+import http.server
 import json
 import os
 import re
@@ -7,13 +9,15 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import numpy as np
 import pytest
 
+from bftembed import data
 from bftembed.bench import Source, find_tasks, read_results, run
-from bftembed.bench.results import result_path
+from bftembed.bench.results import gene_table_digest, result_path
 from bftembed.errors import DataError, InputError
 
 
@@ -83,6 +87,42 @@ def test_a_failure_takes_the_place_of_what_is_out_of_date(planted, planted_task,
     run([planted_task()], [planted("x")], tmp_path)
     run([planted_task()], [Broken("x", None)], tmp_path)
     assert [result.status for result in read_results(tmp_path)] == ["failed"]
+
+
+@pytest.fixture
+def served(mirror, tmp_path, monkeypatch):
+    """The mirror as a url, and an empty cache: gene tables are not at hand but can be had."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=mirror)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("BFTEMBED_MIRROR", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path / "cache"))
+        yield
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("served")
+def test_tables_of_gene_names_are_fetched_before_the_first_task(planted, planted_task, tmp_path):
+    tasks = [planted_task(), planted_task("toy.named", data=("hgnc_genes",))]
+    assert gene_table_digest() is None
+    first, second = run(tasks, [planted()], tmp_path)
+    assert first.genes == second.genes == gene_table_digest() is not None
+
+
+def test_names_that_cannot_be_mapped_fail_their_task(planted, planted_task, tmp_path, monkeypatch):
+    monkeypatch.setenv("BFTEMBED_MIRROR", "")
+    monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path / "cache"))
+
+    def fetch(name):
+        raise DataError(f"no network for {name}")
+
+    monkeypatch.setattr(data, "fetch", fetch)
+    tasks = [planted_task(), planted_task("toy.named", data=("hgnc_genes",))]
+    first, second = run(tasks, [planted()], tmp_path)
+    assert (first.status, second.status) == ("ok", "failed")
+    assert "without hgnc_genes: run `bftembed data fetch genes`" in second.reason
 
 
 def test_always_computes_all(planted, planted_task, tmp_path):
