@@ -63,9 +63,9 @@ def balanced_accuracy(truth: NDArray[Any], guess: NDArray[Any], weights: Floats)
 
 def spearman(truth: NDArray[Any], score: NDArray[Any], weights: Floats) -> Floats:
     """Spearman's rank correlation of two (n,) arrays; (n_draws,). NaN where one of them is constant."""
-    total = weights.sum(axis=1, keepdims=True)
+    total = weights.sum(axis=1)
     a, b = (_midranks(values, weights) for values in (truth, score))
-    a, b = (ranks - (weights * ranks).sum(axis=1, keepdims=True) / total for ranks in (a, b))
+    a, b = (ranks - _ratio((weights * ranks).sum(axis=1), total)[:, None] for ranks in (a, b))
     covariance = (weights * a * b).sum(axis=1)
     return _ratio(covariance, np.sqrt((weights * a * a).sum(axis=1) * (weights * b * b).sum(axis=1)))
 

@@ -83,6 +83,13 @@ def test_drawing_in_parts_changes_nothing(name, monkeypatch):
     np.testing.assert_array_equal(drawn(METRICS[name], truth, score, weights), whole)
 
 
+@pytest.mark.parametrize("name", METRICS)
+def test_a_draw_of_no_item_has_no_value(name):
+    truth = np.array([0, 1, 1, 0])
+    found = METRICS[name](truth, truth[::-1] + np.arange(4) / 10, np.array([[0.0] * 4, [1.0] * 4]))
+    assert np.isnan(found).tolist() == [True, False]
+
+
 def test_mean_of_known():
     values = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan]])
     np.testing.assert_array_equal(mean_of_known(values), [2.0, 5.0, np.nan])
