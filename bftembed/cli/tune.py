@@ -31,12 +31,21 @@ def tune(
     from bftembed.tune import tune as run
 
     result = run(settings)
+    _leave_group()
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return
     for name, value in result.metrics.items():
         if name not in _TIMES:
             print(f"{name}: {value:.4g}")
     print(f"{result.steps} steps; the model is in {result.path}: use it by --engine transformers:{result.path}")
+
+
+def _leave_group() -> None:
+    """Join the threads of a process group: one that still needs Python aborts a process that is about to end."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _launch(configuration: str) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from torch import distributed
 from typer.testing import CliRunner
 
 from bftembed.cli import tune as command
 from bftembed.cli.main import app
 from bftembed.errors import InputError
 from bftembed.tune.config import load_config
+from bftembed.tune.run import TuneResult
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -77,6 +79,18 @@ def test_through_accelerate(small, tmp_path, kind):
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("2 steps; the model is in") == 1
     assert (tmp_path / "out" / "adapter_model.safetensors").exists()
+
+
+def test_the_process_group_is_left(small, tmp_path, monkeypatch):
+    """A thread of the group that calls back into an interpreter that has ended aborts the process."""
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'rendezvous'}", rank=0, world_size=1)
+    try:
+        monkeypatch.setattr("bftembed.tune.tune", lambda config: TuneResult(tmp_path, 2, {}))
+        assert "2 steps" in invoke("tune", small)
+        assert not distributed.is_initialized()
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 def test_a_missing_accelerate_file(small, tmp_path, monkeypatch):

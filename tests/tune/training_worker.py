@@ -101,7 +101,6 @@ def run_fsdp(output: Path, objective: str) -> None:
         output.mkdir(parents=True, exist_ok=True)
         (output / "log.json").write_text(json.dumps([losses, None]))
         torch.save(state, output / "model.pt")
-    torch.distributed.destroy_process_group()
 
 
 def save(output: Path, log: list[dict[str, float]], evaluation: float, model: torch.nn.Module) -> None:
@@ -115,6 +114,7 @@ def main(output: str, objective: str, batch_size: str, accumulation: str, *flags
         run_fsdp(Path(output), objective)
     else:
         run_tuner(Path(output), objective, int(batch_size), int(accumulation), packing="packing" in flags)
+    torch.distributed.destroy_process_group()  # else a thread of it that still needs Python aborts the process
 
 
 if __name__ == "__main__":
