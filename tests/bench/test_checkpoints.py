@@ -144,7 +144,7 @@ def test_batches_and_chunks_change_nothing(geneformer, batch_size):
     np.testing.assert_allclose(embedding, geneformer_cells(geneformer, adata, batch_size=7), atol=2e-5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.data())
 def test_a_cell_does_not_depend_on_the_others(geneformer, data):
     counts = np.array(data.draw(st.lists(st.lists(st.integers(0, 3), min_size=N_GENES, max_size=N_GENES), min_size=2)))

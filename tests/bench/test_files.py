@@ -88,7 +88,7 @@ def vectors(draw):
 
 
 @pytest.mark.parametrize("file", WRITERS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(content=vectors())
 def test_what_is_written_is_read(tmp_path_factory, file, content):
     path = tmp_path_factory.mktemp("round") / file

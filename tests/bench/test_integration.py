@@ -362,7 +362,7 @@ def by_hand(distances):
 
 
 @given(st.integers(2, 12), st.integers(1, 6), st.integers(0, 10_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_foscttm_by_hand(n, n_values, seed):
     """Few different values, so that ties are frequent; a weighting equals a sample so drawn."""
     rng = np.random.default_rng(seed)

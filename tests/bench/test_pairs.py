@@ -212,7 +212,7 @@ def test_cleaning_counts_what_it_removes():
 
 
 @given(st.integers(0, 500))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_negatives_have_the_degrees_of_the_positives(seed):
     rng = np.random.default_rng(seed)
     rows = {tuple(sorted(pair)) for pair in rng.integers(0, 40, (60, 2)).tolist() if pair[0] != pair[1]}

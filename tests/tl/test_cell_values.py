@@ -70,7 +70,7 @@ def test_unusable_values_are_refused_whatever_the_chunks(x, message, chunk_size)
         inspected(x, chunk_size=chunk_size)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from([(0, 0), (1, 2), (0.5, 0), (0, 99), (1.5, 99)]), min_size=1, max_size=5))
 def test_the_verdict_does_not_depend_on_the_cutting(rows):
     verdicts = set()

@@ -55,7 +55,7 @@ def test_what_was_committed_is_read_by_anndata(suffix, how, cuts, piece, rows, t
     assert names(tmp_path) == [path.name]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sets(st.integers(1, 99)), st.integers(1, 120))
 def test_any_cuts_and_pieces(tmp_path_factory, cuts, piece):
     rows = np.arange(300, dtype=np.float32).reshape(100, 3)

@@ -53,7 +53,7 @@ def test_means_follow_the_formula_for_every_width_of_vectors(how, dim):
     assert not np.isnan(np.delete(found, 3, axis=0)).any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     counts=hnp.arrays(
         st.sampled_from([np.float32, np.float64, np.int32, np.int64, np.uint8, np.uint16, np.bool_]),

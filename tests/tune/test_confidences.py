@@ -94,7 +94,7 @@ def test_the_first_token_is_predicted_where_the_tokenizer_opens_texts(model, tok
     assert track.spans.tolist() == [[0, 4]]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.text(max_size=60), max_size=4), max_length=st.integers(2, 12))
 def test_cut_loses_no_token_and_spans_stay_in_order(tokenizer, texts, max_length):
     pieces = cut(tokenizer, texts, max_length)

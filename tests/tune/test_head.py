@@ -268,7 +268,7 @@ def test_padding_side_changes_nothing(batch):
     torch.testing.assert_close(values.logprobs, expected.logprobs, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     samples=st.lists(st.lists(st.booleans(), min_size=1, max_size=6), min_size=1, max_size=5).filter(
         lambda samples: sum(map(len, samples)) > 1

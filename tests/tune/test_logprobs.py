@@ -47,7 +47,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     n=st.integers(0, 9),
     width=st.integers(1, 5),
@@ -99,7 +99,7 @@ def test_gradcheck(softcap, with_bias):
     assert torch.autograd.gradcheck(lambda logits: logits_logprobs(logits, targets, chunk_size=2), (logits,))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(n=st.integers(0, 9), vocabulary=st.integers(1, 8), chunk_size=st.integers(1, 12), seed=st.integers(0, 2**32 - 1))
 def test_given_logits_equal_autograd(n, vocabulary, chunk_size, seed):
     _, _, _, targets, back = draw(n, 1, vocabulary, seed=seed)

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bftembed.errors import DataError, InputError, ModelError
@@ -68,7 +68,6 @@ def test_missing_and_empty_files_are_refused(write, tmp_path):
         read_questions(write(""))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 5))
 def test_toy_questions_are_right_balanced_and_repeatable(n, seed):
     questions = toy_questions(n, seed)

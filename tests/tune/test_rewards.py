@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bftembed.errors import InputError
@@ -100,13 +100,11 @@ def test_unusable_choices_are_refused(choices, message):
 choice_sets = st.sampled_from(CHOICE_SETS)
 
 
-@settings(deadline=None)
 @given(st.text(), choice_sets)
 def test_any_text_gives_a_choice_or_none(text, choices):
     assert parse_answer(text, choices) in (*choices, None)
 
 
-@settings(deadline=None)
 @given(st.text(), choice_sets, st.data())
 def test_only_the_last_line_counts(before, choices, data):
     choice = data.draw(st.sampled_from(choices))
@@ -114,7 +112,6 @@ def test_only_the_last_line_counts(before, choices, data):
     assert parse_answer(f"{before}\nAnswer: {choice}\n{blank}", choices) == choice
 
 
-@settings(deadline=None)
 @given(st.sampled_from([YES_NO_MAYBE, DIRECTIONS]), st.data())
 def test_the_case_of_words_does_not_matter(choices, data):
     choice = data.draw(st.sampled_from(choices))
@@ -122,21 +119,18 @@ def test_the_case_of_words_does_not_matter(choices, data):
     assert parse_answer(cased, choices) == choice
 
 
-@settings(deadline=None)
 @given(st.sampled_from([YES_NO_MAYBE, DIRECTIONS]), st.text(alphabet=st.characters(categories=["L", "N"]), min_size=1))
 def test_parts_of_words_are_no_answers(choices, rest):
     assert parse_answer(f"{choices[0]}{rest}", choices) != choices[0]
     assert parse_answer(f"{rest}{choices[0]}", choices) != choices[0]
 
 
-@settings(deadline=None)
 @given(choice_sets, st.data(), st.sampled_from([" or ", ", ", " / ", " and ", " "]))
 def test_two_different_choices_are_none(choices, data, between):
     two = data.draw(st.permutations(choices))[:2]
     assert parse_answer(f"Answer: {two[0]}{between}{two[1]}", choices) is None
 
 
-@settings(deadline=None)
 @given(st.integers(1, 100), st.sampled_from(["answer ", "A or ", "not ", "(A", "n't yes ", "answer is" + " " * 9]))
 def test_repetitions_are_read_to_their_end(times, unit):
     # What a model that has collapsed writes; patterns that backtrack would hang here at the longest of them.
