@@ -34,7 +34,7 @@ def find_tasks(directories: Sequence[str | Path] = (), *, names: Sequence[str] =
         If a directory has no task, two tasks have one name, or a name fits none.
     """
     found: dict[str, tuple[Task, Path]] = {}
-    for place in [shipped_dir("tasks"), *map(Path, directories)]:
+    for place in [shipped_dir("tasks"), *(Path(each).expanduser() for each in directories)]:
         paths = sorted(place.glob("*/task.py"))
         if not paths:
             msg = f"`{place}` has no tasks: there is no <family>/task.py in it."
@@ -81,7 +81,7 @@ def _load(path: Path) -> ModuleType:
     sys.modules[name] = module  # where dataclasses look annotations up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a user's file may raise anything
+    except (Exception, SystemExit) as error:  # a user's file may raise anything
         msg = f"{path} cannot be loaded: {type(error).__name__}: {error}"
         raise InputError(msg) from error
     finally:

@@ -188,7 +188,7 @@ def read_results(directory: str | Path, *, fast: bool = False) -> list[Result]:
     DataError
         If there is not one.
     """
-    paths = sorted(Path(directory).glob(f"{_FOLDERS[fast]}/*/*.json"))
+    paths = sorted(Path(directory).expanduser().glob(f"{_FOLDERS[fast]}/*/*.json"))
     results = [result for path in paths if (result := read_result(path)) is not None]
     if not results:
         what = "results of fast runs" if fast else "results"

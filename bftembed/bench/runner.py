@@ -136,7 +136,7 @@ def run(
     if not sources or len(set(labels)) < len(labels):
         msg = f"Give every embedding a label of its own (LABEL=KIND:ARGUMENT); got {', '.join(labels) or 'none'}."
         raise InputError(msg)
-    settings = _Run(Path(directory), fast, overwrite, n_jobs)
+    settings = _Run(Path(directory).expanduser(), fast, overwrite, n_jobs)
     tasks = list(tasks)
     _fetch_names(tasks)
     results = []
@@ -203,7 +203,7 @@ def _one(job: _Job, settings: _Run) -> Result:
         result = _computed(job, settings, common)
     except NotApplicableError as error:
         result = Result(**common, status="not applicable", reason=str(error))
-    except Exception as error:  # whatever a task or an embedding does, the others go on
+    except (Exception, SystemExit) as error:  # whatever a task or an embedding does, the others go on
         reason = str(error) if isinstance(error, BftembedError) else f"{type(error).__name__}: {error}"
         logger.warning("%s: %s failed: %s", task.name, source.label, reason)
         logger.debug("Where it failed:", exc_info=True)

@@ -222,7 +222,7 @@ class ProfileStore:
     def export(self, path: str | Path) -> int:
         """Write all profiles to a Parquet file and give their number."""
         frame = self.frame()
-        target = Path(path)
+        target = Path(path).expanduser()
         temporary = target.with_name(f".{target.name}.{time.time_ns()}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

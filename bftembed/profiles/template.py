@@ -64,7 +64,7 @@ def load_template(template: str | Path) -> PromptTemplate:
         If there is none, a section is missing or unknown, or a placeholder is unknown.
     """
     shipped = files("bftembed.profiles") / "templates" / f"{template}.txt"
-    path = Path(template)
+    path = Path(template).expanduser()
     if re.fullmatch(r"\w+", str(template)) and shipped.is_file():
         return parse_template(shipped.read_text(encoding="utf-8"), name=str(template))
     if not path.is_file():

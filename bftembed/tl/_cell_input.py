@@ -63,7 +63,7 @@ def opened(adata: Any) -> Iterator[Parts]:
     if not isinstance(adata, str | os.PathLike):
         yield _of_anndata(adata)
         return
-    path = Path(adata)
+    path = Path(adata).expanduser()
     if not path.exists():
         msg = f"There is no file {str(path)!r}. {NOT_ANNDATA}"
         raise InputError(msg)

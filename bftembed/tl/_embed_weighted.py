@@ -62,13 +62,13 @@ def embed_weighted(
             adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "cells", info)
             adata.obsm[key_added] = array.array
         else:
-            _embed_to_file(adata, cells, options, Path(output), key_added, keep_x=keep_x)
+            _embed_to_file(adata, cells, options, Path(output).expanduser(), key_added, keep_x=keep_x)
 
 
 def _embed_to_file(
     adata: Any, cells: CellInput, options: WeightedOptions, output: Path, key_added: str, *, keep_x: bool
 ) -> None:
-    source = Path(adata) if isinstance(adata, str | os.PathLike) else None
+    source = Path(adata).expanduser() if isinstance(adata, str | os.PathLike) else None
     _check_formats(source, adata, output, keep_x=keep_x)
     group = None if source is None else open_group(source)
     replaced = {f"obsm/{key_added}", "uns/bft"}

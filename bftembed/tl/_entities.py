@@ -231,13 +231,14 @@ def given_texts(profiles: Mapping[str, str] | pd.DataFrame | str | Path, *, kind
     if isinstance(profiles, Mapping):
         return {str(key): str(text) for key, text in profiles.items() if str(text).strip()}
     if isinstance(profiles, str | Path):
-        if Path(profiles).suffix == ".parquet":
-            frame = read_export(profiles)
+        path = Path(profiles).expanduser()
+        if path.suffix == ".parquet":
+            frame = read_export(path)
         else:
-            if not Path(profiles).is_file():
-                msg = f"There is no profile store `{profiles}`."
+            if not path.is_file():
+                msg = f"There is no profile store `{path}`."
                 raise InputError(msg)
-            with ProfileStore(profiles, read_only=True) as store:
+            with ProfileStore(path, read_only=True) as store:
                 frame = store.frame()
     else:
         frame = profiles

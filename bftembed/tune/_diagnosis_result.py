@@ -83,7 +83,7 @@ class Diagnosis:
         content: dict[str, Any] = {"settings": asdict(self.settings), "model": self.model}
         for name in ("corpora", "shares", "enrichment", "windows"):
             content[name] = json.loads(getattr(self, name).to_json(orient="records", double_precision=12))
-        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        Path(path).expanduser().write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     def _chosen(self, frame: pd.DataFrame) -> pd.DataFrame:
         chosen = self.settings

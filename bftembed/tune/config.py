@@ -121,7 +121,7 @@ def load_config(path: str | Path, **overrides: Any) -> TuneConfig:
         If the file cannot be read or something in it is wrong; a misspelt key is named with the nearest right one.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = yaml.safe_load(Path(path).expanduser().read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         msg = f"The configuration `{path}` cannot be read: {' '.join(str(error).split())}"
         raise InputError(msg) from error

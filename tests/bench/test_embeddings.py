@@ -152,7 +152,7 @@ def test_an_empty_store_has_no_profiles(tmp_path):
         get_source(f"profiles:{tmp_path}/p.sqlite").describe()
 
 
-def test_texts_of_a_store_are_encoded(tmp_path):
+def test_texts_of_a_store_are_encoded(tmp_path, monkeypatch):
     import bftembed as bft
     from bftembed.engines import AnnotationEngine
     from bftembed.profiles import Entity, write_profiles
@@ -174,6 +174,8 @@ def test_texts_of_a_store_are_encoded(tmp_path):
     description = source.describe()
     assert description["encoder"]["encoder"]
     assert get_source(f"profiles:{path}").describe() == description
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.testing.assert_array_equal(get_source("profiles:~/p.sqlite").genes(["KRT5"]), vectors[:1])
     assert np.isnan(source.drugs(["aspirin"])).all()
 
 

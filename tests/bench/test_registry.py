@@ -89,6 +89,9 @@ def test_a_directory_without_tasks_and_a_broken_file_are_named(tmp_path):
     write(tmp_path, "bad", "1 / 0")
     with pytest.raises(InputError, match=r"bad/task\.py cannot be loaded: ZeroDivisionError"):
         find_tasks([tmp_path])
+    (tmp_path / "bad" / "task.py").write_text("import sys; sys.exit(3)")
+    with pytest.raises(InputError, match=r"bad/task\.py cannot be loaded: SystemExit: 3"):
+        find_tasks([tmp_path])
 
 
 def test_metadata_is_checked(tmp_path):

@@ -17,6 +17,7 @@ import pytest
 
 from bftembed import data
 from bftembed.bench import Source, find_tasks, read_results, run
+from bftembed.bench.report import write_report
 from bftembed.bench.results import gene_table_digest, result_path
 from bftembed.errors import DataError, InputError
 
@@ -209,10 +210,21 @@ def test_a_broken_task_leaves_the_others(planted, planted_task, tmp_path):
     broken = planted_task("toy.broken")
     object.__setattr__(broken, "load", lambda fast: {}["no such column"])
     missing = planted_task("toy.missing", data=("no_such_data",))
-    results = run([broken, missing, planted_task()], [planted()], tmp_path)
-    assert [r.status for r in results] == ["failed", "failed", "ok"]
+    leaving = planted_task("toy.leaving")
+    object.__setattr__(leaving, "load", lambda fast: sys.exit("no licence"))
+    results = run([broken, missing, leaving, planted_task()], [planted()], tmp_path)
+    assert [r.status for r in results] == ["failed", "failed", "failed", "ok"]
     assert "KeyError" in results[0].reason
     assert "no_such_data" in results[1].reason
+    assert results[2].reason == "SystemExit: no licence"
+
+
+def test_results_in_the_home_directory(planted, planted_task, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    results = run([planted_task()], [planted()], "~/runs")
+    assert read_results("~/runs") == read_results(tmp_path / "runs") == results
+    write_report(results, "~/report.md")
+    assert (tmp_path / "report.md").is_file()
 
 
 def test_what_an_embedding_cannot_do_is_no_failure(planted, planted_task, tmp_path):

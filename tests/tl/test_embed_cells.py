@@ -318,6 +318,14 @@ def test_a_file_can_be_embedded_in_place_and_again(suffix, adata, tmp_path):
     assert names(tmp_path) == [path.name]
 
 
+def test_paths_of_the_home_directory(adata, tmp_path, monkeypatch):
+    saved(adata, tmp_path, "h5ad").rename(tmp_path / "in.h5ad")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    embed_cells("~/in.h5ad", output="~/out.h5ad")
+    assert set(names(tmp_path)) == {"in.h5ad", "out.h5ad"}
+    assert read(tmp_path / "out.h5ad").obsm["X_bft"].shape[0] == adata.n_obs
+
+
 @pytest.mark.parametrize(("source", "target"), [("h5ad", "zarr"), ("zarr", "h5ad")])
 def test_another_format_without_the_matrix(source, target, adata, tmp_path):
     path = saved(adata, tmp_path, source)

@@ -46,7 +46,7 @@ def write_report(
     >>> from bftembed.bench.report import write_report
     >>> write_report(read_results("runs/first"), "report.html")  # doctest: +SKIP
     """
-    path = Path(output)
+    path = Path(output).expanduser()
     text = _text(results, path, stale=stale, timings=timings)
     temporary = path.with_name(f"{path.name}.part")
     try:
