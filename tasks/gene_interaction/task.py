@@ -7,8 +7,10 @@ import pandas as pd
 
 from bftembed import data
 from bftembed.bench import PairLabels, Published, task
+from bftembed.bench.labels import few_genes
 from bftembed.bench.pairs import clean_pairs, degree_matched, without_leaks
 
+_GENES = ("gene_a", "gene_b")
 _TRAPS = (
     "Split at random, the share of positives of each gene alone scores near 1: only gene-disjoint splits say anything.",
 )
@@ -38,7 +40,7 @@ def gene2vec(fast: bool) -> PairLabels:
         pairs = data.load("gene2vec_ggi", f"{part}_pairs")
         labels = data.load("gene2vec_ggi", f"{part}_labels")["label"]
         pairs = pairs.assign(label=labels, split=part)
-        parts.append(pairs.sample(n=min(len(pairs), 2000), random_state=0) if fast else pairs)
+        parts.append(few_genes(pairs, _GENES, 80) if fast else pairs)
     pairs, removed = clean_pairs(pd.concat(parts, ignore_index=True))
     pairs, leaks = without_leaks(pairs)
     return PairLabels(pairs, removed=removed | leaks)
@@ -49,7 +51,7 @@ def _matched(positives: pd.DataFrame, fast: bool) -> PairLabels:
     unique = positives.drop_duplicates().reset_index(drop=True)
     pairs, removed = clean_pairs(degree_matched(unique))
     if fast:
-        pairs = pairs.sample(n=min(len(pairs), 3000), random_state=0).reset_index(drop=True)
+        pairs = few_genes(pairs, _GENES, 120)
     return PairLabels(pairs, removed=removed, n_repeats=1 if fast else 5)
 
 
@@ -125,5 +127,5 @@ def genetic_interaction(fast: bool) -> PairLabels:
     pairs, removed = clean_pairs(frame[in_one].reset_index(drop=True))
     removed["pairs in no fold"] = int((~in_one).sum())
     if fast:
-        pairs = pairs.sample(n=20000, random_state=0).reset_index(drop=True)
+        pairs = few_genes(pairs, _GENES, 500)
     return PairLabels(pairs, removed=removed)

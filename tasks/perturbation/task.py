@@ -12,6 +12,7 @@ from bftembed.bench.drugs import DrugDistances, DrugLabels, compounds, drug_labe
 from bftembed.bench.effects import PerturbationEffects, clean_effects
 from bftembed.bench.expression import ExpressionResponse
 from bftembed.bench.heads import LINEAR
+from bftembed.bench.labels import few_genes, few_names
 
 _NAMES = ("hgnc_genes", "ncbi_gene_info", "annotables_grch38")
 _MODELS = ("GEARS", "GAT", "GenePT-Gene", "LLM without reasoning", "retrieval only", "SUMMER")
@@ -23,14 +24,15 @@ _PUBLISHED = {
     "rpe1_dir": (0.61, None, None, None, 0.63, 0.64),
 }
 _FAST_PERTURBATIONS = 300
+_FAST_GENES = 200
 
 
 def _effects(name: str, title: str, **info: Any) -> Task:
     def load(fast: bool) -> PerturbationEffects:
         rows, removed = clean_effects(data.load("perturbqa", name))
         if fast:
-            perts = rows["pert"].drop_duplicates().sample(n=_FAST_PERTURBATIONS, random_state=0)
-            rows = rows[rows["pert"].isin(perts)].reset_index(drop=True)
+            perts = few_names(rows["pert"].unique(), _FAST_PERTURBATIONS)
+            rows = few_genes(rows[rows["pert"].isin(perts)], ["gene"], _FAST_GENES)
         return PerturbationEffects(rows, removed=removed)
 
     fields = {

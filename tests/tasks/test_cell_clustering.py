@@ -1,6 +1,7 @@
 """Every task of the family loads, with the cells and types that the data are known to have."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bftembed.bench import find_tasks, get_source
@@ -46,6 +47,17 @@ def test_a_small_part_keeps_the_shares_of_types_and_batches(mirror):
         shares = [cells.obs[column].value_counts(normalize=True) for cells in (adata, part)]
         assert (shares[0] - shares[1]).abs().max() < 0.02
     assert list(part.obs_names) == list(small_part(adata).obs_names)
+
+
+def test_a_small_part_has_the_genes_that_vary_most_and_those_of_proteins(mirror):
+    adata = load_cells("bremsc_pbmc")
+    part = small_part(adata, n_genes=60)
+    proteins = set(adata.obsm["protein"].columns)
+    assert part.n_vars == 60
+    assert proteins < set(part.var_names)
+    variances = pd.Series(adata.X.toarray().var(axis=0), index=adata.var_names).drop(list(proteins))
+    assert set(variances.nlargest(50).index) == set(part.var_names) - proteins
+    assert part.X.shape == part.layers["counts"].shape
 
 
 @pytest.mark.parametrize("name", TASKS)
