@@ -4,6 +4,8 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, f1_score, silhouette_score
@@ -11,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from bftembed.bench import CellLabels, Source, get_source
 from bftembed.bench._cell_sources import mean_of_genes
-from bftembed.bench.cells import half_samples
+from bftembed.bench.cells import half_samples, rand_indices
 from bftembed.bench.embeddings import NotApplicableError
 from bftembed.errors import InputError
 
@@ -279,3 +281,13 @@ def test_half_samples_are_halves_and_vary_as_the_bootstrap_does():
     values = RNG.normal(size=200)
     spread = np.std([values[half].mean() for half in halves])
     assert spread == pytest.approx(values.std() / np.sqrt(200), rel=0.1)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(1, 5), st.integers(1, 6))
+def test_rand_indices_equal_those_of_scikit_learn(seed, n, n_types, n_clusters):
+    rng = np.random.default_rng(seed)
+    types, clusters = rng.integers(n_types, size=n), rng.integers(n_clusters, size=n)
+    draws = rng.random((5, n)) < rng.uniform(0.1, 1)
+    draws[:, :2] = True  # scikit-learn gives 1 for one cell or none
+    expected = [adjusted_rand_score(types[draw], clusters[draw]) for draw in draws]
+    np.testing.assert_allclose(rand_indices(types, clusters, draws), expected, atol=1e-12)
