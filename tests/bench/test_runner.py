@@ -266,7 +266,7 @@ from bftembed.bench.heads import LINEAR
 
 def make(i):
     def load(fast):
-        time.sleep(0.3)
+        time.sleep(0.6)
         return GeneLabels({f"G{k:03d}": (k * i) % 7 % 2 for k in range(60)}, n_repeats=1, heads=(LINEAR,))
     info = TaskInfo(name=f"slow.t{i}", kind="gene", title="t", data=(), main_score="auroc", licence="-", citation="-")
     return Task(info, load)

@@ -82,6 +82,7 @@ def test_a_misspelt_task_is_named(tmp_path):
         invoke("run", "-o", tmp_path, "-t", "gene_proprty", "-e", "random")
 
 
+@pytest.mark.timeout(3600)  # minutes, and these machines are shared
 def test_a_fast_run_of_every_task_makes_a_page_without_failures(mirror, tmp_path):
     out, page = tmp_path / "run", tmp_path / "report.html"
     names = ("random", "tfidf", "text:refseq", "hpa", "pca", "harmony")

@@ -214,14 +214,14 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tiny_model, tmp_path):
     signal.signal(signal.SIGINT, ours)
     from bftembed.profiles import ProfileStore
 
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         if store.exists() and len(ProfileStore(store)) >= 8:
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     try:
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 130

@@ -125,7 +125,7 @@ def test_a_slow_answer_is_an_error_of_that_request_alone(serve, answer_with):
         return 200, answer_with()
 
     server = serve(on_chat)
-    answers = by_id(OpenAIEngine(server.spec, timeout=1.0, max_retries=0).generate(REQUESTS))
+    answers = by_id(OpenAIEngine(server.spec, timeout=5, max_retries=0).generate(REQUESTS))
     assert {id: done.finish_reason for id, done in answers.items()} == {
         "TP53": "stop",
         "BRCA1": "stop",

@@ -174,7 +174,7 @@ def test_equal_confidences_weigh_one(lengths, level, window):
     weights = bft(logprobs, sizes, window=window)
     torch.testing.assert_close(weights.token, torch.ones_like(weights.token), rtol=1e-12, atol=0)
     expected = torch.tensor([1 - np.exp(level) if n else 1.0 for n in lengths], dtype=torch.float64)
-    torch.testing.assert_close(weights.sample, expected, rtol=1e-9, atol=1e-15)
+    torch.testing.assert_close(weights.sample, expected, rtol=1e-9, atol=1e-14)  # a mean near 1 is rounded
 
 
 @quick
@@ -386,7 +386,9 @@ def test_equals_trl(tmp_path, name, loss_type, n_tokens):
 
     shape = {"vocab_size": 11, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2}
     config = LlamaConfig(**shape, num_attention_heads=2, initializer_range=0.3, pad_token_id=0, eos_token_id=1)
-    theirs, ours = LlamaForCausalLM(config), LlamaForCausalLM(config)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        theirs, ours = LlamaForCausalLM(config), LlamaForCausalLM(config)
     ours.load_state_dict(theirs.state_dict())
     generator = torch.Generator().manual_seed(3)
     ids = torch.randint(3, 11, (3, 14), generator=generator)
