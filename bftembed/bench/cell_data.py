@@ -129,10 +129,11 @@ def _by_symbol(adata: AnnData) -> AnnData:
 
 def small_part(adata: AnnData, n: int = 250, n_genes: int = 150) -> AnnData:
     """About `n` cells with the shares of types and batches that all have; the most variable genes and the proteins'."""
+    from sklearn.utils.sparsefuncs import mean_variance_axis
+
     groups = [column for column in ("cell_type", "batch") if column in adata.obs]
     rows = adata.obs.astype(str).assign(row=np.arange(adata.n_obs)).groupby(groups)["row"]
-    squares = adata.X.multiply(adata.X).mean(axis=0)
-    variances = np.asarray(squares - np.square(adata.X.mean(axis=0))).ravel()
+    _, variances = mean_variance_axis(adata.X, axis=0)
     variances[adata.var_names.isin(getattr(adata.obsm.get("protein"), "columns", []))] = np.inf
     genes = np.sort(np.argsort(-variances, kind="stable")[:n_genes])
     return adata[np.sort(rows.sample(frac=n / adata.n_obs, random_state=0)), genes].copy()

@@ -310,7 +310,9 @@ def rand_indices(types: NDArray[np.intp], clusters: NDArray[np.intp], draws: NDA
     same, neither = both - n, np.square(n) - both - type_only - cluster_only
     above = 2 * (same * neither - type_only * cluster_only)
     below = (same + type_only) * (type_only + neither) + (same + cluster_only) * (cluster_only + neither)
-    return np.where(type_only + cluster_only == 0, 1.0, above / np.where(below == 0, 1.0, below))
+    found = np.ones_like(above)
+    np.divide(above, below, out=found, where=type_only + cluster_only > 0)
+    return found
 
 
 def _silhouette(x: NDArray[np.float64], types: NDArray[np.intp]) -> Score:

@@ -65,8 +65,8 @@ def test_through_accelerate(small, tmp_path, kind):
     """The launcher starts this very command again, in as many processes as it wants to: one for MULTI_CPU."""
     values = yaml.safe_load(small.read_text())
     launch = {"compute_environment": "LOCAL_MACHINE", "distributed_type": kind, "num_processes": 2}
-    launch |= {"main_process_port": 0}  # any free one
     launch |= {"num_machines": 1, "machine_rank": 0, "use_cpu": True, "mixed_precision": "no"}
+    launch["main_process_port"] = 0  # any free one
     (tmp_path / "accelerate.yaml").write_text(yaml.safe_dump(launch))
     small.write_text(yaml.safe_dump(values | {"accelerate": str(tmp_path / "accelerate.yaml")}))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
