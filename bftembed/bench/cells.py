@@ -310,7 +310,7 @@ def rand_indices(types: NDArray[np.intp], clusters: NDArray[np.intp], draws: NDA
     same, neither = both - n, np.square(n) - both - type_only - cluster_only
     above = 2 * (same * neither - type_only * cluster_only)
     below = (same + type_only) * (type_only + neither) + (same + cluster_only) * (cluster_only + neither)
-    found = np.ones_like(above)
+    found: NDArray[np.float64] = np.ones_like(above)
     np.divide(above, below, out=found, where=type_only + cluster_only > 0)
     return found
 
