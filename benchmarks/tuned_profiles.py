@@ -82,8 +82,8 @@ def write(path: Path, genes: Sequence[str], adapter: str | None, facts: str, opt
     """Have the missing texts written."""
     from bftembed.engines import Sampling
     from bftembed.engines.transformers import TransformersEngine
+    from bftembed.entities import gene_entities
     from bftembed.profiles import ProfileStore, write_profiles
-    from bftembed.tl._embed_genes import gene_entities
 
     engine = TransformersEngine("default", adapter=adapter, batch_size=options.batch)
     entities, _ = gene_entities(genes, facts=facts)

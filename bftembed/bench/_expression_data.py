@@ -124,7 +124,7 @@ def _perturbations(
     adata: AnnData, condition: str, control: str | Sequence[str] | None, separator: str
 ) -> tuple[list[tuple[str, ...]], NDArray[np.intp], dict[str, int], list[str]]:
     """Genes of each perturbation, and which one a cell has: 0 for a control, from 1 on, -1 for none of use."""
-    from bftembed.tl._embed_perturbations import CONTROLS, conditions_of
+    from bftembed.entities import CONTROLS, conditions_of
 
     if condition not in adata.obs:
         there = ", ".join(map(str, adata.obs.columns)) or "none"

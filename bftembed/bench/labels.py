@@ -7,23 +7,13 @@ from zlib import crc32
 
 import pandas as pd
 
-from bftembed import datasets
-from bftembed.genes import map_names
+from bftembed.entities import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
 
-
-def canonical(names: Iterable[Any]) -> NDArray[np.object_]:
-    """Canonical symbols (n,) of gene names or Ensembl ids, None where a name is unknown or ambiguous.
-
-    Without gene tables at hand names are taken as they are: fetch them with `bftembed data fetch genes`.
-    """
-    symbols: NDArray[np.object_] = map_names(list(names), datasets.gene_table()).symbols
-    return symbols
+__all__ = ["canonical", "few_genes", "few_names", "gene_labels"]
 
 
 def few_names(names: Iterable[str], n: int) -> list[str]:

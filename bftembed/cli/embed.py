@@ -175,8 +175,8 @@ def _embed_names(
 def _print_plan(
     names: list[str], *, kind: str, facts: str, engine: Any, template: Any, sampling: Any, store: Any
 ) -> None:
+    from bftembed.entities import entities_of
     from bftembed.profiles import ProfileStore, estimate, plan_profiles
-    from bftembed.tl._embed import entities_of
 
     entities, _ = entities_of(names, kind=kind, facts=facts, needed=engine.name == "annotation")
     with ProfileStore(store) as opened:

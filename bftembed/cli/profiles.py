@@ -33,8 +33,8 @@ def write(
 ) -> None:
     """Have profiles written without encoding them; go on where an earlier run stopped."""
     from bftembed.engines import Sampling
+    from bftembed.entities import entities_of
     from bftembed.profiles import ProfileStore, write_profiles
-    from bftembed.tl._embed import entities_of
 
     made = arg.make_engine(engine, adapter, batch_size)
     entities, _ = entities_of(arg.read_names(names), kind=kind, facts=facts, needed=made.name == "annotation")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from bftembed import datasets
+from bftembed.entities import entities_of
 from bftembed.errors import InputError
-from bftembed.genes import map_names
-from bftembed.profiles import Entity
-from bftembed.tl._embed_genes import gene_entities
-from bftembed.tl._embed_perturbations import conditions_of, embed_perturbations, perturbation_entities
-from bftembed.tl._entities import TextOptions, TextSource, drug_facts, embed_entities, to_anndata
+from bftembed.tl._embed_perturbations import embed_perturbations
+from bftembed.tl._entities import TextOptions, TextSource, embed_entities, to_anndata
 from bftembed.tl._keys import checked_key
 
 if TYPE_CHECKING:
@@ -79,46 +76,3 @@ def embed(
     entities, used = entities_of(names, kind=kind, facts=facts, needed=source.annotates)
     columns = {"bft_gene": [entity.id for entity in entities]} if kind == "gene" else {}
     return to_anndata(listed, embed_entities(entities, source, names=listed, facts=used), columns, key_added=key_added)
-
-
-def entities_of(names: Any, *, kind: str, facts: str, needed: bool = False) -> tuple[list[Entity], str]:
-    """Entities of names, and what their facts come from.
-
-    Parameters
-    ----------
-    names
-        Names, or a mapping from sets to genes.
-    kind
-        ``"gene"``, ``"drug"``, ``"gene_set"`` or ``"perturbation"`` (knock-downs).
-    facts
-        ``"auto"`` or ``"none"``.
-    needed
-        Whether there is no point in going on without facts.
-    """
-    if kind == "gene":
-        return gene_entities(_canonical(list(names)), facts=facts, needed=needed)
-    if kind == "drug":
-        known, used = drug_facts(facts)
-        return [Entity("drug", name, known.get(name.casefold(), {})) for name in names], used
-    if kind == "gene_set":
-        return _gene_sets(names), "genes"
-    if kind == "perturbation":
-        return perturbation_entities(conditions_of([(name,) for name in names]), "knockdown", facts)
-    msg = f"`kind` is 'gene', 'drug', 'gene_set' or 'perturbation', got {kind!r}; cells need `tl.embed_cells`."
-    raise InputError(msg)
-
-
-def _gene_sets(names: Any) -> list[Entity]:
-    if not hasattr(names, "items"):
-        msg = "Gene sets are given as a mapping from the set's name to its genes."
-        raise InputError(msg)
-    return [Entity("gene_set", str(name), {"genes": ", ".join(genes)}) for name, genes in names.items()]
-
-
-def _canonical(names: list[str]) -> list[str]:
-    """Canonical symbols; a name the table does not know keeps its own spelling."""
-    table = datasets.gene_table()
-    if table is None:
-        return names
-    symbols = map_names(names, table).symbols
-    return [name if symbol is None else str(symbol) for name, symbol in zip(names, symbols, strict=True)]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bftembed import datasets, pp
+from bftembed import pp
+from bftembed.entities import gene_entities
 from bftembed.errors import InputError
-from bftembed.profiles import Entity
 from bftembed.tl._entities import TextSource, embed_entities
 from bftembed.tl._keys import checked_key, with_provenance
 
@@ -23,46 +23,6 @@ if TYPE_CHECKING:
     from bftembed.encoders import Encoder
     from bftembed.engines import Engine, Sampling
     from bftembed.profiles import ProfileStore
-
-
-def gene_entities(genes: Sequence[str], *, facts: str, needed: bool = False) -> tuple[list[Entity], str]:
-    """Entities of genes, with facts where they are asked for and at hand.
-
-    Parameters
-    ----------
-    genes
-        Canonical symbols.
-    facts
-        ``"auto"``: full name, locus, RefSeq summary and GO terms if the gene tables are at hand; ``"none"``: the bare
-        name.
-    needed
-        Whether there is no point in going on without facts.
-
-    Returns
-    -------
-    entities
-        In the order of `genes`.
-    used
-        ``"none"``, or what the facts come from.
-
-    Raises
-    ------
-    InputError
-        If `facts` is unknown, or facts are needed and there are none.
-    """
-    if facts not in {"auto", "none"}:
-        msg = f"`facts` is 'auto' or 'none', got {facts!r}."
-        raise InputError(msg)
-    table = datasets.gene_facts() if facts == "auto" else None
-    if table is None:
-        if needed:
-            msg = (
-                "The annotation engine needs facts, and there are none: run `bftembed data fetch hgnc_genes "
-                "ncbi_gene_info refseq_gene_summary go_annotations`, and leave facts at 'auto'."
-            )
-            raise InputError(msg)
-        return [Entity("gene", gene) for gene in genes], "none"
-    return [Entity("gene", gene, table.of(gene)) for gene in genes], f"sha256:{table.digest}"
 
 
 def embed_genes(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from bftembed import datasets
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.engines import get_engine
 from bftembed.errors import BftembedError, InputError
@@ -88,7 +87,7 @@ class TextSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class EntityEmbeddings:
     """Vectors and texts of entities, in their order.
 
     ``vectors`` is float32 (n, d) with NaN rows where there is no usable text (None in ``texts``); ``keys`` are the
@@ -116,7 +115,7 @@ class Embedded:
 
 def embed_entities(
     entities: Sequence[Entity], source: TextSource, *, names: Sequence[str] | None = None, **info: Any
-) -> Embedded:
+) -> EntityEmbeddings:
     """Write (or look up) and encode the texts of entities of one kind.
 
     Parameters
@@ -163,7 +162,7 @@ def embed_entities(
         "bftembed_version": version("bftembed"),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
-    return Embedded(vectors, texts, keys, provenance)
+    return EntityEmbeddings(vectors, texts, keys, provenance)
 
 
 def encode_texts(texts: Sequence[str | None], source: TextSource) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -254,13 +253,9 @@ def given_texts(profiles: Mapping[str, str] | pd.DataFrame | str | Path, *, kind
     return dict(zip(rows["entity"], rows["text"], strict=True))
 
 
-def drug_facts(facts: str) -> tuple[dict[str, dict[str, str]], str]:
-    """What the repurposing table knows by drug name in lower case, and its name; nothing and ``"none"`` without it."""
-    known = datasets.drug_facts() if facts == "auto" else None
-    return (known, "broad_repurposing") if known else ({}, "none")
-
-
-def to_anndata(names: Sequence[str], result: Embedded, columns: Mapping[str, Any], *, key_added: str) -> AnnData:
+def to_anndata(
+    names: Sequence[str], result: EntityEmbeddings, columns: Mapping[str, Any], *, key_added: str
+) -> AnnData:
     """One row per name, the vectors in ``X`` and in ``obsm``."""
     import pandas as pd
     from anndata import AnnData

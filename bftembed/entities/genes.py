@@ -1,0 +1,84 @@
+"""Genes and gene sets, with what the gene tables know of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bftembed import datasets
+from bftembed.errors import InputError
+from bftembed.genes import map_names
+from bftembed.profiles import Entity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def canonical(names: Iterable[Any]) -> NDArray[np.object_]:
+    """Canonical symbols (n,) of gene names or Ensembl ids, None where a name is unknown or ambiguous.
+
+    Without gene tables names are taken as they are: fetch them with `bftembed data fetch genes`.
+    """
+    symbols: NDArray[np.object_] = map_names(list(names), datasets.gene_table()).symbols
+    return symbols
+
+
+def gene_entities(genes: Sequence[str], *, facts: str, needed: bool = False) -> tuple[list[Entity], str]:
+    """Entities of genes, with facts where they are asked for and at hand.
+
+    Parameters
+    ----------
+    genes
+        Canonical symbols.
+    facts
+        ``"auto"``: full name, locus, RefSeq summary and GO terms if the gene tables are at hand; ``"none"``: the bare
+        name.
+    needed
+        Whether there is no point in going on without facts.
+
+    Returns
+    -------
+    entities
+        In the order of `genes`.
+    used
+        ``"none"``, or what the facts come from.
+
+    Raises
+    ------
+    InputError
+        If `facts` is unknown, or facts are needed and there are none.
+    """
+    if facts not in {"auto", "none"}:
+        msg = f"`facts` is 'auto' or 'none', got {facts!r}."
+        raise InputError(msg)
+    table = datasets.gene_facts() if facts == "auto" else None
+    if table is None:
+        if needed:
+            msg = (
+                "The annotation engine needs facts, and there are none: run `bftembed data fetch hgnc_genes "
+                "ncbi_gene_info refseq_gene_summary go_annotations`, and leave facts at 'auto'."
+            )
+            raise InputError(msg)
+        return [Entity("gene", gene) for gene in genes], "none"
+    return [Entity("gene", gene, table.of(gene)) for gene in genes], f"sha256:{table.digest}"
+
+
+def gene_set_entities(sets: Mapping[str, Sequence[str]]) -> tuple[list[Entity], str]:
+    """Entities of gene sets, and what their facts come from.
+
+    Parameters
+    ----------
+    sets
+        Genes by name of the set.
+
+    Raises
+    ------
+    InputError
+        If it is no mapping.
+    """
+    if not hasattr(sets, "items"):
+        msg = "Gene sets are given as a mapping from the set's name to its genes."
+        raise InputError(msg)
+    return [Entity("gene_set", str(name), {"genes": ", ".join(genes)}) for name, genes in sets.items()], "genes"

@@ -1,0 +1,14 @@
+from bftembed.entities import drug_entities
+
+
+def test_drugs_are_found_in_any_case(mirror):
+    entities, used = drug_entities(["Vorinostat", "no such drug"], facts="auto")
+    assert entities[0].id == "Vorinostat"
+    assert "HDAC" in entities[0].facts["mechanism of action"]
+    assert not entities[1].facts
+    assert used == "broad_repurposing"
+
+
+def test_bare_names_on_request():
+    entities, used = drug_entities(["Vorinostat"], facts="none")
+    assert (dict(entities[0].facts), used) == ({}, "none")
