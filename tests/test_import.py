@@ -34,10 +34,11 @@ def test_every_public_name_is_there():
     for name in bftembed.__all__:
         assert getattr(bftembed, name) is not None
         assert name in dir(bftembed)
-    for room in ("pp", "tl", "pl", "get", "datasets", "engines", "encoders", "profiles", "data"):
+    for room in ("pp", "tl", "pl", "get", "datasets", "engines", "encoders", "profiles", "data", "bench"):
         module = getattr(bftembed, room)
         for name in module.__all__:
             assert getattr(module, name) is not None, name
+    assert dir(bftembed.bench) == sorted(bftembed.bench.__all__)
 
 
 @pytest.mark.parametrize("room", ["bftembed", "bftembed.tl", "bftembed.engines", "bftembed.encoders"])

@@ -1,4 +1,7 @@
-"""Benchmarks: what a task is, embeddings as inputs, runner, statistics, results and report."""
+"""Benchmarks: what a task is, embeddings as inputs, runner, statistics, results and report.
+
+All that a task needs (`tasks/<family>/task.py`) is imported from here, on first use.
+"""
 
 from __future__ import annotations
 
@@ -6,54 +9,114 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bftembed.bench.base import Evaluation, Problem, Published, Task, TaskInfo, task
-    from bftembed.bench.cells import CellLabels
-    from bftembed.bench.embeddings import Source, get_source
-    from bftembed.bench.expression import ExpressionResponse
-    from bftembed.bench.genes import GeneLabels
-    from bftembed.bench.pairs import PairLabels
+    from bftembed.bench.problems.cell_data import CellData, load_cells, small_part
+    from bftembed.bench.problems.cells import CellLabels
+    from bftembed.bench.problems.drugs import DrugDistances, DrugLabels, compounds, drug_labels
+    from bftembed.bench.problems.effects import PerturbationEffects, clean_effects
+    from bftembed.bench.problems.expression import ExpressionResponse
+    from bftembed.bench.problems.genes import GeneLabels
+    from bftembed.bench.problems.integration import BatchIntegration, JointModalities, ModalityMatching
+    from bftembed.bench.problems.labels import canonical, few_genes, few_names, gene_labels
+    from bftembed.bench.problems.pairs import PairLabels, clean_pairs, degree_matched, without_leaks
+    from bftembed.bench.problems.terms import GeneTerms
     from bftembed.bench.registry import find_tasks
-    from bftembed.bench.results import read_results
+    from bftembed.bench.report import write_report
+    from bftembed.bench.results import Result, read_results
     from bftembed.bench.runner import run
-    from bftembed.bench.scores import Score
-    from bftembed.bench.terms import GeneTerms
+    from bftembed.bench.scoring.probes import CONSTANT, FOREST, LINEAR, Head
+    from bftembed.bench.scoring.scores import Score
+    from bftembed.bench.sources.base import NotApplicableError, Source
+    from bftembed.bench.sources.grammar import get_source
 
 _HOMES = {
-    "CellLabels": "cells",
+    "BatchIntegration": "problems.integration",
+    "CONSTANT": "scoring.probes",
+    "CellData": "problems.cell_data",
+    "CellLabels": "problems.cells",
+    "DrugDistances": "problems.drugs",
+    "DrugLabels": "problems.drugs",
     "Evaluation": "base",
-    "ExpressionResponse": "expression",
-    "GeneLabels": "genes",
-    "GeneTerms": "terms",
-    "PairLabels": "pairs",
+    "ExpressionResponse": "problems.expression",
+    "FOREST": "scoring.probes",
+    "GeneLabels": "problems.genes",
+    "GeneTerms": "problems.terms",
+    "Head": "scoring.probes",
+    "JointModalities": "problems.integration",
+    "LINEAR": "scoring.probes",
+    "ModalityMatching": "problems.integration",
+    "NotApplicableError": "sources.base",
+    "PairLabels": "problems.pairs",
+    "PerturbationEffects": "problems.effects",
     "Problem": "base",
     "Published": "base",
-    "Score": "scores",
-    "Source": "embeddings",
+    "Result": "results",
+    "Score": "scoring.scores",
+    "Source": "sources.base",
     "Task": "base",
     "TaskInfo": "base",
+    "canonical": "problems.labels",
+    "clean_effects": "problems.effects",
+    "clean_pairs": "problems.pairs",
+    "compounds": "problems.drugs",
+    "degree_matched": "problems.pairs",
+    "drug_labels": "problems.drugs",
+    "few_genes": "problems.labels",
+    "few_names": "problems.labels",
     "find_tasks": "registry",
-    "get_source": "embeddings",
+    "gene_labels": "problems.labels",
+    "get_source": "sources.grammar",
+    "load_cells": "problems.cell_data",
     "read_results": "results",
     "run": "runner",
+    "small_part": "problems.cell_data",
     "task": "base",
+    "without_leaks": "problems.pairs",
+    "write_report": "report",
 }
 __all__ = [
+    "CONSTANT",
+    "FOREST",
+    "LINEAR",
+    "BatchIntegration",
+    "CellData",
     "CellLabels",
+    "DrugDistances",
+    "DrugLabels",
     "Evaluation",
     "ExpressionResponse",
     "GeneLabels",
     "GeneTerms",
+    "Head",
+    "JointModalities",
+    "ModalityMatching",
+    "NotApplicableError",
     "PairLabels",
+    "PerturbationEffects",
     "Problem",
     "Published",
+    "Result",
     "Score",
     "Source",
     "Task",
     "TaskInfo",
+    "canonical",
+    "clean_effects",
+    "clean_pairs",
+    "compounds",
+    "degree_matched",
+    "drug_labels",
+    "few_genes",
+    "few_names",
     "find_tasks",
+    "gene_labels",
     "get_source",
+    "load_cells",
     "read_results",
     "run",
+    "small_part",
     "task",
+    "without_leaks",
+    "write_report",
 ]
 
 
@@ -64,3 +127,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(f"bftembed.bench.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

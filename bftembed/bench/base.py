@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bftembed.bench.scores import digest_of
+from bftembed.bench.scoring.scores import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bftembed.bench.embeddings import Source
-    from bftembed.bench.scores import Score
+    from bftembed.bench.scoring.scores import Score
+    from bftembed.bench.sources.base import Source
 
 Kind = Literal["gene", "pair", "cell", "perturbation"]
 Text = Annotated[str, Field(min_length=1)]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bftembed import data
-from bftembed.bench.embeddings import NotApplicableError, checked, get_source
 from bftembed.bench.results import (
     LEAST_SHARED,
     SCHEMA_VERSION,
@@ -28,7 +27,9 @@ from bftembed.bench.results import (
     result_path,
     write_result,
 )
-from bftembed.bench.scores import digest_of, number
+from bftembed.bench.scoring.scores import digest_of, number
+from bftembed.bench.sources.base import NotApplicableError, checked
+from bftembed.bench.sources.grammar import get_source
 from bftembed.datasets._genes import NAME_SOURCES
 from bftembed.errors import BftembedError, DataError, InputError
 
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bftembed.bench.base import Evaluation, Problem, Task
-    from bftembed.bench.embeddings import Source
     from bftembed.bench.results import Subset
+    from bftembed.bench.sources.base import Source
 
 logger = logging.getLogger("bftembed")
 Overwrite = Literal["never", "missing", "always"]

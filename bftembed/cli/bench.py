@@ -24,7 +24,7 @@ FastOption = Annotated[bool, typer.Option("--fast", help="A small part of each t
 def list_(task: TasksOption = None, tasks_dir: DirsOption = None) -> None:
     """List tasks, and the kinds of embeddings."""
     from bftembed.bench import find_tasks
-    from bftembed.bench.embeddings import FORMS, grammar
+    from bftembed.bench.sources.grammar import FORMS, grammar
 
     for each in find_tasks(tasks_dir or (), names=task or ()):
         info = each.info

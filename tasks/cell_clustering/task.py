@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bftembed.bench import CellLabels, Task, TaskInfo
-from bftembed.bench.cell_data import CellData, load_cells, small_part
+from bftembed.bench import CellData, CellLabels, Task, TaskInfo, load_cells, small_part
 
 _TRAPS = (
     "Means of random gene vectors keep much of the geometry of expression: a text embedding has to beat them.",

@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bftembed import data
-from bftembed.bench import PairLabels, Published, task
-from bftembed.bench.labels import few_genes
-from bftembed.bench.pairs import clean_pairs, degree_matched, without_leaks
+from bftembed.bench import PairLabels, Published, clean_pairs, degree_matched, few_genes, task, without_leaks
 
 _GENES = ("gene_a", "gene_b")
 _TRAPS = (

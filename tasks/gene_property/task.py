@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bftembed import data
-from bftembed.bench import GeneLabels, GeneTerms, Published, Task, TaskInfo, task
-from bftembed.bench.heads import LINEAR
-from bftembed.bench.labels import canonical, few_names, gene_labels
+from bftembed.bench import (
+    LINEAR,
+    GeneLabels,
+    GeneTerms,
+    Published,
+    Task,
+    TaskInfo,
+    canonical,
+    few_names,
+    gene_labels,
+    task,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bftembed.bench import task
-from bftembed.bench.cell_data import load_cells, small_part
-from bftembed.bench.integration import BatchIntegration, JointModalities, ModalityMatching
+from bftembed.bench import BatchIntegration, JointModalities, ModalityMatching, load_cells, small_part, task
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from bftembed.bench.cell_data import CellData
+    from bftembed.bench import CellData
 
 _TRAPS = (
     "Half of a total can be had by mixing: compare with `PCA, cells shuffled`, which knows nothing of the cells.",

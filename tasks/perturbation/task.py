@@ -7,12 +7,22 @@ from typing import Any
 import pandas as pd
 
 from bftembed import data
-from bftembed.bench import Published, Task, TaskInfo, task
-from bftembed.bench.drugs import DrugDistances, DrugLabels, compounds, drug_labels
-from bftembed.bench.effects import PerturbationEffects, clean_effects
-from bftembed.bench.expression import ExpressionResponse
-from bftembed.bench.heads import LINEAR
-from bftembed.bench.labels import few_genes, few_names
+from bftembed.bench import (
+    LINEAR,
+    DrugDistances,
+    DrugLabels,
+    ExpressionResponse,
+    PerturbationEffects,
+    Published,
+    Task,
+    TaskInfo,
+    clean_effects,
+    compounds,
+    drug_labels,
+    few_genes,
+    few_names,
+    task,
+)
 
 _NAMES = ("hgnc_genes", "ncbi_gene_info", "annotables_grch38")
 _MODELS = ("GEARS", "GAT", "GenePT-Gene", "LLM without reasoning", "retrieval only", "SUMMER")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bftembed.bench import GeneLabels, Source, Task, TaskInfo
-from bftembed.bench.heads import LINEAR
+from bftembed.bench.scoring.probes import LINEAR
 
 NAMES = [f"G{i:03d}" for i in range(60)]
 

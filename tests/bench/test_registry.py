@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bftembed.bench import GeneLabels, task
-from bftembed.bench.heads import LINEAR, Head
+from bftembed.bench.scoring.probes import LINEAR, Head
 
 @dataclass(frozen=True)
 class Mine(Head):

@@ -262,7 +262,7 @@ def test_a_place_that_cannot_be_written_ends_the_run(planted, planted_task, tmp_
 TASKS = """
 import time
 from bftembed.bench import GeneLabels, Task, TaskInfo
-from bftembed.bench.heads import LINEAR
+from bftembed.bench.scoring.probes import LINEAR
 
 def make(i):
     def load(fast):

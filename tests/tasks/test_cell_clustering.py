@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bftembed.bench import find_tasks, get_source
-from bftembed.bench.cell_data import load_cells, small_part
+from bftembed.bench.problems.cell_data import load_cells, small_part
 
 TASKS = {task.name.partition(".")[2]: task for task in find_tasks(names=["cell_clustering"])}
 

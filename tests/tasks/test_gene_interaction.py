@@ -22,8 +22,8 @@ def test_the_node_prior_of_gene2vec_is_worth_nothing_until_it_sees_the_genes(mir
     problem = TASKS["gene2vec"].load(False)
     rows = np.arange(len(problem.pairs.label))
     assert problem._random_split(rows, None)[0, 0] == pytest.approx(0.98, abs=0.01)
-    from bftembed.bench._pair_data import node_prior
-    from bftembed.bench.metrics import auroc, plain
+    from bftembed.bench.problems._pair_data import node_prior
+    from bftembed.bench.scoring.metrics import auroc, plain
 
     (split,) = problem._splits
     test = problem.pairs.take(split.test)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bftembed.bench.report.index import basis
-from bftembed.bench.statistics import Difference, corrected_t_test, holm, paired_bootstrap
+from bftembed.bench.scoring.statistics import Difference, corrected_t_test, holm, paired_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

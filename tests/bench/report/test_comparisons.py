@@ -5,7 +5,7 @@ import pytest
 
 from bftembed.bench.report.comparisons import BOOTSTRAP, NONE, T_TEST, compare_all, shared_test
 from bftembed.bench.report.index import Index
-from bftembed.bench.statistics import corrected_t_test, holm, paired_bootstrap
+from bftembed.bench.scoring.statistics import corrected_t_test, holm, paired_bootstrap
 
 
 def test_folds_are_compared_by_the_corrected_t_test(result):

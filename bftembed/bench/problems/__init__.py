@@ -1,0 +1,1 @@
+"""Problems that many tasks share: labelled genes, pairs, cells, perturbations and drugs; and their data."""

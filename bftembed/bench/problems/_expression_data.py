@@ -1,0 +1,296 @@
+"""Perturb-seq data as changes of mean expression, one row per perturbation, and metrics of predicted changes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bftembed.bench.problems.labels import canonical
+from bftembed.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+logger = logging.getLogger("bftembed")
+N_TOP = 20
+MAIN = "pearson delta"
+#: Metrics, the main one first, with the value of a perfect prediction.
+BEST = {MAIN: 1.0, "pearson delta of top 20": 1.0, "mse": 0.0, "direction of top 20": 1.0, "discrimination": 1.0}
+_COUNTS_PER_CELL = 1e4
+_LARGEST_LOG = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """Changes of mean log-normalised expression.
+
+    Attributes
+    ----------
+    parts
+        The one or two perturbed genes of each of n perturbations, canonical and sorted.
+    change
+        (n, g) float64: mean of the cells of a perturbation minus mean of the control cells.
+    top
+        (n, 20): columns that differ most between the cells of a perturbation and the control cells.
+    control
+        (g,) float64: mean of the control cells.
+    columns
+        Column of a gene that is measured, by canonical symbol.
+    """
+
+    parts: list[tuple[str, ...]]
+    change: NDArray[np.float64]
+    top: NDArray[np.intp]
+    control: NDArray[np.float64]
+    columns: dict[str, int]
+
+    @cached_property
+    def genes(self) -> list[str]:
+        """Perturbed genes, sorted."""
+        return sorted({gene for genes in self.parts for gene in genes})
+
+    @cached_property
+    def has(self) -> NDArray[np.bool_]:
+        """Which perturbation is one of which gene, (n, n_genes)."""
+        return np.array([[gene in genes for gene in self.genes] for genes in self.parts])
+
+    @property
+    def names(self) -> list[str]:
+        """``A`` or ``A+B`` of each perturbation."""
+        return ["+".join(genes) for genes in self.parts]
+
+
+def read_responses(
+    adata: AnnData,
+    condition: str,
+    *,
+    control: str | Sequence[str] | None,
+    separator: str,
+    layer: str | None,
+    values: str,
+    min_cells: int,
+) -> tuple[Responses, dict[str, int], list[str]]:
+    """Responses of an AnnData, what was left out of it, and sentences on how it was read.
+
+    Raises
+    ------
+    InputError
+        If a column or layer is missing, there are no (or too few) control cells, fewer than 20 genes, or the values are
+        neither counts nor log-normalised.
+    """
+    if values not in {"auto", "counts", "lognorm"}:
+        msg = f"`values` is 'auto', 'counts' or 'lognorm', got {values!r}."
+        raise InputError(msg)
+    if min_cells < 2:
+        msg = f"`min_cells` is at least 2, got {min_cells}."
+        raise InputError(msg)
+    if adata.n_vars < N_TOP:
+        msg = f"A response needs at least {N_TOP} genes; the data have {adata.n_vars}."
+        raise InputError(msg)
+    parts, group, removed, notes = _perturbations(adata, condition, control, separator)
+    sizes, means, variances, kind, n_empty = _moments(_matrix(adata, layer), group, len(parts) + 1, values)
+    if kind == "counts" and values == "auto":
+        notes.append("The values are whole numbers: taken as counts, scaled to 10,000 per cell and logged.")
+        logger.info(notes[-1])
+    removed["cells without counts"] = n_empty
+    if sizes[0] < min_cells:
+        msg = f"Only {sizes[0]} cells are controls; {min_cells} are needed."
+        raise InputError(msg)
+    enough = sizes[1:] >= min_cells
+    change = means[1:] - means[0]
+    varies = np.ptp(change, axis=1) > 0
+    removed[f"perturbations with fewer than {min_cells} cells"] = int((~enough).sum())
+    removed["perturbations with the same change in all genes"] = int((enough & ~varies).sum())
+    kept = np.flatnonzero(enough & varies)
+    columns: dict[str, int] = {}
+    for column, symbol in enumerate(canonical(adata.var_names)):
+        if symbol is not None:
+            columns.setdefault(str(symbol), column)
+    responses = Responses(
+        [parts[i] for i in kept], change[kept], _top(means, variances, sizes)[kept], means[0], columns
+    )
+    return responses, {reason: n for reason, n in removed.items() if n}, notes
+
+
+def _perturbations(
+    adata: AnnData, condition: str, control: str | Sequence[str] | None, separator: str
+) -> tuple[list[tuple[str, ...]], NDArray[np.intp], dict[str, int], list[str]]:
+    """Genes of each perturbation, and which one a cell has: 0 for a control, from 1 on, -1 for none of use."""
+    from bftembed.entities import CONTROLS, conditions_of
+
+    if condition not in adata.obs:
+        there = ", ".join(map(str, adata.obs.columns)) or "none"
+        msg = f"`adata.obs` has no column {condition!r}; it has {there}. Pass condition= with the one to use."
+        raise InputError(msg)
+    controls = CONTROLS if control is None else (control,) if isinstance(control, str) else tuple(control)
+    of_cells = adata.obs[condition].astype(object)
+    of_cells = of_cells.where(of_cells.notna(), "").astype(str).str.strip()
+    labels = [label for label in dict.fromkeys(of_cells) if label]
+    found = conditions_of([(label,) for label in labels], control=controls, separator=separator)
+    codes = dict.fromkeys(set(labels) - {each.label for each in found}, 0)
+    if not codes:
+        some = ", ".join(sorted(labels)[:5])
+        msg = (
+            f"No cell is a control: none of {', '.join(controls)} is among the conditions ({some} ...). Pass control=."
+        )
+        raise InputError(msg)
+    names = sorted({part for each in found for part in each.parts})
+    symbols = dict(zip(names, canonical(names), strict=True))
+    unknown = double = many = 0
+    genes_of: dict[str, tuple[str, ...]] = {}
+    for each in found:
+        genes = [symbols[part] for part in each.parts]
+        unknown += None in genes
+        double += None not in genes and len(set(genes)) < len(genes)
+        many += None not in genes and len(set(genes)) == len(genes) > 2
+        if None not in genes and len(set(genes)) == len(genes) <= 2:
+            genes_of[each.label] = tuple(sorted(map(str, genes)))
+    parts = sorted(set(genes_of.values()))
+    number = {genes: i for i, genes in enumerate(parts, start=1)}
+    codes |= {label: number[genes] for label, genes in genes_of.items()}
+    removed = {
+        "cells without a condition": int((of_cells == "").sum()),
+        "perturbations of a gene without a canonical name": unknown,
+        "perturbations of a gene with itself": double,
+        "perturbations of more than two genes": many,
+    }
+    spelled = len(genes_of) - len(parts)
+    notes = [f"{spelled} conditions are another spelling of one that is there: their cells are pooled."] * bool(spelled)
+    return parts, of_cells.map(codes).fillna(-1).to_numpy(dtype=np.intp), removed, notes
+
+
+def _matrix(adata: AnnData, layer: str | None) -> Any:
+    if layer is None and adata.X is not None:
+        return adata.X
+    if layer not in adata.layers:
+        what = "`adata.X` is empty" if layer is None else f"`adata.layers` has no {layer!r}"
+        msg = f"{what}; pass layer= with one of: {', '.join(adata.layers) or 'none'}."
+        raise InputError(msg)
+    return adata.layers[layer]
+
+
+def _moments(
+    matrix: Any, group: NDArray[np.intp], n_groups: int, values: str
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64], str, int]:
+    """Cells (n_groups,), means and variances (n_groups, g) of log-normalised values, their kind, and empty cells."""
+    from scipy.sparse import csr_matrix
+
+    sizes, kind, n_empty = np.zeros(n_groups, dtype=np.intp), "", 0
+    sums, squares = np.zeros((2, n_groups, matrix.shape[1]))
+    for start, rows, found in _log_normalised(matrix, values):
+        kind, mine = found, group[start : start + rows.shape[0]]
+        used = mine >= 0
+        if kind == "counts":
+            empty = np.diff(rows.indptr) == 0
+            n_empty += int((used & empty).sum())
+            used &= ~empty
+        cells = np.flatnonzero(used)
+        belongs = csr_matrix((np.ones(len(cells)), (mine[cells], cells)), shape=(n_groups, rows.shape[0]))
+        sizes += np.bincount(mine[cells], minlength=n_groups)
+        sums += (belongs @ rows).toarray()
+        squares += (belongs @ rows.multiply(rows)).toarray()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = sums / sizes[:, None]
+        variances = np.maximum(squares - sums * means, 0) / (sizes[:, None] - 1)
+    return sizes, means, variances, kind, n_empty
+
+
+def _log_normalised(matrix: Any, values: str) -> Iterator[tuple[int, csr_matrix, str]]:
+    """First row, rows as log(1 + counts per 10,000), and what they were: ``counts`` or ``lognorm``."""
+    from bftembed.tl._chunks import default_chunk_rows, row_chunks
+
+    kind = "" if values == "auto" else values
+    for start, _, chunk in row_chunks(matrix, default_chunk_rows(matrix, 1)):
+        rows = chunk.astype(np.float64)
+        rows.eliminate_zeros()
+        if not np.isfinite(rows.data).all() or (rows.data < 0).any():
+            msg = (
+                f"The expression of cells from row {start} on holds negative or non-finite values, as scaled data do; "
+                "pass layer= with the counts or log-normalised values."
+            )
+            raise InputError(msg)
+        whole = bool((rows.data == np.floor(rows.data)).all())
+        if values == "auto" and rows.nnz:
+            kind = kind or ("counts" if whole else "lognorm")
+            if whole != (kind == "counts") or (kind == "lognorm" and rows.data.max() > _LARGEST_LOG):
+                msg = 'The values are neither counts nor log-normalised throughout; pass values="counts" or "lognorm".'
+                raise InputError(msg)
+        if kind == "counts":
+            totals = np.asarray(rows.sum(axis=1)).ravel()
+            rows.data *= np.repeat(_COUNTS_PER_CELL / np.where(totals > 0, totals, 1), np.diff(rows.indptr))
+            rows.data = np.log1p(rows.data)
+        yield start, rows, kind
+
+
+def _top(means: NDArray[np.float64], variances: NDArray[np.float64], sizes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Columns (n_groups - 1, 20) with the largest |t| of Welch's test against the first group; ties by column."""
+    from scipy.stats import ttest_ind_from_stats
+
+    spread = np.sqrt(variances)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = ttest_ind_from_stats(
+            means[1:], spread[1:], sizes[1:, None], means[0], spread[0], sizes[0], equal_var=False
+        ).statistic
+    return np.argsort(-np.nan_to_num(np.abs(t), nan=-1), axis=1, kind="stable")[:, :N_TOP]
+
+
+def measures(
+    responses: Responses, tested: NDArray[np.intp], guess: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """Every metric of every prediction.
+
+    Parameters
+    ----------
+    tested
+        (m,) rows of `responses` that were predicted.
+    guess
+        (m, g) predicted changes; a row of NaN is no prediction.
+
+    Returns
+    -------
+    By metric (m,) values, NaN without a prediction. A correlation with a true change that is equal in all of the
+    genes is NaN as well.
+    """
+    found = {metric: np.full(len(tested), np.nan) for metric in BEST}
+    made = np.flatnonzero(~np.isnan(guess).any(axis=1))
+    guess, truth, top = guess[made], responses.change[tested[made]], responses.top[tested[made]]
+    top_guess, top_truth = (np.take_along_axis(each, top, axis=1) for each in (guess, truth))
+    values = (
+        _pearson(guess, truth),
+        _pearson(top_guess, top_truth),
+        ((guess - truth) ** 2).mean(axis=1),
+        (np.sign(top_guess) == np.sign(top_truth)).mean(axis=1),
+        [_discrimination(responses, tested, int(i), row) for i, row in zip(made, guess, strict=True)],
+    )
+    for metric, of_made in zip(BEST, values, strict=True):
+        found[metric][made] = of_made
+    return found
+
+
+def _pearson(guess: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.stats import pearsonr
+
+    found = np.where(np.ptp(truth, axis=1) > 0, 0.0, np.nan)
+    both = (np.ptp(guess, axis=1) > 0) & (np.ptp(truth, axis=1) > 0)
+    if both.any():
+        found[both] = pearsonr(guess[both], truth[both], axis=1).statistic
+    return found
+
+
+def _discrimination(responses: Responses, tested: NDArray[np.intp], i: int, guess: NDArray[np.float64]) -> float:
+    """Share of the other perturbations that are farther from the prediction than the true one; ties count half."""
+    genes = responses.parts[tested[i]]
+    others = np.setdiff1d(
+        np.arange(len(guess)), [responses.columns[gene] for gene in genes if gene in responses.columns]
+    )
+    distance = np.abs(responses.change[np.ix_(tested, others)] - guess[others]).sum(axis=1)
+    nearer, as_near = (distance < distance[i]).sum(), (distance == distance[i]).sum() - 1
+    return float(1 - (nearer + as_near / 2) / (len(tested) - 1))

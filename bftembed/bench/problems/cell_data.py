@@ -1,0 +1,149 @@
+"""Cells of the benchmark's data sets: log-normalised, genes by canonical symbol, cell types and batches by one name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bftembed import data, datasets
+from bftembed.bench.problems.labels import canonical
+from bftembed.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anndata import AnnData
+
+CellData = Literal["symphony_pbmc", "pbmc68k_reduced", "bremsc_pbmc", "pbmc_stim"]
+_COUNTS = 1e4
+#: Gene of each surface protein of BREM-SC, by the name of the antibody (HGNC).
+PROTEIN_GENES = {
+    "CD154": "CD40LG",
+    "CD4": "CD4",
+    "CD56": "NCAM1",
+    "CD3": "CD3E",
+    "CD19": "CD19",
+    "CD11c": "ITGAX",
+    "CD14": "CD14",
+    "CD8a": "CD8A",
+    "CD16": "FCGR3A",
+    "CD127": "IL7R",
+}
+
+
+def load_cells(name: CellData) -> AnnData:
+    """One of the data sets of cells.
+
+    Returns
+    -------
+    ``X``: log(1 + counts per 10,000), CSR float32; ``layers["counts"]`` where the data have counts; ``var_names``
+    canonical symbols where there is one; ``obs["cell_type"]``, missing for cells of unknown type, and ``obs["batch"]``,
+    where the data have them; of bremsc_pbmc ``obsm["protein"]``, centred log ratios by the protein's gene;
+    ``uns["removed"]``, how many genes were left out, and why.
+    """
+    adata = _LOADERS[name]()
+    for column in adata.obs:
+        adata.obs[column] = adata.obs[column].astype("category").cat.remove_unused_categories()
+    return _by_symbol(adata)
+
+
+def _symphony() -> AnnData:
+    adata = data.load("symphony_pbmc", "expression")
+    cells = data.load("symphony_pbmc", "cells").set_index("cell_id").loc[adata.obs_names]
+    adata.obs = pd.DataFrame({"cell_type": cells["cell_type"], "batch": cells["donor"]}, index=adata.obs_names)
+    return adata
+
+
+def _pbmc68k() -> AnnData:
+    whole = datasets.pbmc68k_reduced()
+    adata = whole.raw.to_adata()
+    suffix = [name.rpartition("-")[2] for name in whole.obs_names]
+    adata.obs = pd.DataFrame({"cell_type": whole.obs["bulk_labels"], "batch": suffix}, index=whole.obs_names)
+    return _bare(adata)
+
+
+def _bremsc() -> AnnData:
+    adata, protein = data.load("bremsc_pbmc", "rna"), data.load("bremsc_pbmc", "protein")
+    types = data.load("bremsc_pbmc", "cell_types").set_index("Barcode")["trueType"]
+    if list(protein.obs_names) != list(adata.obs_names):
+        msg = "bremsc_pbmc: the cells of rna and protein differ."
+        raise DataError(msg)
+    genes = [PROTEIN_GENES[name.partition("-")[0]] for name in protein.var_names]
+    logs = np.log1p(protein.X.toarray())  # centred log ratio, cell by cell
+    adata.obsm["protein"] = pd.DataFrame(logs - logs.mean(axis=1, keepdims=True), index=adata.obs_names, columns=genes)
+    known = types.reindex(adata.obs_names).replace("unknown", np.nan)
+    adata.obs = pd.DataFrame({"cell_type": known}, index=adata.obs_names)
+    return _normalised(adata)
+
+
+def _stim() -> AnnData:
+    import anndata
+
+    parts = data.load("pbmc_stim")
+    parts = {name.removeprefix("pbmc."): part for name, part in parts.items()}
+    return _normalised(anndata.concat(parts, label="batch", index_unique="-"))
+
+
+_LOADERS: dict[CellData, Callable[[], Any]] = {
+    "symphony_pbmc": _symphony,
+    "pbmc68k_reduced": _pbmc68k,
+    "bremsc_pbmc": _bremsc,
+    "pbmc_stim": _stim,
+}
+
+
+def _bare(adata: AnnData) -> AnnData:
+    """The matrix, and what is known of cells and genes by name; nothing that was computed from labels."""
+    import anndata
+
+    return anndata.AnnData(adata.X, obs=adata.obs, var=pd.DataFrame(index=adata.var_names))
+
+
+def _normalised(adata: AnnData) -> AnnData:
+    import scanpy as sc
+
+    adata.layers["counts"] = adata.X.copy()
+    sc.pp.normalize_total(adata, target_sum=_COUNTS)
+    sc.pp.log1p(adata)
+    adata.uns = {}
+    return adata
+
+
+def _by_symbol(adata: AnnData) -> AnnData:
+    """Columns by canonical symbol, those without one by their own name; of two of one name the larger is kept."""
+    own = adata.var_names.to_numpy().astype(object)
+    symbols = canonical(own)
+    names = pd.Index(np.where([symbol is None for symbol in symbols], own, symbols).astype(str))
+    totals = np.asarray(adata.X.sum(axis=0)).ravel()
+    largest = np.lexsort((np.arange(len(names)), -totals))
+    kept = np.sort(largest[~names[largest].duplicated()])
+    result = adata[:, kept].copy()
+    result.var = pd.DataFrame(index=names[kept])
+    result.X = result.X.tocsr().astype(np.float32)
+    n_double = len(names) - len(kept)
+    result.uns = {"removed": {"columns of a gene that has a larger one": n_double} if n_double else {}}
+    return result
+
+
+def small_part(adata: AnnData, n: int = 250, n_genes: int = 150) -> AnnData:
+    """About `n` cells with the shares of types and batches that all have; the most variable genes and the proteins'."""
+    from sklearn.utils.sparsefuncs import mean_variance_axis
+
+    groups = [column for column in ("cell_type", "batch") if column in adata.obs]
+    rows = adata.obs.astype(str).assign(row=np.arange(adata.n_obs)).groupby(groups)["row"]
+    _, variances = mean_variance_axis(adata.X, axis=0)
+    variances[adata.var_names.isin(getattr(adata.obsm.get("protein"), "columns", []))] = np.inf
+    genes = np.sort(np.argsort(-variances, kind="stable")[:n_genes])
+    return adata[np.sort(rows.sample(frac=n / adata.n_obs, random_state=0)), genes].copy()
+
+
+def unlabelled(adata: AnnData) -> AnnData:
+    """What an embedding may see: matrix (as CSR), counts, names, batches. Never a label, nor what was made of one."""
+    import anndata
+    from scipy.sparse import csr_matrix
+
+    obs = adata.obs[[column for column in ("batch",) if column in adata.obs]].copy()
+    layers = {key: adata.layers[key] for key in ("counts",) if key in adata.layers}
+    return anndata.AnnData(csr_matrix(adata.X), obs=obs, var=pd.DataFrame(index=adata.var_names), layers=layers)

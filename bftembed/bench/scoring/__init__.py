@@ -1,0 +1,1 @@
+"""Metrics, scores with intervals, probes, and tests of differences."""

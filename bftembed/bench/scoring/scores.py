@@ -1,0 +1,108 @@
+"""A score: one value per fold of every repeat, with intervals over folds and over items."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bftembed.bench.scoring.metrics import mean_of_known
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+N_DRAWS = 1000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One metric of one method.
+
+    Attributes
+    ----------
+    method
+        What made the predictions, e.g. ``logistic regression``; for a baseline its name.
+    metric
+        E.g. ``auroc``.
+    values
+        (n_repeats, n_folds) float64, NaN where a fold has no value; (1, 1) for a fixed test set.
+    draws
+        (n_draws,): the score of resampled items, or None. Equal items are resampled equally for every embedding, so
+        that draws of two embeddings are paired.
+    """
+
+    method: str
+    metric: str
+    values: NDArray[np.float64]
+    draws: NDArray[np.float64] | None = None
+
+    @property
+    def mean(self) -> float:
+        """Mean over folds and repeats; NaN if no fold has a value."""
+        return float(mean_of_known(self.values.ravel()[:, None])[0])
+
+    def describe(self) -> dict[str, Any]:
+        """As it goes into a result file; NaN becomes None."""
+        known = self.values[~np.isnan(self.values)]
+        return {
+            "method": self.method,
+            "metric": self.metric,
+            "mean": number(self.mean),
+            "interval_folds": interval(_resampled_means(known)) if len(known) > 1 else None,
+            "interval_items": None if self.draws is None else interval(self.draws),
+            "values": [[number(value) for value in row] for row in self.values],
+        }
+
+
+def interval(draws: NDArray[np.float64]) -> list[float | None] | None:
+    """95 % percentile interval (Efron 1979); None where more than 5 % of the draws give no value."""
+    known = draws[~np.isnan(draws)]
+    if len(known) < LEVEL * len(draws):
+        return None
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return [number(low), number(high)]
+
+
+def centred(draws: NDArray[np.float64], score: float) -> NDArray[np.float64]:
+    """Draws (n_draws,) moved to have the score as their mean.
+
+    For scores that are means over classes or genes, of which a draw leaves out those that it lacks: what stays is not
+    like the whole, so that draws are off on average.
+    """
+    known = draws[~np.isnan(draws)]
+    return draws + (score - known.mean()) if len(known) else draws
+
+
+def item_weights(items: Sequence[str], n_draws: int = N_DRAWS) -> NDArray[np.float64]:
+    """How often each item is drawn: (n_draws, n), the same for the same items.
+
+    The generator is seeded by the names, so that every embedding that is scored on these items meets the same draws.
+    """
+    rng = np.random.default_rng(seed_of(*items))
+    return rng.multinomial(len(items), np.full(len(items), 1 / len(items)), size=n_draws).astype(float)
+
+
+def seed_of(*parts: str) -> int:
+    """A seed that is fixed by names."""
+    return int.from_bytes(digest_of(parts)[:16].encode(), "big")
+
+
+def digest_of(parts: Sequence[str]) -> str:
+    """SHA-256 of names in their order."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def number(value: float) -> float | None:
+    """A float for JSON, which has no NaN; rounded to what can be compared between machines."""
+    return None if np.isnan(value) else round(float(value), 10)
+
+
+def _resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    rng = np.random.default_rng(0)
+    means: NDArray[np.float64] = values[rng.integers(0, len(values), (N_DRAWS, len(values)))].mean(axis=1)
+    return means

@@ -1,0 +1,1 @@
+"""Embeddings as inputs of the benchmark: tables, texts, cells, and files and checkpoints of others."""
