@@ -28,10 +28,10 @@ import numpy as np
 
 import bftembed as bft
 from bftembed.engines.transformers import TransformersEngine
-from bftembed.tune import _tables
-from bftembed.tune._corpora import BIOMEDICAL, CORPORA, read_corpora
-from bftembed.tune.confidences import TokenTrack, checked_length, score
-from bftembed.tune.diagnosis import Diagnosis, DiagnosisSettings, analyse, draw_pieces
+from bftembed.tune.diagnosis import tables
+from bftembed.tune.diagnosis.analysis import Diagnosis, DiagnosisSettings, analyse, draw_pieces
+from bftembed.tune.diagnosis.confidences import TokenTrack, checked_length, score
+from bftembed.tune.diagnosis.corpora import BIOMEDICAL, CORPORA, read_corpora
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,9 +129,9 @@ def markdown(diagnosis: Diagnosis) -> str:
     ]
     for corpus in diagnosis.shares["corpus"].unique():
         parts += [f"### Group B, {corpus} (%)\n", grid_markdown(diagnosis, corpus, "share_b")]
-    parts += ["### B less shuffled, difference (%)\n", grid_markdown(diagnosis, _tables.DIFFERENCE, "excess")]
+    parts += ["### B less shuffled, difference (%)\n", grid_markdown(diagnosis, tables.DIFFERENCE, "excess")]
     parts += ["## Words in B against A\n", enrichment_markdown(diagnosis.enrichment_table())]
-    pooled = diagnosis.enrichment[diagnosis.enrichment["corpus"] == _tables.POOLED]
+    pooled = diagnosis.enrichment[diagnosis.enrichment["corpus"] == tables.POOLED]
     thresholds = [f"low {row.low:g}, density {row.density:g}, run {row.run}" for row in pooled.itertuples()]
     parts += ["### Pooled, over the grid\n", enrichment_markdown(pooled.assign(corpus=thresholds))]
     return "\n".join(parts)

@@ -18,10 +18,10 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from bftembed import data
-from bftembed.tune.config import Lora
-from bftembed.tune.grpo import GRPOSettings, train_grpo
-from bftembed.tune.questions import Question, toy_questions
-from bftembed.tune.rewards import YES_NO_MAYBE
+from bftembed.tune.config import GRPOSettings, Lora
+from bftembed.tune.grpo.questions import Question, toy_questions
+from bftembed.tune.grpo.rewards import YES_NO_MAYBE
+from bftembed.tune.grpo.train import train_grpo
 
 #: Questions per step and answers to each: about as many tokens per step in both sets.
 SIZES = {"toy": (4, 4), "pubmedqa": (2, 4)}

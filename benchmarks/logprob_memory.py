@@ -29,8 +29,8 @@ from typing import Any
 
 import torch
 
-from bftembed.tune.logprobs import CHUNK_SIZE, token_logprobs
-from bftembed.tune.objectives import Objective
+from bftembed.tune.loss.logprobs import CHUNK_SIZE, token_logprobs
+from bftembed.tune.loss.objectives import Objective
 
 Hook = Callable[[torch.Tensor], None] | None
 PROGRAMS = ("published", "bft-v1", "bft")

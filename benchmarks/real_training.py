@@ -124,9 +124,9 @@ def evaluate(output: Path, name: str, path: Path | None, corpus: dict[str, Path]
     import torch
 
     from bftembed.tune.config import parse_config
-    from bftembed.tune.dataset import Collator, load_dataset
-    from bftembed.tune.head import add_logprob_head, supervised_logprobs
-    from bftembed.tune.run import load_trainable
+    from bftembed.tune.data.dataset import Collator, load_dataset
+    from bftembed.tune.loss.head import add_logprob_head, supervised_logprobs
+    from bftembed.tune.trainable import load_trainable
 
     target = output / "evaluations" / f"{name}.npz"
     if target.exists():
@@ -155,7 +155,7 @@ def evaluate(output: Path, name: str, path: Path | None, corpus: dict[str, Path]
 
 def measure(path: Path) -> dict[str, dict[str, np.ndarray]]:
     """Per sample of every set: summed negative log-likelihood, tokens, windows, dense-low windows."""
-    from bftembed.tune._windows import longest_runs, window_bounds
+    from bftembed.tune.diagnosis.windows import longest_runs, window_bounds
 
     arrays = np.load(path)
     result = {}

@@ -39,7 +39,7 @@ def diagnose(
     """Find where a model's low confidences stand together, in biomedical and in general text."""
     from bftembed.pl import confidence
     from bftembed.tune import diagnosis
-    from bftembed.tune._corpora import BIOMEDICAL, read_corpora
+    from bftembed.tune.diagnosis.corpora import BIOMEDICAL, read_corpora
 
     settings = diagnosis.DiagnosisSettings(
         window=window,

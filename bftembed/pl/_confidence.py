@@ -8,7 +8,7 @@ import numpy as np
 
 from bftembed.errors import InputError
 from bftembed.pl._finish import finish
-from bftembed.tune._windows import runs
+from bftembed.tune.diagnosis.windows import runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from bftembed.tune.confidences import TokenTrack
-    from bftembed.tune.diagnosis import Diagnosis
+    from bftembed.tune.diagnosis.analysis import Diagnosis
+    from bftembed.tune.diagnosis.confidences import TokenTrack
 
 _SHOWN = 60
 

@@ -6,21 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bftembed.tune.corpus import build_corpus
-    from bftembed.tune.diagnosis import diagnose
-    from bftembed.tune.logprobs import token_logprobs
-    from bftembed.tune.loss import make_loss
-    from bftembed.tune.objectives import Objective
+    from bftembed.tune.data.corpus import build_corpus
+    from bftembed.tune.diagnosis.analysis import diagnose
+    from bftembed.tune.loss.compute_loss import make_loss
+    from bftembed.tune.loss.logprobs import token_logprobs
+    from bftembed.tune.loss.objectives import Objective
     from bftembed.tune.run import tune
     from bftembed.tune.trainer import Tuner
 
 _WHERE = {
-    "Objective": "objectives",
+    "Objective": "loss.objectives",
     "Tuner": "trainer",
-    "build_corpus": "corpus",
-    "diagnose": "diagnosis",
-    "make_loss": "loss",
-    "token_logprobs": "logprobs",
+    "build_corpus": "data.corpus",
+    "diagnose": "diagnosis.analysis",
+    "make_loss": "loss.compute_loss",
+    "token_logprobs": "loss.logprobs",
     "tune": "run",
 }
 __all__ = ["Objective", "Tuner", "build_corpus", "diagnose", "make_loss", "token_logprobs", "tune"]
@@ -32,3 +32,7 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f"bftembed.tune.{_WHERE[name]}"), name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,8 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bftembed.errors import InputError
-from bftembed.tune.grpo import GRPOSettings
-from bftembed.tune.objectives import Objective
+from bftembed.tune.loss.objectives import Objective
 
 
 class _Section(BaseModel):
@@ -19,7 +19,7 @@ class _Section(BaseModel):
 
 
 class Data(_Section):
-    """Training and validation data, see `bftembed.tune.samples.read_samples`; for GRPO, questions with answers."""
+    """Training and validation data, see `bftembed.tune.data.samples.read_samples`; for GRPO, questions with answers."""
 
     train: str
     validation: str | None = None
@@ -59,6 +59,37 @@ class Training(_Section):
     keep_checkpoints: int = Field(default=2, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     trainer: dict[str, Any] = Field(default_factory=dict, description="Any other argument of `TrainingArguments`.")
+
+
+class GRPOSettings(_Section):
+    """Settings of GRPO: each of ``steps`` asks ``prompts_per_step`` questions ``num_generations`` times.
+
+    Attributes
+    ----------
+    batch_size
+        Answers per device and micro-batch of the gradient; they are drawn all at once.
+    max_new_tokens, temperature
+        Of the answers.
+    learning_rate
+        Falls linearly to zero.
+    beta
+        Weight of the Kullback-Leibler divergence from the model at the start; 0 saves computing it.
+    seed
+        Of the order of the questions, the answers and a fresh adapter.
+    trainer
+        Any other argument of TRL's ``GRPOConfig``, e.g. ``use_vllm`` or ``activation_checkpointing``.
+    """
+
+    steps: int = Field(default=100, ge=1)
+    prompts_per_step: int = Field(default=4, ge=1)
+    num_generations: int = Field(default=8, ge=2)
+    batch_size: int = Field(default=8, ge=1)
+    max_new_tokens: int = Field(default=64, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
+    learning_rate: float = Field(default=1e-5, gt=0)
+    beta: float = Field(default=0.0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    trainer: dict[str, Any] = Field(default_factory=dict)
 
 
 class TuneConfig(_Section):
@@ -103,6 +134,15 @@ class TuneConfig(_Section):
         if isinstance(values, dict) and isinstance(values.get("objective"), str) and values["objective"] != "grpo":
             return {**values, "objective": {"name": values["objective"]}}
         return values
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """Where a tuned model lies, how many steps it took and the last evaluation (empty without validation data)."""
+
+    path: Path
+    steps: int
+    metrics: dict[str, float]
 
 
 def load_config(path: str | Path, **overrides: Any) -> TuneConfig:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bftembed.engines.models import ModelFiles
     from bftembed.tune.config import TuneConfig
-    from bftembed.tune.dataset import TokenDataset
+    from bftembed.tune.data.dataset import TokenDataset
 
 #: What may change when a run goes on; batches may be split otherwise.
 _FREE = {"batch_size", "accumulation_steps", "log_steps", "eval_steps", "save_steps", "keep_checkpoints"} | {

@@ -13,9 +13,9 @@ from transformers import Trainer
 
 from bftembed.errors import TuneError
 from bftembed.tune.checkpoints import publishing, without_hub_warnings
-from bftembed.tune.head import add_logprob_head, sample_lengths, supervised_logprobs
-from bftembed.tune.logprobs import CHUNK_SIZE
-from bftembed.tune.objectives import Objective, Weights, named
+from bftembed.tune.loss.head import add_logprob_head, sample_lengths, supervised_logprobs
+from bftembed.tune.loss.logprobs import CHUNK_SIZE
+from bftembed.tune.loss.objectives import Objective, Weights, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

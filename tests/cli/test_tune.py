@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 from bftembed.cli import tune as command
 from bftembed.cli.main import app
 from bftembed.errors import InputError
-from bftembed.tune.config import load_config
-from bftembed.tune.run import TuneResult
+from bftembed.tune.config import TuneResult, load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -4,8 +4,8 @@ import pytest
 
 import bftembed as bft
 from bftembed.errors import InputError
-from bftembed.tune.confidences import TokenTrack
-from bftembed.tune.diagnosis import DiagnosisSettings, analyse
+from bftembed.tune.diagnosis.analysis import DiagnosisSettings, analyse
+from bftembed.tune.diagnosis.confidences import TokenTrack
 
 mpl.use("Agg")
 

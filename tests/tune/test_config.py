@@ -6,8 +6,8 @@ from transformers import TrainingArguments
 
 from bftembed.errors import InputError
 from bftembed.tune.config import Training, load_config, parse_config
-from bftembed.tune.objectives import Objective
-from bftembed.tune.run import training_arguments
+from bftembed.tune.loss.objectives import Objective
+from bftembed.tune.supervised import training_arguments
 
 SMALL = {"data": {"train": "a.jsonl"}, "output": "out"}
 

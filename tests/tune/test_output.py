@@ -6,7 +6,7 @@ import pytest
 
 from bftembed.errors import TuneError
 from bftembed.tune.config import parse_config
-from bftembed.tune.dataset import TokenDataset
+from bftembed.tune.data.dataset import TokenDataset
 from bftembed.tune.output import claim, held, run_settings
 
 FILES = type("Files", (), {"revision": "sha256:0"})()

@@ -14,8 +14,8 @@ from transformers import Trainer
 
 from bftembed.errors import TuneError
 from bftembed.tune import Objective, make_loss
-from bftembed.tune.dataset import Collator
-from bftembed.tune.head import add_logprob_head, supervised_logprobs
+from bftembed.tune.data.dataset import Collator
+from bftembed.tune.loss.head import add_logprob_head, supervised_logprobs
 
 sys.path.insert(0, str(Path(__file__).parent))
 import training_worker as worker

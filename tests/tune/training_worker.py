@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, TrainingArguments
 
-from bftembed.tune.dataset import Collator, TokenDataset
-from bftembed.tune.head import add_logprob_head, supervised_logprobs
-from bftembed.tune.objectives import Objective
+from bftembed.tune.data.dataset import Collator, TokenDataset
+from bftembed.tune.loss.head import add_logprob_head, supervised_logprobs
+from bftembed.tune.loss.objectives import Objective
 from bftembed.tune.trainer import Tuner
 
 N_SAMPLES = 28  # not a multiple of the batch: the last evaluation batch is filled up

@@ -1,0 +1,1 @@
+"""Training data: reading, tokens, and corpora to train on."""

@@ -1,0 +1,1 @@
+"""GRPO on closed questions with a binary reward."""

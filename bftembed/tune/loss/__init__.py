@@ -1,0 +1,1 @@
+"""Log-probabilities of supervised tokens, and the objectives that weigh them."""

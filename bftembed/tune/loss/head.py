@@ -1,0 +1,237 @@
+"""A causal language model that gives log-probabilities of its labels instead of logits."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers.utils.generic import ModelOutput
+
+from bftembed.errors import InputError, ModelError
+from bftembed.tune.loss.logprobs import CHUNK_SIZE, TokenLogprobs, token_logprobs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+    from transformers import PreTrainedModel
+
+#: Label of a token that is not supervised.
+IGNORED = -100
+_MARK = "_bftembed_logprob_head"
+
+
+@dataclass
+class LogprobOutput(ModelOutput):
+    """What a model with a log-prob head gives: (n_tokens,) log-probabilities and entropies of the supervised tokens."""
+
+    logprobs: torch.Tensor | None = None
+    entropy: torch.Tensor | None = None
+
+
+def add_logprob_head(model: PreTrainedModel, *, chunk_size: int = CHUNK_SIZE) -> None:
+    """Let ``model(..., labels=labels, token_logprobs=True)`` give a `LogprobOutput`, never holding all logits.
+
+    Without that argument the model's forward is as it was, so generation is unchanged. It is the forward of the model
+    that is extended, and not a function beside it, so that the hooks of DDP, FSDP and PEFT run as for any other call.
+
+    Parameters
+    ----------
+    model
+        A causal language model, or a PEFT model around one.
+    chunk_size
+        Tokens whose logits are held at once.
+
+    Raises
+    ------
+    ModelError
+        If the output head is not a plain linear layer (an adapter on it, a quantised head), or if the log-probabilities
+        differ from those of the model's own logits, which means that the model changes its logits in a way that is not
+        known here.
+    """
+    base = base_model(model)
+    if getattr(base, _MARK, False):
+        return
+    head = output_head(base)
+    config = base.config.get_text_config()
+    softcap, scale = getattr(config, "final_logit_softcapping", None), _logit_scale(config)
+    original = base.forward
+
+    @functools.wraps(original)
+    def forward(
+        *args: Any,
+        token_logprobs: bool = False,
+        labels: torch.Tensor | None = None,
+        entropy: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        if not token_logprobs:
+            return original(*args, **kwargs) if labels is None else original(*args, labels=labels, **kwargs)
+        kwargs.pop("num_items_in_batch", None)
+        outputs = base.base_model(*args, **{**kwargs, "use_cache": False})
+        # Looked up here and not above: FSDP and `modules_to_save` replace the head after this is set up.
+        values = _head_logprobs(
+            output_head(base),
+            outputs.last_hidden_state,
+            labels,
+            softcap=softcap,
+            scale=scale,
+            chunk_size=chunk_size,
+            entropy=entropy,
+        )
+        return LogprobOutput(values.logprobs, values.entropy)
+
+    base.forward = forward
+    setattr(base, _MARK, True)
+    if head.weight.numel() and not head.weight.is_meta and not _distributed():
+        try:
+            _compare(base)
+        except ModelError:
+            base.forward = original
+            setattr(base, _MARK, False)
+            raise
+
+
+def supervised_logprobs(
+    model: nn.Module, batch: Mapping[str, torch.Tensor], *, entropy: bool = False
+) -> tuple[TokenLogprobs, torch.Tensor]:
+    """Log-probabilities of the supervised tokens of a batch, and how many each sample has.
+
+    Parameters
+    ----------
+    model
+        A model that `add_logprob_head` was called on, possibly wrapped (PEFT, DDP, FSDP).
+    batch
+        ``input_ids`` and ``labels`` (batch, length), labels not shifted and -100 where not supervised, with
+        ``attention_mask``; or, for samples laid end to end in one row, with ``position_ids`` that start at 0 in each
+        sample and no ``attention_mask``.
+    entropy
+        Also the entropy of each next-token distribution.
+
+    Returns
+    -------
+    Flat values (n_tokens,), sample after sample, and lengths (n_samples,), int64.
+    """
+    outputs = model(**batch, token_logprobs=True, entropy=entropy)
+    return TokenLogprobs(outputs.logprobs, outputs.entropy), sample_lengths(batch)
+
+
+def sample_lengths(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Supervised tokens of each sample of a batch, (n_samples,), int64; see `supervised_logprobs`.
+
+    Raises
+    ------
+    InputError
+        If the batch has no labels.
+    """
+    if "labels" not in batch:
+        msg = f"A batch has no `labels`, only {', '.join(map(repr, batch))}; the data collator has to give them."
+        raise InputError(msg)
+    mask = batch["labels"][:, 1:] != IGNORED
+    if "position_ids" not in batch or "attention_mask" in batch:
+        return mask.sum(1)
+    begins = batch["position_ids"] == 0
+    sample = (begins.flatten().cumsum(0) - 1).view_as(begins)[:, 1:]
+    return torch.bincount(sample[mask], minlength=int(begins.sum()))
+
+
+def base_model(model: Any) -> Any:
+    """The transformers model inside a PEFT model, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def output_head(model: Any) -> Any:
+    """The linear output head of a model.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it is not a plain linear layer.
+    """
+    head = model.get_output_embeddings()
+    # PEFT's `modules_to_save` keeps a trained copy beside the original.
+    if hasattr(head, "modules_to_save") and hasattr(head, "active_adapter"):
+        head = head.modules_to_save[head.active_adapter]
+    if not isinstance(head, torch.nn.Linear) or hasattr(head, "lora_A"):
+        msg = (
+            f"The output head of this model is a `{type(head).__name__}` and not a plain linear layer, so its "
+            "log-probabilities cannot be computed from its weight. Leave the head out of the adapter's and the "
+            'quantisation\'s modules, or train it in full (`modules_to_save=["lm_head"]`).'
+        )
+        raise ModelError(msg)
+    return head
+
+
+def _head_logprobs(head: Any, hidden: torch.Tensor, labels: torch.Tensor | None, **options: Any) -> TokenLogprobs:
+    if labels is None:
+        msg = "`token_logprobs=True` needs `labels`."
+        raise ModelError(msg)
+    targets = labels[:, 1:].to(hidden.device)
+    mask = targets != IGNORED
+    weight, bias = (_whole(head.weight), _whole(head.bias))
+    with _gathered(weight, bias):
+        return token_logprobs(hidden[:, :-1][mask], weight, targets[mask], bias=bias, **options)
+
+
+def _whole(parameter: Any) -> Any:
+    """All of a parameter that FSDP2 has split over processes."""
+    return parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
+
+
+def _gathered(*parameters: Any) -> contextlib.AbstractContextManager[Any]:
+    """All of the parameters that DeepSpeed ZeRO-3 has split, for as long as the context lasts."""
+    split = [parameter for parameter in parameters if hasattr(parameter, "ds_id")]
+    if not split:
+        return contextlib.nullcontext()
+    import deepspeed
+    from deepspeed.runtime.zero.partition_parameters import ZeroParamStatus
+
+    if any(parameter.requires_grad for parameter in split):
+        msg = "Under DeepSpeed ZeRO-3 the output head has to stay frozen (LoRA); use FSDP to train it."
+        raise ModelError(msg)
+    absent = [parameter for parameter in split if parameter.ds_status != ZeroParamStatus.AVAILABLE]
+    return deepspeed.zero.GatheredParameters(absent) if absent else contextlib.nullcontext()
+
+
+def _logit_scale(config: Any) -> float:
+    """The factor on a model's logits: each family of models has its own name for it."""
+    for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
+        if getattr(config, name, None) is not None:
+            return float(getattr(config, name))
+    divisor = getattr(config, "logits_scaling", None)
+    if divisor is None:
+        return 1.0
+    return float(divisor) if config.model_type == "hyperclovax" else 1 / float(divisor)
+
+
+def _compare(model: Any) -> None:
+    """Compare the log-probabilities of a few tokens with those of the model's own logits."""
+    head = output_head(model)
+    tokens = torch.arange(5, device=model.device)[None] % len(head.weight)
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    with torch.no_grad():
+        ours = model(input_ids=tokens, labels=tokens, token_logprobs=True).logprobs
+        logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].to(ours.dtype)
+    for module, training in modes:
+        module.training = training
+    theirs = logits.log_softmax(-1).gather(1, tokens[0, 1:, None].to(logits.device))[:, 0]
+    tolerance = 1e-3 if head.weight.dtype in {torch.float32, torch.float64} else 0.1
+    if not torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance):
+        msg = (
+            f"The log-probabilities of this model (`{type(model).__name__}`) differ from those of its own logits by up "
+            f"to {float((ours - theirs).abs().max()):.3g}: it changes its logits in a way that is not known here. Use "
+            "`make_loss` with another trainer, which works on the logits."
+        )
+        raise ModelError(msg)
+
+
+def _distributed() -> bool:
+    return (
+        torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+        and (torch.distributed.get_world_size() > 1)
+    )

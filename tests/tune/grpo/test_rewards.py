@@ -1,0 +1,167 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bftembed.errors import InputError
+from bftembed.tune.grpo.rewards import CHOICE_SETS, DIRECTIONS, LETTERS, YES_NO_MAYBE, BinaryReward, parse_answer
+
+FORMS = [
+    "{}",
+    "Answer: {}",
+    "**Answer:** {}",
+    "The answer is {}.",
+    "The answer is ({}).",
+    "**{}**",
+    "\\boxed{{{}}}",
+    "- {}",
+]
+WORDS = [
+    ("YES", "yes"),
+    ("_maybe_", "maybe"),
+    ("Yes, yes!", "yes"),
+    ("No, the word does not have it", "no"),
+    ("It does not, so no", "no"),
+    ("That is not clear, maybe", "maybe"),
+    ("yes or no", None),
+    ("yes/no/maybe", None),
+    ("Nobody knows; no-one said yesterday", None),
+    ("Not a clear yes", None),
+    ("It isn't yes", None),
+    ("yes\nI think so", None),
+    ("I think so\nyes\n \n", "yes"),
+    ("", None),
+    ("\n \t\n", None),
+]
+DIRECTED = [
+    ("Expression will Increase.", "increase"),
+    ("increase, not decrease", None),
+    ("It does not increase", None),
+    ("There is no significant decrease", None),
+    ("It increases", None),
+]
+LETTERED = [
+    ("A.", "A"),
+    ("C) Aspirin", "C"),
+    ("**B. Protein C deficiency**", "B"),
+    ("D - Aspirin", "D"),
+    ("B, because it is", "B"),
+    ("C is correct", "C"),
+    ("Answer: A. Vitamin C deficiency", "A"),
+    ("Final answer: (A) Aspirin", "A"),
+    ("The correct option is D", "D"),
+    ("The answer is A because it is", "A"),
+    ("A decrease in pressure", None),
+    ("Answer: A decrease in pressure", None),
+    ("It is a vitamin C deficiency", None),
+    ("Answer: vitamin C", None),
+    ("A or B", None),
+    ("Answer: A and B", None),
+    ("Answer: (A) or (B)", None),
+    ("Answer: B, not C", None),
+    ("The answer is not B", None),
+    ("b", None),
+    ("E", None),
+    ("Answer: B-cell lymphoma", None),
+]
+
+
+@pytest.mark.parametrize("choices", CHOICE_SETS)
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_gives_each_choice(form, choices):
+    assert [parse_answer(form.format(choice), choices) for choice in choices] == list(choices)
+
+
+@pytest.mark.parametrize(("text", "expected"), WORDS)
+def test_words_are_whole_undenied_and_alone(text, expected):
+    assert parse_answer(text, YES_NO_MAYBE) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), DIRECTED)
+def test_directions_are_not_read_out_of_their_denial(text, expected):
+    assert parse_answer(text, DIRECTIONS) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), LETTERED)
+def test_letters_count_as_answers_only(text, expected):
+    assert parse_answer(text, LETTERS) == expected
+
+
+def test_the_longer_of_two_choices_wins():
+    assert parse_answer("No change.", ("no", "no change")) == "no change"
+    assert parse_answer("I say: No", ("No", "no change")) == "No"
+
+
+@pytest.mark.parametrize(("choices", "message"), [((), "at least one"), (("yes", " "), "blank"), (("a", "A"), "twice")])
+def test_unusable_choices_are_refused(choices, message):
+    with pytest.raises(InputError, match=message):
+        parse_answer("yes", choices)
+
+
+choice_sets = st.sampled_from(CHOICE_SETS)
+
+
+@given(st.text(), choice_sets)
+def test_any_text_gives_a_choice_or_none(text, choices):
+    assert parse_answer(text, choices) in (*choices, None)
+
+
+@given(st.text(), choice_sets, st.data())
+def test_only_the_last_line_counts(before, choices, data):
+    choice = data.draw(st.sampled_from(choices))
+    blank = data.draw(st.text(alphabet=" \t\n"))
+    assert parse_answer(f"{before}\nAnswer: {choice}\n{blank}", choices) == choice
+
+
+@given(st.sampled_from([YES_NO_MAYBE, DIRECTIONS]), st.data())
+def test_the_case_of_words_does_not_matter(choices, data):
+    choice = data.draw(st.sampled_from(choices))
+    cased = "".join(data.draw(st.sampled_from([letter.lower(), letter.upper()])) for letter in choice)
+    assert parse_answer(cased, choices) == choice
+
+
+@given(st.sampled_from([YES_NO_MAYBE, DIRECTIONS]), st.text(alphabet=st.characters(categories=["L", "N"]), min_size=1))
+def test_parts_of_words_are_no_answers(choices, rest):
+    assert parse_answer(f"{choices[0]}{rest}", choices) != choices[0]
+    assert parse_answer(f"{rest}{choices[0]}", choices) != choices[0]
+
+
+@given(choice_sets, st.data(), st.sampled_from([" or ", ", ", " / ", " and ", " "]))
+def test_two_different_choices_are_none(choices, data, between):
+    two = data.draw(st.permutations(choices))[:2]
+    assert parse_answer(f"Answer: {two[0]}{between}{two[1]}", choices) is None
+
+
+@given(st.integers(1, 100), st.sampled_from(["answer ", "A or ", "not ", "(A", "n't yes ", "answer is" + " " * 9]))
+def test_repetitions_are_read_to_their_end(times, unit):
+    # What a model that has collapsed writes; patterns that backtrack would hang here at the longest of them.
+    for choices in CHOICE_SETS:
+        assert parse_answer(unit * times * 20, choices) in (*choices, None)
+
+
+def test_the_reward_is_one_for_the_right_choice_only_and_counts():
+    reward = BinaryReward()
+    logged = {}
+    rewards = reward(
+        prompts=["q"] * 4,
+        completions=["Yes", "no", "who knows", "Answer: B"],
+        answer=["yes", "yes", "yes", "B"],
+        choices=[list(YES_NO_MAYBE)] * 3 + [list(LETTERS)],
+        log_metric=logged.__setitem__,
+        trainer_state=None,
+    )
+    assert rewards == [1.0, 0.0, 0.0, 1.0]
+    assert (reward.completions, reward.answered, reward.right, reward.unparsed) == (4, 3, 2, 1)
+    assert logged == {"answered": 0.75, "unparsed": 0.25}
+
+
+def test_the_last_message_of_a_chat_counts_and_counters_add_up():
+    reward = BinaryReward()
+    chat = [[{"role": "assistant", "content": "no"}, {"role": "assistant", "content": "yes"}]]
+    assert reward(chat, ["yes"], [YES_NO_MAYBE]) == [1.0]
+    assert reward(chat, ["no"], [YES_NO_MAYBE]) == [0.0]
+    assert (reward.completions, reward.answered, reward.right) == (2, 2, 1)
+
+
+def test_trl_logs_it_under_its_name():
+    utils = pytest.importorskip("trl.trainer.utils", reason="pip install 'bftembed[tune]'")
+    assert utils.get_callable_name(BinaryReward()) == "binary_reward"

@@ -1,0 +1,338 @@
+"""The log-prob head on models of several families, with adapters, packing and checkpointing."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bftembed.errors import InputError, ModelError
+from bftembed.tune.loss.head import add_logprob_head, base_model, output_head, sample_lengths, supervised_logprobs
+from bftembed.tune.loss.logprobs import token_logprobs
+from bftembed.tune.loss.objectives import Objective
+
+VOCABULARY = 37
+FAMILIES = {
+    "llama": ("Llama", {}),
+    "soft cap": ("Gemma2", {"final_logit_softcapping": 2.0, "head_dim": 16}),
+    "logit_scale": ("Cohere", {"logit_scale": 0.3}),
+    "logits_scaling": ("Granite", {"logits_scaling": 3.0}),
+    "lm_head_multiplier": ("FalconH1", {"lm_head_multiplier": 0.4, "mamba_d_ssm": 32, "mamba_n_heads": 4}),
+    "hyperclovax": ("HyperCLOVAX", {"logits_scaling": 0.25}),
+    "tied": ("Qwen2", {"tie_word_embeddings": True}),
+}
+LORA = {"r": 4, "target_modules": ["q_proj", "v_proj"], "init_lora_weights": False, "task_type": "CAUSAL_LM"}
+
+
+def tiny(family="Llama", kind=None, **options):
+    """A model of two layers with weights wide enough that logits and their gradients are not all alike."""
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        **options,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return (kind or getattr(transformers, f"{family}ForCausalLM"))(config).eval()
+
+
+@pytest.fixture
+def batch():
+    """Three samples of 12, 9 and 5 tokens, padded to the right, with masked prompts and a gap."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(3, VOCABULARY, (3, 12), generator=generator)
+    attention = torch.ones_like(ids)
+    labels = ids.clone()
+    for row, (length, prompt) in enumerate([(12, 4), (9, 1), (5, 3)]):
+        attention[row, length:] = 0
+        labels[row, length:] = labels[row, :prompt] = -100
+    labels[0, 7:9] = -100
+    return {"input_ids": ids, "attention_mask": attention, "labels": labels}
+
+
+def naive(model, batch):
+    """Log-probabilities of the supervised tokens from the model's own logits."""
+    inputs = {key: value for key, value in batch.items() if key != "labels"}
+    logprobs = model(**inputs).logits[:, :-1].log_softmax(-1)
+    targets = batch["labels"][:, 1:]
+    mask = targets != -100
+    return logprobs[mask].gather(1, targets[mask][:, None])[:, 0]
+
+
+def gradients(model, logprobs, lengths):
+    """Gradients of the BFT loss by parameter name, of those that have one."""
+    model.zero_grad()
+    Objective(window=3).loss(logprobs, lengths)[0].backward()
+    return {name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None}
+
+
+def assert_same_training(fused, plain, batch):
+    """Equal log-probabilities and gradients of every trained parameter; returns the gradients."""
+    ours, lengths = supervised_logprobs(fused, batch)
+    expected = naive(plain, batch)
+    torch.testing.assert_close(ours.logprobs, expected, rtol=1e-4, atol=1e-5)
+    slopes, others = gradients(fused, ours.logprobs, lengths), gradients(plain, expected, lengths)
+    assert slopes.keys() == others.keys()
+    for name, slope in slopes.items():
+        torch.testing.assert_close(slope, others[name], rtol=1e-3, atol=1e-5, msg=lambda text, at=name: f"{at}: {text}")
+    return slopes
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_equals_the_models_own_logits(family, batch):
+    name, options = FAMILIES[family]
+    plain = tiny(name, **options)
+    fused = copy.deepcopy(plain)
+    own_loss = plain(**batch).loss
+    add_logprob_head(fused, chunk_size=4)
+    values, lengths = supervised_logprobs(fused, batch)
+    assert lengths.tolist() == [6, 8, 2]
+    torch.testing.assert_close(-values.logprobs.mean(), own_loss, rtol=1e-4, atol=1e-5)
+    slopes = assert_same_training(fused, plain, batch)
+    assert all(slope.any() for name, slope in slopes.items() if "embed" in name or "lm_head" in name)
+    assert any("embed" in name for name in slopes)
+
+
+def test_chunk_size_reaches_the_primitive(batch, monkeypatch):
+    sizes = []
+
+    def noting(*args, chunk_size, **options):
+        sizes.append(chunk_size)
+        return token_logprobs(*args, chunk_size=chunk_size, **options)
+
+    monkeypatch.setattr("bftembed.tune.loss.head.token_logprobs", noting)
+    model = tiny()
+    add_logprob_head(model, chunk_size=5)
+    supervised_logprobs(model, batch)
+    assert set(sizes) == {5}
+
+
+def test_the_head_is_never_run_and_gives_no_logits(batch):
+    model = tiny()
+    add_logprob_head(model)
+    calls = []
+    model.lm_head.register_forward_hook(lambda *_: calls.append(1))
+    outputs = model(**batch, token_logprobs=True)
+    assert calls == []
+    assert set(outputs.keys()) == {"logprobs"}
+    assert "logits" in model(**batch)
+    assert calls == [1]
+
+
+def test_head_with_a_bias(batch):
+    plain = tiny()
+    plain.lm_head = torch.nn.Linear(32, VOCABULARY, bias=True)
+    fused = copy.deepcopy(plain)
+    add_logprob_head(fused)
+    assert assert_same_training(fused, plain, batch)["lm_head.bias"].any()
+
+
+def test_entropy_of_the_next_token(batch):
+    model = tiny()
+    add_logprob_head(model)
+    values, _ = supervised_logprobs(model, batch, entropy=True)
+    logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    expected = torch.distributions.Categorical(logits=logits[:, :-1][batch["labels"][:, 1:] != -100]).entropy()
+    torch.testing.assert_close(values.entropy, expected, rtol=1e-4, atol=1e-5)
+    assert supervised_logprobs(model, batch)[0].entropy is None
+
+
+def peft_pair(**options):
+    """The same PEFT model twice; the first one gets the log-prob head."""
+    peft = pytest.importorskip("peft", reason="needs the package `peft` (extra tune)")
+    fused = peft.get_peft_model(tiny(), peft.LoraConfig(**LORA | options))
+    plain = copy.deepcopy(fused)
+    add_logprob_head(fused, chunk_size=4)
+    return fused, plain
+
+
+def test_lora_gradients_equal_those_of_the_naive_loss(batch):
+    fused, plain = peft_pair()
+    slopes = assert_same_training(fused, plain, batch)
+    assert len(slopes) == 8
+    assert all("lora_" in name and slope.any() for name, slope in slopes.items())
+
+
+def test_a_saved_head_is_trained(batch):
+    fused, plain = peft_pair(modules_to_save=["lm_head"])
+    slopes = assert_same_training(fused, plain, batch)
+    (head,) = [name for name in slopes if "lm_head" in name]
+    assert "modules_to_save" in head
+    before = output_head(base_model(fused)).weight.detach().clone()
+    original = base_model(fused).lm_head.original_module.weight
+    kept = original.detach().clone()
+    supervised_logprobs(fused, batch)[0].logprobs.sum().neg().backward()
+    torch.optim.SGD([value for value in fused.parameters() if value.requires_grad], lr=0.01).step()
+    assert not torch.equal(output_head(base_model(fused)).weight, before)
+    assert torch.equal(original, kept)
+    torch.testing.assert_close(supervised_logprobs(fused, batch)[0].logprobs, naive(fused, batch), rtol=1e-4, atol=1e-5)
+
+
+def test_an_adapter_on_the_head_is_refused():
+    peft = pytest.importorskip("peft", reason="needs the package `peft` (extra tune)")
+    model = peft.get_peft_model(tiny(), peft.LoraConfig(**LORA | {"target_modules": ["q_proj", "lm_head"]}))
+    with pytest.raises(ModelError, match="modules_to_save"):
+        add_logprob_head(model)
+
+
+@pytest.mark.parametrize("head", [None, torch.nn.Sequential(torch.nn.Linear(32, VOCABULARY))])
+def test_a_head_that_is_no_linear_layer_is_refused(head):
+    model = tiny()
+    model.lm_head = head
+    with pytest.raises(ModelError, match=f"is a `{type(head).__name__}` and not a plain linear layer"):
+        add_logprob_head(model)
+
+
+class Tripled(transformers.LlamaForCausalLM):
+    """Changes its logits in a way that its configuration does not tell."""
+
+    def forward(self, *args, **kwargs):
+        outputs = super().forward(*args, **kwargs)
+        outputs.logits = outputs.logits * 3
+        return outputs
+
+
+def test_an_unknown_change_of_the_logits_is_refused(batch):
+    model = tiny(kind=Tripled)
+    before, forward = model(**batch).logits, model.forward
+    with pytest.raises(ModelError, match=r"`Tripled`.*differ from those of its own logits by up to"):
+        add_logprob_head(model)
+    assert torch.equal(model(**batch).logits, before)
+    assert model.forward == forward
+    with pytest.raises(ModelError, match="Tripled"):  # refused again, not taken for done
+        add_logprob_head(model)
+
+
+def test_labels_are_needed(batch):
+    model = tiny()
+    add_logprob_head(model)
+    with pytest.raises(ModelError, match="needs `labels`"):
+        model(batch["input_ids"], token_logprobs=True)
+
+
+def test_nothing_supervised_stays_connected(batch):
+    model = tiny()
+    add_logprob_head(model)
+    values, lengths = supervised_logprobs(model, batch | {"labels": torch.full((3, 12), -100)})
+    assert lengths.tolist() == [0, 0, 0]
+    slopes = gradients(model, values.logprobs, lengths)
+    assert slopes.keys() == {name for name, _ in model.named_parameters()}
+    assert not any(slope.any() for slope in slopes.values())
+
+
+def end_to_end(batch):
+    """The samples of a padded batch in one row, positions from 0 in each; first tokens are not supervised."""
+    lengths = batch["attention_mask"].sum(1).tolist()
+    parts = {key: torch.cat([row[:n] for row, n in zip(batch[key], lengths, strict=True)])[None] for key in batch}
+    positions = torch.cat([torch.arange(n) for n in lengths])[None]
+    labels = parts["labels"].masked_fill(positions == 0, -100)
+    return {"input_ids": parts["input_ids"], "labels": labels, "position_ids": positions}
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_a_packed_row_equals_the_padded_batch(batch, attention):
+    model = tiny(attn_implementation=attention)
+    add_logprob_head(model)
+    padded, lengths = supervised_logprobs(model, batch)
+    slopes = gradients(model, padded.logprobs, lengths)
+    packed, sizes = supervised_logprobs(model, end_to_end(batch))
+    assert sizes.tolist() == lengths.tolist() == [6, 8, 2]
+    torch.testing.assert_close(packed.logprobs, padded.logprobs, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradients(model, packed.logprobs, sizes), slopes, rtol=1e-3, atol=1e-5)
+
+
+def test_padding_side_changes_nothing(batch):
+    model = tiny()
+    add_logprob_head(model)
+    expected, lengths = supervised_logprobs(model, batch)
+    shifts = (12 - batch["attention_mask"].sum(1)).tolist()
+    left = {
+        key: torch.stack([row.roll(shift) for row, shift in zip(value, shifts, strict=True)])
+        for key, value in batch.items()
+    }
+    left["position_ids"] = (left["attention_mask"].cumsum(1) - 1).clamp(min=0)
+    values, sizes = supervised_logprobs(model, left)
+    assert sizes.tolist() == lengths.tolist()
+    torch.testing.assert_close(values.logprobs, expected.logprobs, rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=50)
+@given(
+    samples=st.lists(st.lists(st.booleans(), min_size=1, max_size=6), min_size=1, max_size=5).filter(
+        lambda samples: sum(map(len, samples)) > 1
+    )
+)
+def test_sample_lengths(samples):
+    """Supervised tokens per sample, padded or end to end; a first token is predicted from nothing."""
+    expected = [sum(row[1:]) for row in samples]
+    width = max(2, *map(len, samples))
+    padded = torch.full((len(samples), width), -100)
+    for b, row in enumerate(samples):
+        padded[b, : len(row)] = torch.where(torch.tensor(row), 5, -100)
+    padded_batch = {"labels": padded, "attention_mask": torch.ones_like(padded)}
+    assert sample_lengths(padded_batch).tolist() == expected
+    labels = np.concatenate([[-100] + [5 if wanted else -100 for wanted in row[1:]] for row in samples])
+    positions = np.concatenate([np.arange(len(row)) for row in samples])
+    packed = {"labels": torch.from_numpy(labels)[None], "position_ids": torch.from_numpy(positions)[None]}
+    assert sample_lengths(packed).tolist() == expected
+    assert sample_lengths(packed).dtype == torch.int64
+
+
+def test_checkpointing_gives_the_same_gradients(batch):
+    model = tiny().train()
+    add_logprob_head(model)
+    assert model.training
+    values, lengths = supervised_logprobs(model, batch)
+    slopes = gradients(model, values.logprobs, lengths)
+    getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
+    runs = []
+    model.model.layers[0].self_attn.register_forward_pre_hook(lambda *_: runs.append(1))
+    values, lengths = supervised_logprobs(model, batch)
+    torch.testing.assert_close(gradients(model, values.logprobs, lengths), slopes)
+    assert len(runs) == 2  # once for the values and again for the gradients
+
+
+def test_generation_is_unchanged(batch):
+    model = tiny()
+    options = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0}
+    prompt = {"input_ids": batch["input_ids"][:, :5], "attention_mask": torch.ones(3, 5, dtype=torch.long)}
+    before, logits, loss = model.generate(**prompt, **options), model(**batch).logits, model(**batch).loss
+    add_logprob_head(model)
+    assert torch.equal(model.generate(**prompt, **options), before)
+    assert torch.equal(model(**batch).logits, logits)
+    assert torch.equal(model(**batch).loss, loss)
+
+
+def test_calling_it_twice_is_harmless(batch):
+    model = tiny()
+    add_logprob_head(model)
+    forward = model.forward
+    expected, _ = supervised_logprobs(model, batch)
+    add_logprob_head(model)
+    assert model.forward is forward
+    assert torch.equal(supervised_logprobs(model, batch)[0].logprobs, expected.logprobs)
+
+
+def test_saving_and_loading_leave_no_trace(batch, tmp_path):
+    model = tiny()
+    add_logprob_head(model)
+    model.save_pretrained(tmp_path)
+    again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    torch.testing.assert_close(again(**batch).loss, model(**batch).loss)
+
+
+def test_a_batch_without_labels_is_refused():
+    with pytest.raises(InputError, match="no `labels`, only 'input_ids'"):
+        sample_lengths({"input_ids": torch.zeros(1, 2)})

@@ -1,0 +1,296 @@
+"""The primitive: values and gradients against autograd on full logits, memory, precision, bad input."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special, stats
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from bftembed.errors import InputError
+from bftembed.tune.loss.logprobs import logits_logprobs, token_logprobs
+
+
+def full_logits(hidden, weight, bias=None, softcap=None, scale=1.0):
+    """All logits at once: what a model with a soft cap or a scale does."""
+    logits = hidden @ weight.T
+    if bias is not None:
+        logits = logits + bias
+    logits = logits * scale
+    return logits if softcap is None else torch.tanh(logits / softcap) * softcap
+
+
+def picked(logits, targets):
+    return logits.log_softmax(-1).gather(1, targets[:, None])[:, 0]
+
+
+def draw(n, width, vocabulary, *, dtype=torch.float64, size=1.0, seed=0):
+    """Hidden states, head weight, bias (all with gradient), targets, and a gradient to send back."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = ((n, width), (vocabulary, width), (vocabulary,))
+    leaves = [(torch.randn(*shape, generator=generator, dtype=dtype) * size).requires_grad_() for shape in shapes]
+    targets = torch.randint(0, vocabulary, (n,), generator=generator)
+    return (*leaves, targets, torch.randn(n, generator=generator, dtype=dtype))
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the number of elements of the largest tensor that any operation gives."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        sizes = [leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        self.elements = max([self.elements, *sizes])
+        return result
+
+
+@settings(max_examples=80)
+@given(
+    n=st.integers(0, 9),
+    width=st.integers(1, 5),
+    vocabulary=st.integers(1, 8),
+    chunk_size=st.integers(1, 12),
+    softcap=st.none() | st.floats(0.5, 30.0),
+    scale=st.floats(0.05, 4.0),
+    trained=st.tuples(st.booleans(), st.booleans(), st.booleans()).filter(any),
+    with_bias=st.booleans(),
+    entropy=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_equals_autograd(n, width, vocabulary, chunk_size, softcap, scale, trained, with_bias, entropy, seed):
+    hidden, weight, bias, targets, back = draw(n, width, vocabulary, seed=seed)
+    leaves = [hidden, weight, bias]
+    for leaf, wanted in zip(leaves, trained, strict=True):
+        leaf.requires_grad_(wanted)
+    used = [leaf for leaf in (leaves if with_bias else leaves[:2]) if leaf.requires_grad]
+    given_bias = bias if with_bias else None
+    ours, spread = token_logprobs(
+        hidden, weight, targets, bias=given_bias, softcap=softcap, scale=scale, chunk_size=chunk_size, entropy=entropy
+    )
+    logits = full_logits(hidden, weight, given_bias, softcap, scale)
+    torch.testing.assert_close(ours, picked(logits, targets), rtol=1e-10, atol=1e-12)
+    if entropy:
+        expected = stats.entropy(special.softmax(logits.detach().numpy(), axis=1), axis=1) if n else np.zeros(0)
+        np.testing.assert_allclose(spread.detach(), expected, rtol=1e-9, atol=1e-12)
+    else:
+        assert spread is None
+    if not used:
+        assert not ours.requires_grad
+        return
+    gradients = torch.autograd.grad(ours, used, back)
+    expected = torch.autograd.grad(picked(logits, targets), used, back)
+    for gradient, slope in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, slope, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("softcap", [None, 3.0])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_gradcheck(softcap, with_bias):
+    hidden, weight, bias, targets, _ = draw(5, 3, 6)
+
+    def function(hidden, weight, bias=None):
+        return token_logprobs(hidden, weight, targets, bias=bias, softcap=softcap, scale=0.7, chunk_size=2).logprobs
+
+    assert torch.autograd.gradcheck(function, (hidden, weight, bias) if with_bias else (hidden, weight))
+    logits = torch.randn(5, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda logits: logits_logprobs(logits, targets, chunk_size=2), (logits,))
+
+
+@settings(max_examples=40)
+@given(n=st.integers(0, 9), vocabulary=st.integers(1, 8), chunk_size=st.integers(1, 12), seed=st.integers(0, 2**32 - 1))
+def test_given_logits_equal_autograd(n, vocabulary, chunk_size, seed):
+    _, _, _, targets, back = draw(n, 1, vocabulary, seed=seed)
+    logits = torch.from_numpy(np.random.default_rng(seed).normal(0, 3, (n, vocabulary))).requires_grad_()
+    ours, expected = logits_logprobs(logits, targets, chunk_size=chunk_size), picked(logits, targets)
+    torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
+    (gradient,), (slope,) = (torch.autograd.grad(values, logits, back) for values in (ours, expected))
+    torch.testing.assert_close(gradient, slope, rtol=1e-9, atol=1e-12)
+
+
+def test_tied_head_gets_both_gradients():
+    """The table is the input embedding and the head: one gradient through the states, one through the logits."""
+    table = torch.randn(7, 4, dtype=torch.float64, requires_grad=True)
+    ids, targets = torch.tensor([1, 5, 5, 0, 3]), torch.tensor([5, 5, 0, 3, 2])
+    hidden = torch.tanh(table[ids])
+    (ours,) = torch.autograd.grad(token_logprobs(hidden, table, targets, chunk_size=2).logprobs.sum(), table)
+    hidden = torch.tanh(table[ids])
+    (both,) = torch.autograd.grad(picked(full_logits(hidden, table), targets).sum(), table)
+    torch.testing.assert_close(ours, both)
+    hidden = torch.tanh(table[ids]).detach()
+    (head_only,) = torch.autograd.grad(picked(full_logits(hidden, table), targets).sum(), table)
+    assert not torch.allclose(ours, head_only)
+
+
+def test_gradient_of_logprobs_scales_per_token():
+    """Weights of an objective reach hidden states and head, also a weight of zero."""
+    hidden, weight, _, targets, back = draw(6, 3, 5)
+    back[2] = 0.0
+    gradients = torch.autograd.grad(token_logprobs(hidden, weight, targets).logprobs, (hidden, weight), back)
+    assert not gradients[0][2].any()
+    expected = torch.autograd.grad(picked(full_logits(hidden, weight), targets) @ back, (hidden, weight))
+    torch.testing.assert_close(gradients, expected)
+
+
+def relative(value, reference):
+    return float((value.double() - reference.double()).norm() / reference.double().norm())
+
+
+def test_bf16_autocast_keeps_float32_sums():
+    """Only the product is bf16: nearer to float32 than a log-softmax of bf16 logits, and nothing is lost after it."""
+    hidden, weight, _, targets, back = draw(256, 64, 2000, dtype=torch.float32, size=0.4)
+    exact = picked(full_logits(hidden.double(), weight.double()), targets)
+    slopes = torch.autograd.grad(exact, (hidden, weight), back.double())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = token_logprobs(hidden, weight, targets, chunk_size=100, entropy=True)
+        logits = torch.nn.functional.linear(hidden, weight)
+        in_bf16 = picked(logits.bfloat16(), targets)
+    assert logits.dtype == torch.bfloat16
+    assert ours.logprobs.dtype == ours.entropy.dtype == torch.float32
+    # The float32 log-softmax of the very same bf16 product: no error beyond that of the product.
+    same = picked(logits.float(), targets)
+    torch.testing.assert_close(ours.logprobs, same, rtol=1e-5, atol=1e-5)
+    # bf16 keeps 8 bits: an error of up to 2**-9 of the logit in each product, and sums of rounded inputs.
+    largest = float(logits.detach().abs().max())
+    assert float((ours.logprobs - exact).detach().abs().max()) < 2**-7 * largest
+    assert relative(ours.logprobs.detach(), exact.detach()) < 0.5 * relative(in_bf16.detach(), exact.detach())
+    gradients = torch.autograd.grad(ours.logprobs, (hidden, weight), back)
+    for gradient, slope, leaf in zip(gradients, slopes, (hidden, weight), strict=True):
+        assert gradient.dtype == leaf.dtype
+        assert relative(gradient, slope) < 0.02
+    naive = torch.autograd.grad(same, (hidden, weight), back)
+    assert all(relative(a, s) < 2 * relative(b, s) for a, b, s in zip(gradients, naive, slopes, strict=True))
+
+
+def test_bf16_parameters():
+    hidden, weight, bias, targets, back = draw(64, 32, 300, dtype=torch.float32, size=0.4)
+    exact = picked(full_logits(hidden, weight, bias), targets)
+    slopes = torch.autograd.grad(exact, (hidden, weight, bias), back)
+    leaves = [leaf.detach().bfloat16().requires_grad_() for leaf in (hidden, weight, bias)]
+    ours = token_logprobs(leaves[0], leaves[1], targets, bias=leaves[2]).logprobs
+    assert ours.dtype == torch.float32
+    assert relative(ours.detach(), exact.detach()) < 0.01
+    for gradient, slope in zip(torch.autograd.grad(ours, leaves, back), slopes, strict=True):
+        assert gradient.dtype == torch.bfloat16
+        assert relative(gradient, slope) < 0.02
+    logits = full_logits(*(leaf.detach() for leaf in leaves)).requires_grad_()
+    given_logits = logits_logprobs(logits, targets, chunk_size=10)
+    assert given_logits.dtype == torch.float32
+    torch.testing.assert_close(given_logits, picked(logits.float(), targets), rtol=1e-5, atol=1e-5)
+    assert torch.autograd.grad(given_logits, logits, back)[0].dtype == torch.bfloat16
+
+
+def test_float32_states_and_bf16_head():
+    """Norms kept in float32 above a head in bf16: computed in the head's type, gradient in each one's own."""
+    hidden, weight, _, targets, back = draw(16, 8, 30, dtype=torch.float32)
+    head = weight.detach().bfloat16().requires_grad_()
+    ours = token_logprobs(hidden, head, targets).logprobs
+    assert relative(ours.detach(), picked(full_logits(hidden, weight), targets).detach()) < 0.02
+    gradients = torch.autograd.grad(ours, (hidden, head), back)
+    assert [gradient.dtype for gradient in gradients] == [torch.float32, torch.bfloat16]
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_never_holds_all_logits(trained):
+    n, width, vocabulary, chunk_size = 60, 4, 50, 7
+    hidden, weight, _, targets, back = draw(n, width, vocabulary)
+    weight.requires_grad_(trained)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x), Largest() as run:
+        values = token_logprobs(hidden, weight, targets, chunk_size=chunk_size, entropy=True).logprobs
+        values.backward(back)
+    assert run.elements == chunk_size * vocabulary
+    # d log p / d hidden; with the head also hidden states, weight, targets and log-sum-exp: no logits of any chunk.
+    expected = [n * width, n * width, vocabulary * width, n, n] if trained else [n * width]
+    assert sorted(kept) == sorted(expected)
+
+
+def test_without_gradient_nothing_is_saved():
+    hidden, weight, bias, targets, _ = draw(40, 3, 5)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        with torch.no_grad(), Largest() as run:
+            values = token_logprobs(hidden, weight, targets, bias=bias, chunk_size=2, entropy=True)
+        frozen = token_logprobs(hidden.detach(), weight.detach(), targets)
+    assert kept == []
+    assert run.elements == len(targets)  # nor is there room made for the gradient of the hidden states
+    assert values.logprobs.grad_fn is None
+    assert frozen.logprobs.grad_fn is None
+    torch.testing.assert_close(values.logprobs, picked(full_logits(hidden, weight, bias), targets).detach())
+
+
+def test_entropy_carries_no_gradient():
+    hidden, weight, _, targets, _ = draw(6, 3, 5)
+    values = token_logprobs(hidden, weight, targets, entropy=True)
+    assert values.logprobs.requires_grad
+    assert not values.entropy.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_huge_logits_stay_finite(dtype):
+    weight = torch.tensor([[1e4], [-1e4], [9e3], [0.0]], dtype=dtype, requires_grad=True)
+    hidden = torch.tensor([[1.0], [-1.0], [0.5]], dtype=dtype, requires_grad=True)
+    targets = torch.tensor([1, 3, 0])
+    values = token_logprobs(hidden, weight, targets, entropy=True)
+    torch.testing.assert_close(values.logprobs, torch.tensor([-2e4, -1e4, 0.0], dtype=dtype))
+    assert not values.entropy.any()
+    values.logprobs.sum().backward()
+    expected = torch.tensor([[-2e4], [1e4], [0.0]], dtype=dtype)  # weight of the target less that of the winner
+    torch.testing.assert_close(hidden.grad, expected)
+    assert weight.grad.isfinite().all()
+    logits = full_logits(hidden, weight).detach().requires_grad_()
+    torch.testing.assert_close(logits_logprobs(logits, targets), values.logprobs.detach())
+
+
+def test_vocabulary_entries_of_logit_minus_infinity():
+    """Padding of the vocabulary is masked out by some models; its probability is 0 and so is its gradient."""
+    hidden, weight, bias, targets, back = draw(6, 3, 8)
+    with torch.no_grad():
+        bias[5:] = -torch.inf
+    targets = targets % 5
+    ours = token_logprobs(hidden, weight, targets, bias=bias, chunk_size=4, entropy=True)
+    short = [leaf.detach()[:5].requires_grad_() for leaf in (weight, bias)]
+    expected = picked(full_logits(hidden, *short), targets)
+    torch.testing.assert_close(ours.logprobs, expected)
+    probabilities = special.softmax(full_logits(hidden, *short).detach().numpy(), axis=1)
+    np.testing.assert_allclose(ours.entropy, stats.entropy(probabilities, axis=1), rtol=1e-9)
+    gradients = torch.autograd.grad(ours.logprobs, (hidden, weight, bias), back)
+    slopes = torch.autograd.grad(expected, (hidden, *short), back)
+    torch.testing.assert_close(gradients[0], slopes[0])
+    for gradient, slope in zip(gradients[1:], slopes[1:], strict=True):
+        torch.testing.assert_close(gradient[:5], slope)
+        assert not gradient[5:].any()
+    logits = full_logits(hidden, weight, bias).detach().requires_grad_()
+    given_logits = logits_logprobs(logits, targets)
+    torch.testing.assert_close(given_logits, expected)
+    assert not torch.autograd.grad(given_logits.sum(), logits)[0][:, 5:].any()
+
+
+def test_no_tokens_stay_connected():
+    hidden, weight, bias, targets, _ = draw(0, 3, 5)
+    values = token_logprobs(hidden, weight, targets, bias=bias, entropy=True)
+    assert values.logprobs.shape == values.entropy.shape == (0,)
+    gradients = torch.autograd.grad(values.logprobs.sum(), (hidden, weight, bias))
+    assert [gradient.shape for gradient in gradients] == [(0, 3), (5, 3), (5,)]
+    assert not any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden": torch.zeros(2, 3, 4)}, r"`hidden` has shape \(2, 3, 4\)"),
+        ({"hidden": torch.zeros(6, 4)}, r"`hidden` has shape \(6, 4\), `weight` \(5, 3\)"),
+        ({"weight": torch.zeros(3)}, r"`weight` \(3,\)"),
+        ({"targets": torch.zeros(5, dtype=torch.long)}, r"`targets` \(5,\)"),
+        ({"targets": torch.tensor([0, 1, 2, 3, 4, 5])}, "between 0 and 5, outside the vocabulary of 5 tokens"),
+        ({"targets": torch.tensor([0, 1, 2, 3, 4, -100])}, "between -100 and 4, outside"),
+        ({"chunk_size": 0}, "`chunk_size` is 0"),
+        ({"chunk_size": -1}, "`chunk_size` is -1"),
+    ],
+)
+def test_bad_input(change, message):
+    options = {"hidden": torch.zeros(6, 3), "weight": torch.zeros(5, 3), "targets": torch.zeros(6, dtype=torch.long)}
+    with pytest.raises(InputError, match=message):
+        token_logprobs(**options | change)
