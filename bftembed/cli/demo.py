@@ -76,7 +76,7 @@ def _add_controls(adata: AnnData) -> None:
     random = np.full_like(vectors, np.nan)
     random[known] = np.random.default_rng(0).standard_normal((known.sum(), vectors.shape[1]))
     adata.varm["X_random"] = random
-    bft.tl.embed_cells(adata, gene_key="X_random", key_added="X_random", use_raw=True)
+    bft.tl.embed_cells(adata, use_rep="X_random", key_added="X_random", use_raw=True)
     expression = adata.raw[:, adata.var_names[known]].X
     adata.obsm["X_pca50"] = sc.pp.pca(expression, n_comps=50, random_state=0)
 

@@ -54,9 +54,9 @@ def embed(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be generated, and end.")] = False,
 ) -> None:
     """Embed the genes and cells of an AnnData file, or a list of names."""
+    from bftembed._keys import checked_key
     from bftembed.engines import Sampling
-    from bftembed.tl._keys import checked_key
-    from bftembed.tl._output import checked_target
+    from bftembed.expression import checked_target
 
     if not source.exists():
         msg = f"There is no file `{source}`."
@@ -91,7 +91,7 @@ def embed(
         _check_cells(adata, mask_var, source, output, keep_x=keep_x, how=how)
     bft.tl.embed_genes(adata, mask_var=mask_var, encoder=encoder, facts=facts, key_added=key_added, **texts)
     if cells:
-        bft.tl.embed_cells(adata, gene_key=key_added, key_added=key_added, output=output, keep_x=keep_x, **how)
+        bft.tl.embed_cells(adata, use_rep=key_added, key_added=key_added, output=output, keep_x=keep_x, **how)
     else:
         _write(adata, output)
     print(f"wrote {output}")
@@ -116,7 +116,7 @@ def _check_cells(
     before = dict(adata.uns.get("bft", {}))
     adata.varm[_TRIAL] = trial
     try:
-        bft.tl.embed_cells(adata, gene_key=_TRIAL, key_added=_TRIAL, progress=False, **how)
+        bft.tl.embed_cells(adata, use_rep=_TRIAL, key_added=_TRIAL, progress=False, **how)
     finally:
         del adata.varm[_TRIAL]
         adata.obsm.pop(_TRIAL, None)
@@ -127,7 +127,7 @@ def open_adata(source: Path) -> AnnData:
     """AnnData of a file whose matrix is read chunk by chunk later, where the format allows it."""
     import anndata
 
-    from bftembed.tl._cell_input import opened
+    from bftembed.expression import opened
 
     with opened(source):  # says what is wrong with a file that holds no AnnData
         pass

@@ -5,21 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+
+from bftembed.expression import default_chunk_rows, row_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_CELLS_PER_CHUNK = 20_000
+    from numpy.typing import NDArray
 
 
-def column_sums(
-    matrix: Any,
-    columns: npt.NDArray[np.intp],
-    *,
-    rows: int = _CELLS_PER_CHUNK,
-) -> npt.NDArray[np.float64]:
-    """Sum columns over all rows, with at most `rows` rows in memory, never making a sparse matrix dense.
+def column_sums(matrix: Any, columns: NDArray[np.intp], *, chunk_size: int | None = None) -> NDArray[np.float64]:
+    """Sum columns over all rows, a chunk of rows at a time, never making a sparse matrix dense.
 
     A matrix stored by columns (CSC) gives its columns instead, since reading rows of it means reading all of it.
 
@@ -29,27 +23,16 @@ def column_sums(
         n_obs x n_vars: array, sparse matrix or array, backed or lazy.
     columns
         (k,) positions, ascending.
-    rows
-        Rows read at a time.
+    chunk_size
+        Rows read at a time; by default what keeps a chunk near 30 MB.
 
     Returns
     -------
     (k,) float64.
     """
-    total = np.zeros(len(columns))
-    for block in _blocks(matrix, columns, rows):
-        total += np.asarray(block.sum(axis=0), dtype=np.float64).ravel()
+    total, chosen = np.zeros(len(columns)), columns if len(columns) else slice(0)
+    if getattr(matrix, "format", None) == "csc" or hasattr(matrix, "dask"):
+        matrix, chosen = matrix[:, chosen], slice(None)
+    for _, _, block in row_blocks(matrix, chunk_size or default_chunk_rows(matrix, 1)):
+        total += np.asarray(block[:, chosen].sum(axis=0, dtype=np.float64)).ravel()
     return total
-
-
-def _blocks(matrix: Any, columns: npt.NDArray[np.intp], rows: int) -> Iterator[Any]:
-    if getattr(matrix, "format", None) == "csc":
-        yield matrix[:, columns]
-        return
-    if hasattr(matrix, "compute"):
-        stops = np.cumsum(matrix.chunks[0])
-        for start, stop in zip([0, *stops[:-1]], stops, strict=True):
-            yield matrix[start:stop][:, columns].compute()
-        return
-    for start in range(0, matrix.shape[0], rows):
-        yield matrix[start : start + rows][:, columns]

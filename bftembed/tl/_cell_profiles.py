@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bftembed import pp
+from bftembed._keys import with_provenance
 from bftembed.errors import InputError
+from bftembed.expression import chosen_matrix, normalised_chunks, parts_of
 from bftembed.profiles import Entity
-from bftembed.tl._chunks import default_chunk_rows, row_chunks
 from bftembed.tl._entities import embed_entities
-from bftembed.tl._keys import with_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
+    from bftembed.expression import Matrix
     from bftembed.tl._entities import TextSource
 
 log = logging.getLogger("bftembed")
 _LABEL = re.compile(
     r"cell.?(type|state|ontology)|label|annot|cluster|leiden|louvain|truth|lineage|subset", re.IGNORECASE
 )
-_LARGEST_LOG = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class CellProfileOptions:
 def embed_cell_profiles(adata: AnnData, options: CellProfileOptions, source: TextSource, *, key_added: str) -> None:
     """See `embed_cells`."""
     _check_fields(adata, options)
-    matrix = _matrix(adata, options)
+    matrix = chosen_matrix(parts_of(adata), layer=options.layer, use_raw=options.use_raw)
     names = _gene_names(adata, use_raw=options.use_raw)
     reference = options.reference
     if reference is None:
@@ -61,7 +61,7 @@ def embed_cell_profiles(adata: AnnData, options: CellProfileOptions, source: Tex
     medians = reference["median"].reindex(names).to_numpy(dtype=float)
     tops = [
         top
-        for rows in _linear_chunks(matrix, options.values)
+        for _, rows, _ in normalised_chunks(matrix, values=options.values, log=False)
         for top in _top_genes(rows, names, medians, n_top=options.n_top)
     ]
     silent = [i for i, top in enumerate(tops) if not top]
@@ -90,7 +90,7 @@ def embed_cell_profiles(adata: AnnData, options: CellProfileOptions, source: Tex
 
 
 def expression_reference(
-    matrix: Any, names: Sequence[str] | NDArray[np.object_], *, values: str = "auto"
+    matrix: Matrix, names: Sequence[str] | NDArray[np.object_], *, values: str = "auto"
 ) -> pd.DataFrame:
     """Median of each gene over the cells that express it, in counts per 10,000 (as Geneformer ranks genes).
 
@@ -110,8 +110,7 @@ def expression_reference(
     """
     from scipy.sparse import vstack
 
-    columns = vstack(list(_linear_chunks(matrix, values)), format="csc")
-    columns.eliminate_zeros()
+    columns = vstack([rows for _, rows, _ in normalised_chunks(matrix, values=values, log=False)], format="csc")
     ends = columns.indptr
     medians = {
         name: float(np.median(columns.data[ends[j] : ends[j + 1]]))
@@ -121,32 +120,6 @@ def expression_reference(
     frame = pd.DataFrame({"median": pd.Series(medians, dtype=float)})
     frame.index = frame.index.astype(str).rename("gene")
     return frame
-
-
-def _linear_chunks(matrix: Any, values: str) -> Iterator[csr_matrix]:
-    """Rows as counts per 10,000 of their total."""
-    kind = values
-    for start, _, rows in row_chunks(matrix, default_chunk_rows(matrix, 1)):
-        data = rows.data.astype(np.float64)
-        if not np.isfinite(data).all() or (data < 0).any():
-            msg = (
-                f"The expression of cells from row {start} on holds negative or non-finite values, as scaled data do; "
-                "pass layer= with the counts or log-normalised values, or use_raw=True."
-            )
-            raise InputError(msg)
-        found = "counts" if (data == np.floor(data)).all() else "lognorm"
-        if kind == "auto" and data.any():
-            kind = found
-        if values == "auto" and data.any() and (found != kind or (kind == "lognorm" and data.max() > _LARGEST_LOG)):
-            msg = 'The values are neither counts nor log-normalised throughout; pass values="counts" or "lognorm".'
-            raise InputError(msg)
-        linear = rows.astype(np.float64)
-        if kind == "lognorm":
-            linear.data = np.expm1(data)
-        total = np.asarray(linear.sum(axis=1)).ravel()
-        scale = np.divide(1e4, total, out=np.zeros_like(total), where=total > 0)
-        linear.data *= np.repeat(scale, np.diff(linear.indptr))
-        yield linear
 
 
 def _top_genes(
@@ -159,20 +132,6 @@ def _top_genes(
         genes, ratio = genes[known], data[known] / medians[genes[known]]
         order = np.lexsort((names[genes].astype(str), -ratio.round(5)))[:n_top]
         yield names[genes[order]].tolist()
-
-
-def _matrix(adata: AnnData, options: CellProfileOptions) -> Any:
-    if options.use_raw:
-        if adata.raw is None:
-            msg = "use_raw=True was given, but this AnnData has no `.raw`."
-            raise InputError(msg)
-        return adata.raw.X
-    if options.layer is None:
-        return adata.X
-    if options.layer not in adata.layers:
-        msg = f"There is no layer {options.layer!r}; this AnnData has the layers {sorted(adata.layers)}."
-        raise InputError(msg)
-    return adata.layers[options.layer]
 
 
 def _gene_names(adata: AnnData, *, use_raw: bool) -> NDArray[np.object_]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from bftembed._keys import checked_key
 from bftembed.entities import entities_of
 from bftembed.errors import InputError
 from bftembed.tl._embed_perturbations import embed_perturbations
 from bftembed.tl._entities import TextOptions, TextSource, embed_entities, to_anndata
-from bftembed.tl._keys import checked_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from bftembed._keys import checked_key
 from bftembed.errors import InputError
-from bftembed.tl._keys import checked_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def embed_cells(  # noqa: PLR0913
     adata: AnnData | str | os.PathLike[str],
     *,
     method: Literal["weighted", "profile"] = "weighted",
-    gene_key: str = "X_bft",
+    use_rep: str = "X_bft",
     weights: Weights = "log1p",
     values: Literal["auto", "counts", "lognorm"] = "auto",
     layer: str | None = None,
@@ -62,7 +62,7 @@ def embed_cells(  # noqa: PLR0913
         In memory, backed, or lazy (`anndata.experimental.read_lazy`), or the path of an .h5ad or .zarr file.
     method
         ``"weighted"`` or ``"profile"``.
-    gene_key
+    use_rep
         `.varm` key of the gene vectors, float32 (n_vars, d), from `embed_genes`. Genes whose row is NaN are not
         used. With `use_raw`, ``.raw.varm`` is looked at first; without the key there, the genes of `.raw` get
         their vectors from `.varm` by name, and those that are only in `.raw` are not used.
@@ -158,10 +158,10 @@ def embed_cells(  # noqa: PLR0913
         msg = f'{sorted(others)} can be given only with method="profile".'
         raise InputError(msg)
     # Here, and not at the top: numba and anndata take seconds to import.
-    from bftembed.tl._embed_weighted import WeightedOptions, embed_weighted
+    from bftembed.tl._stream.run import WeightedOptions, embed_weighted
 
     options = WeightedOptions(
-        gene_key=gene_key,
+        use_rep=use_rep,
         weights=weights,
         values=values,
         layer=layer,

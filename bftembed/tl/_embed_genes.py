@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed import pp
+from bftembed._keys import checked_key, with_provenance
 from bftembed.entities import gene_entities
 from bftembed.errors import InputError
 from bftembed.tl._entities import TextSource, embed_entities
-from bftembed.tl._keys import checked_key, with_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+from bftembed._keys import checked_key
 from bftembed.entities import CONTROLS, HOW, conditions_of, perturbation_entities
 from bftembed.errors import InputError
 from bftembed.tl._entities import TextOptions, TextSource, embed_entities, to_anndata
-from bftembed.tl._keys import checked_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from bftembed._keys import with_provenance
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.engines import get_engine
 from bftembed.errors import BftembedError, InputError
 from bftembed.profiles import ProfileStore, read_export, write_profiles
-from bftembed.tl._keys import with_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -28,14 +28,14 @@ def test_in_memory(counts, kind, rows, monkeypatch):
     matrix = KINDS[kind](counts)
     if kind != "dense":
         monkeypatch.setattr(type(matrix), "toarray", lambda self: pytest.fail("made dense"))
-    np.testing.assert_allclose(column_sums(matrix, COLUMNS, rows=rows), counts.sum(axis=0)[COLUMNS])
+    np.testing.assert_allclose(column_sums(matrix, COLUMNS, chunk_size=rows), counts.sum(axis=0)[COLUMNS])
 
 
 @pytest.mark.parametrize("kind", ["dense", "csr", "csc"])
 def test_backed(counts, kind, tmp_path):
     ad.AnnData(KINDS[kind](counts)).write_h5ad(tmp_path / "x.h5ad")
     adata = ad.read_h5ad(tmp_path / "x.h5ad", backed="r")
-    np.testing.assert_allclose(column_sums(adata.X, COLUMNS, rows=7), counts.sum(axis=0)[COLUMNS])
+    np.testing.assert_allclose(column_sums(adata.X, COLUMNS, chunk_size=7), counts.sum(axis=0)[COLUMNS])
     adata.file.close()
 
 
@@ -66,4 +66,4 @@ def test_chunks_do_not_matter(n_obs, n_vars, rows, seed):
     matrix = sp.random_array((n_obs, n_vars), density=0.5, format="csr", rng=rng)
     columns = np.flatnonzero(rng.random(n_vars) < 0.5)
     expected = matrix.sum(axis=0)[columns]
-    np.testing.assert_allclose(column_sums(matrix, columns, rows=rows), expected)
+    np.testing.assert_allclose(column_sums(matrix, columns, chunk_size=rows), expected)

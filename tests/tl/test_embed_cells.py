@@ -171,7 +171,7 @@ def test_what_was_done_is_noted_beside_what_was_there(adata):
     assert bft["X_bft"]["genes"] == {"encoder": "e", "n": 3}
     assert bft["other"] == {"cells": {"n": 1}}
     info = bft["X_bft"]["cells"]
-    known = {"method": "weighted", "weights": "raw", "values": "counts", "gene_key": "X_bft", "matrix": "`.X`"}
+    known = {"method": "weighted", "weights": "raw", "values": "counts", "use_rep": "X_bft", "matrix": "`.X`"}
     assert {key: info[key] for key in known} == known
     assert (info["n_genes_used"], info["n_cells"], info["n_empty"]) == (GENES - 2, N, 0)
     assert all(isinstance(value, str | int | bool) for value in info.values())
@@ -218,7 +218,7 @@ def test_cells_without_weight(adata):
         ({"values": "cpm"}, "values='cpm' is not one of"),
         ({"empty": "drop"}, "empty='drop' is not one of"),
         ({"chunk_size": 0}, "chunk_size=0 must be at least 1"),
-        ({"gene_key": "X_no"}, "call bft.tl.embed_genes"),
+        ({"use_rep": "X_no"}, "call bft.tl.embed_genes"),
         ({"layer": "no"}, "no layer 'no'"),
         ({"output": "x.csv"}, "must end in"),
     ],
@@ -362,7 +362,7 @@ def test_what_cannot_be_written_is_said_and_the_old_file_stays(adata, tmp_path, 
         msg = "No space left on device"
         raise OSError(28, msg)
 
-    monkeypatch.setattr("bftembed.tl._output.os.fsync", full)
+    monkeypatch.setattr("bftembed.tl._stream.output.os.fsync", full)
     with pytest.raises(DataError, match=r"No space left.*is unchanged"):
         embed_cells(path, output=path)
     assert path.read_bytes() == before

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bftembed.bench.problems.labels import canonical
 from bftembed.errors import InputError
+from bftembed.expression import chosen_matrix, normalised_chunks, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from anndata import AnnData
     from numpy.typing import NDArray
-    from scipy.sparse import csr_matrix
+
+    from bftembed.expression import Matrix
 
 logger = logging.getLogger("bftembed")
 N_TOP = 20
 MAIN = "pearson delta"
 #: Metrics, the main one first, with the value of a perfect prediction.
 BEST = {MAIN: 1.0, "pearson delta of top 20": 1.0, "mse": 0.0, "direction of top 20": 1.0, "discrimination": 1.0}
-_COUNTS_PER_CELL = 1e4
-_LARGEST_LOG = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,17 +86,15 @@ def read_responses(
         If a column or layer is missing, there are no (or too few) control cells, fewer than 20 genes, or the values are
         neither counts nor log-normalised.
     """
-    if values not in {"auto", "counts", "lognorm"}:
-        msg = f"`values` is 'auto', 'counts' or 'lognorm', got {values!r}."
-        raise InputError(msg)
     if min_cells < 2:
         msg = f"`min_cells` is at least 2, got {min_cells}."
         raise InputError(msg)
     if adata.n_vars < N_TOP:
         msg = f"A response needs at least {N_TOP} genes; the data have {adata.n_vars}."
         raise InputError(msg)
+    matrix = chosen_matrix(replace(parts_of(adata), raw=None), layer=layer, use_raw=False)
     parts, group, removed, notes = _perturbations(adata, condition, control, separator)
-    sizes, means, variances, kind, n_empty = _moments(_matrix(adata, layer), group, len(parts) + 1, values)
+    sizes, means, variances, kind, n_empty = _moments(matrix, group, len(parts) + 1, values)
     if kind == "counts" and values == "auto":
         notes.append("The values are whole numbers: taken as counts, scaled to 10,000 per cell and logged.")
         logger.info(notes[-1])
@@ -167,31 +165,20 @@ def _perturbations(
     return parts, of_cells.map(codes).fillna(-1).to_numpy(dtype=np.intp), removed, notes
 
 
-def _matrix(adata: AnnData, layer: str | None) -> Any:
-    if layer is None and adata.X is not None:
-        return adata.X
-    if layer not in adata.layers:
-        what = "`adata.X` is empty" if layer is None else f"`adata.layers` has no {layer!r}"
-        msg = f"{what}; pass layer= with one of: {', '.join(adata.layers) or 'none'}."
-        raise InputError(msg)
-    return adata.layers[layer]
-
-
 def _moments(
-    matrix: Any, group: NDArray[np.intp], n_groups: int, values: str
+    matrix: Matrix, group: NDArray[np.intp], n_groups: int, values: str
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64], str, int]:
     """Cells (n_groups,), means and variances (n_groups, g) of log-normalised values, their kind, and empty cells."""
     from scipy.sparse import csr_matrix
 
     sizes, kind, n_empty = np.zeros(n_groups, dtype=np.intp), "", 0
-    sums, squares = np.zeros((2, n_groups, matrix.shape[1]))
-    for start, rows, found in _log_normalised(matrix, values):
+    sums, squares = np.zeros((2, n_groups, matrix.x.shape[1]))
+    for start, rows, found in normalised_chunks(matrix, values=values):
         kind, mine = found, group[start : start + rows.shape[0]]
         used = mine >= 0
-        if kind == "counts":
-            empty = np.diff(rows.indptr) == 0
-            n_empty += int((used & empty).sum())
-            used &= ~empty
+        empty = np.diff(rows.indptr) == 0
+        n_empty += int((used & empty).sum())
+        used &= ~empty
         cells = np.flatnonzero(used)
         belongs = csr_matrix((np.ones(len(cells)), (mine[cells], cells)), shape=(n_groups, rows.shape[0]))
         sizes += np.bincount(mine[cells], minlength=n_groups)
@@ -201,33 +188,6 @@ def _moments(
         means = sums / sizes[:, None]
         variances = np.maximum(squares - sums * means, 0) / (sizes[:, None] - 1)
     return sizes, means, variances, kind, n_empty
-
-
-def _log_normalised(matrix: Any, values: str) -> Iterator[tuple[int, csr_matrix, str]]:
-    """First row, rows as log(1 + counts per 10,000), and what they were: ``counts`` or ``lognorm``."""
-    from bftembed.tl._chunks import default_chunk_rows, row_chunks
-
-    kind = "" if values == "auto" else values
-    for start, _, chunk in row_chunks(matrix, default_chunk_rows(matrix, 1)):
-        rows = chunk.astype(np.float64)
-        rows.eliminate_zeros()
-        if not np.isfinite(rows.data).all() or (rows.data < 0).any():
-            msg = (
-                f"The expression of cells from row {start} on holds negative or non-finite values, as scaled data do; "
-                "pass layer= with the counts or log-normalised values."
-            )
-            raise InputError(msg)
-        whole = bool((rows.data == np.floor(rows.data)).all())
-        if values == "auto" and rows.nnz:
-            kind = kind or ("counts" if whole else "lognorm")
-            if whole != (kind == "counts") or (kind == "lognorm" and rows.data.max() > _LARGEST_LOG):
-                msg = 'The values are neither counts nor log-normalised throughout; pass values="counts" or "lognorm".'
-                raise InputError(msg)
-        if kind == "counts":
-            totals = np.asarray(rows.sum(axis=1)).ravel()
-            rows.data *= np.repeat(_COUNTS_PER_CELL / np.where(totals > 0, totals, 1), np.diff(rows.indptr))
-            rows.data = np.log1p(rows.data)
-        yield start, rows, kind
 
 
 def _top(means: NDArray[np.float64], variances: NDArray[np.float64], sizes: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -23,5 +23,5 @@ def mean_of_genes(adata: AnnData, vectors: NDArray[np.float32]) -> NDArray[np.fl
 
     var = pd.DataFrame(index=adata.var_names)
     cells = anndata.AnnData(adata.X, obs=pd.DataFrame(index=adata.obs_names), var=var, varm={"genes": vectors})
-    embed_cells(cells, gene_key="genes", key_added="cells", values="lognorm", empty="nan", progress=False)
+    embed_cells(cells, use_rep="genes", key_added="cells", values="lognorm", empty="nan", progress=False)
     return np.asarray(cells.obsm["cells"], dtype=np.float32)

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any, Self
 import numba
 import numpy as np
 
-from bftembed.tl._panel_sum import PANEL_COLUMNS, compiled, sum_panel
+from bftembed.expression.values import (
+    COUNTS_PER_CELL,
+    FRACTION,
+    LARGE,
+    LARGEST_LOG,
+    NEGATIVE,
+    NONFINITE,
+    NONZERO,
+    OUTSIDE,
+    UNSORTED,
+)
+from bftembed.tl._stream.panel_sum import PANEL_COLUMNS, compiled, sum_panel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-NONZERO, FRACTION, LARGE, NEGATIVE, NONFINITE, UNSORTED, OUTSIDE = (np.uint8(1 << bit) for bit in range(7))
-LARGEST_LOG = 30.0  # exp(30) counts in one cell: no logarithm of counts gets there
-COUNTS_PER_CELL = 1e4
 BLOCK_ROWS = 512
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -150,7 +158,7 @@ class WeightedMean:
         self._pool.shutdown(cancel_futures=True)
 
     def inspect(self, chunk: csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-        """Row totals over all columns (float64), and per row what its values are (the flags of this module)."""
+        """Row totals over all columns (float64), and flags of the rows, as `bftembed.expression.row_flags` gives."""
         totals, flags = np.empty(chunk.shape[0]), np.empty(chunk.shape[0], dtype=np.uint8)
         data = _floats(chunk.data)
 

@@ -1,4 +1,4 @@
-"""Method "weighted" of `embed_cells`: chunks of cells through the kernels, into memory or a file."""
+"""`embed_cells`: chunks of cells through the kernels, into memory or a file."""
 
 from __future__ import annotations
 
@@ -11,14 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed._keys import with_provenance
 from bftembed.errors import InputError
-from bftembed.tl._cell_input import CellInput, Parts, choose, open_group, opened
-from bftembed.tl._cell_values import ValueCheck, logged_twice
-from bftembed.tl._chunks import default_chunk_rows, prefetched, row_chunks
-from bftembed.tl._copy_parts import BULK, TABLES, copy_from_file, mapping, write_from_anndata
-from bftembed.tl._keys import with_provenance
-from bftembed.tl._output import ArrayOutput, EmbeddingFile, checked_target
-from bftembed.tl._weighted import UNSORTED, WeightedMean
+from bftembed.expression import (
+    AnnDataParts,
+    ValueCheck,
+    checked_target,
+    default_chunk_rows,
+    open_group,
+    opened,
+    prefetched,
+    row_chunks,
+)
+from bftembed.expression.values import UNSORTED
+from bftembed.tl._stream.copy_parts import BULK, TABLES, copy_from_file, mapping, write_from_anndata
+from bftembed.tl._stream.empty import EmptyCells
+from bftembed.tl._stream.input import CellInput, choose
+from bftembed.tl._stream.output import ArrayOutput, EmbeddingFile
+from bftembed.tl._stream.weighted import WeightedMean
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -28,7 +38,7 @@ if TYPE_CHECKING:
 class WeightedOptions:
     """Arguments of `embed_cells` that decide what is computed."""
 
-    gene_key: str
+    use_rep: str
     weights: str
     values: str
     layer: str | None
@@ -52,12 +62,11 @@ def embed_weighted(
         msg = "`adata` is a view of a backed AnnData; call adata.to_memory() or embed the whole object."
         raise InputError(msg)
     if options.values == "lognorm" and options.weights == "log":
-        raise InputError(logged_twice('A matrix with values="lognorm"'))
+        raise InputError(_logged_twice('A matrix with values="lognorm"'))
     with opened(adata) as parts:
-        cells = choose(parts, gene_key=options.gene_key, layer=options.layer, use_raw=options.use_raw)
-        shape = cells.x.shape[0], cells.vectors.shape[1]
+        cells = choose(parts, use_rep=options.use_rep, layer=options.layer, use_raw=options.use_raw)
         if output is None:
-            array = ArrayOutput(shape)
+            array = ArrayOutput(cells.shape)
             info = _run(cells, options, array)
             adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "cells", info)
             adata.obsm[key_added] = array.array
@@ -72,7 +81,6 @@ def _embed_to_file(
     _check_formats(source, adata, output, keep_x=keep_x)
     group = None if source is None else open_group(source)
     replaced = {f"obsm/{key_added}", "uns/bft"}
-    shape = cells.x.shape[0], cells.vectors.shape[1]
 
     def copy(names: tuple[str, ...]) -> None:
         if source is None:
@@ -81,7 +89,7 @@ def _embed_to_file(
             copy_from_file(file, group, source, names, replaced=replaced)
 
     with EmbeddingFile(
-        output, key_added, shape, zarr_format=_zarr_format(group) if output.suffix == ".zarr" else 3
+        output, key_added, cells.shape, zarr_format=_zarr_format(group) if output.suffix == ".zarr" else 3
     ) as file:
         # Tables first: what anndata cannot write should not come up after hours of work.
         copy(TABLES)
@@ -92,7 +100,7 @@ def _embed_to_file(
         from anndata.io import write_elem
 
         with file.filling() as root:
-            write_elem(mapping(root, "uns"), "bft", with_provenance(_bft(cells.parts), key_added, "cells", info))
+            write_elem(mapping(root, "uns"), "bft", with_provenance(_bft(cells.matrix.parts), key_added, "cells", info))
         file.complete()
 
 
@@ -100,8 +108,10 @@ def _run(cells: CellInput, options: WeightedOptions, sink: ArrayOutput | Embeddi
     """Embed all cells into `sink`; returns what is noted about it in `.uns`."""
     from tqdm.auto import tqdm
 
-    check = ValueCheck(cells, values=options.values, weights=options.weights)
-    chunk_size = options.chunk_size or default_chunk_rows(cells.x, cells.vectors.shape[1])
+    matrix = cells.matrix
+    check = ValueCheck(matrix, values=options.values, decide=options.weights in {"log1p", "log"})
+    empty = EmptyCells()
+    chunk_size = options.chunk_size or default_chunk_rows(matrix.x, cells.shape[1])
     known = ~np.isnan(cells.vectors[:, 0])
     vectors = cells.vectors
     if options.center:
@@ -109,19 +119,20 @@ def _run(cells: CellInput, options: WeightedOptions, sink: ArrayOutput | Embeddi
     disable = None if options.progress is None else not options.progress
     with (
         WeightedMean(vectors, normalize=options.normalize) as kernel,
-        tqdm(total=cells.x.shape[0], unit="cell", unit_scale=True, desc="embed cells", disable=disable) as bar,
+        tqdm(total=cells.shape[0], unit="cell", unit_scale=True, desc="embed cells", disable=disable) as bar,
     ):
-        for start, stop, rows in prefetched(row_chunks(cells.x, chunk_size)):
-            _embed_chunk(kernel, check, start, rows, sink)
+        for start, stop, rows in prefetched(row_chunks(matrix.x, chunk_size)):
+            _embed_chunk(kernel, check, empty, start, rows, weights=options.weights, sink=sink)
             bar.update(stop - start)
-    n_empty = check.finish(empty=options.empty)
+    check.finish()
+    n_empty = empty.finish(check, empty=options.empty)
     return {
         "method": "weighted",
         **{name: value for name, value in asdict(options).items() if name not in {"chunk_size", "progress", "layer"}},
         "values": check.found,
-        "matrix": cells.name,
+        "matrix": matrix.name,
         "n_genes_used": int(known.sum()),
-        "n_cells": int(cells.x.shape[0]),
+        "n_cells": int(cells.shape[0]),
         "n_empty": n_empty,
         "bftembed_version": version("bftembed"),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -129,7 +140,14 @@ def _run(cells: CellInput, options: WeightedOptions, sink: ArrayOutput | Embeddi
 
 
 def _embed_chunk(
-    kernel: WeightedMean, check: ValueCheck, start: int, rows: csr_matrix, sink: ArrayOutput | EmbeddingFile
+    kernel: WeightedMean,
+    check: ValueCheck,
+    empty: EmptyCells,
+    start: int,
+    rows: csr_matrix,
+    *,
+    weights: str,
+    sink: ArrayOutput | EmbeddingFile,
 ) -> None:
     totals, flags = kernel.inspect(rows)
     if (flags & UNSORTED).any():
@@ -140,17 +158,23 @@ def _embed_chunk(
     check.add(start, flags)
     if not check.usable:
         return
-    out = sink.block(start, start + rows.shape[0])
     counts = check.found == "counts"
+    if weights == "log" and check.found == "lognorm":
+        raise InputError(_logged_twice(check.matrix.name))
+    out = sink.block(start, start + rows.shape[0])
     kernel.means(
         rows,
         out,
-        totals=totals if check.weights == "log1p" and counts else None,
-        log=check.weights == "log" or (check.weights == "log1p" and counts),
-        binary=check.weights == "binary",
+        totals=totals if weights == "log1p" and counts else None,
+        log=weights == "log" or (weights == "log1p" and counts),
+        binary=weights == "binary",
     )
-    check.add_empty(start, flags, np.isnan(out[:, 0]))
+    empty.add(start, flags, np.isnan(out[:, 0]))
     sink.commit(start, out)
+
+
+def _logged_twice(name: str) -> str:
+    return f'{name} is log-normalised already and weights="log" would log it twice: pass weights="log1p" or "raw".'
 
 
 def _check_formats(source: Path | None, adata: Any, output: Path, *, keep_x: bool) -> None:
@@ -176,7 +200,7 @@ def _zarr_format(group: Any) -> int:
     return int(anndata.settings.zarr_write_format)
 
 
-def _bft(parts: Parts) -> dict[str, Any]:
+def _bft(parts: AnnDataParts) -> dict[str, Any]:
     from anndata.io import read_elem
 
     found = parts.uns.get("bft", {})

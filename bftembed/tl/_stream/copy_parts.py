@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bftembed.tl._output import EmbeddingFile
+    from bftembed.tl._stream.output import EmbeddingFile
 
 TABLES = ("obs", "var", "obsm", "varm", "uns")
 BULK = ("X", "layers", "raw", "obsp", "varp")
@@ -28,7 +28,7 @@ def copy_from_file(file: EmbeddingFile, source: Any, path: Path, names: tuple[st
     names
         Top-level elements; those that the source does not have are passed over.
     replaced
-        Paths such as ``"obsm/X_bft"`` that are written by somebody else.
+        Paths such as ``"obsm/X_bft"`` that are written anew.
     """
     with file.filling() as root:
         for name in (name for name in names if name in source):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bftembed.errors import DataError, InputError
+from bftembed.errors import DataError
+from bftembed.expression import checked_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,25 +217,3 @@ class EmbeddingFile:
         if self.path.is_dir():
             shutil.rmtree(self.path)
         self.path.unlink(missing_ok=True)
-
-
-def checked_target(target: Path) -> bool:
-    """Whether `target` names a .zarr (rather than an .h5ad) that may be written.
-
-    Raises
-    ------
-    InputError
-        If it ends in neither, its directory does not exist, or something else is in its place.
-    """
-    if target.suffix not in {".h5ad", ".zarr"}:
-        msg = f"output={str(target)!r} must end in .h5ad or .zarr."
-        raise InputError(msg)
-    if not target.parent.is_dir():
-        msg = f"There is no directory {str(target.parent)!r} for output={str(target)!r}; make it first."
-        raise InputError(msg)
-    is_zarr = target.suffix == ".zarr"
-    is_store = any((target / name).exists() for name in ("zarr.json", ".zgroup"))
-    if target.exists() and (not is_store if is_zarr else target.is_dir()):
-        msg = f"output={str(target)!r} exists and is not a {target.suffix} store; choose another name."
-        raise InputError(msg)
-    return is_zarr

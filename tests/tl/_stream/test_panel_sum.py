@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bftembed.tl import _panel_sum
-from bftembed.tl._panel_sum import PANEL_COLUMNS, compiled, sum_panel
+from bftembed.tl._stream import panel_sum
+from bftembed.tl._stream.panel_sum import PANEL_COLUMNS, compiled, sum_panel
 
 
 @pytest.mark.parametrize("width", [1, 50, PANEL_COLUMNS])
@@ -39,7 +39,7 @@ def test_the_sum_of_a_row_does_not_depend_on_its_place():
 
 
 def test_without_a_place_for_the_cache_the_kernels_are_compiled_anew(monkeypatch):
-    njit = _panel_sum.numba.njit
+    njit = panel_sum.numba.njit
 
     def no_locator(*, cache=False, **options):
         if not cache:
@@ -51,7 +51,7 @@ def test_without_a_place_for_the_cache_the_kernels_are_compiled_anew(monkeypatch
 
         return refuse
 
-    monkeypatch.setattr(_panel_sum.numba, "njit", no_locator)
+    monkeypatch.setattr(panel_sum.numba, "njit", no_locator)
     panel = np.ones((2, PANEL_COLUMNS), dtype=np.float32)
     weights, used, ends = np.array([2, 3], dtype=np.float32), np.array([0, 1], dtype=np.int32), np.array([0, 2])
     out = np.empty((1, 3), dtype=np.float32)

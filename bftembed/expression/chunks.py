@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from scipy.sparse import csr_matrix
 
-    Reader = Callable[[int, int], csr_matrix]
+    Reader = Callable[[int, int], Any]
 
 logger = logging.getLogger("bftembed")
 T = TypeVar("T")
@@ -51,8 +51,14 @@ def row_chunks(x: Any, chunk_size: int) -> Iterator[tuple[int, int, csr_matrix]]
             "array, a scipy sparse matrix, an array of an h5ad or zarr file or a Dask array, of real numbers."
         )
         raise InputError(msg)
+    for start, stop, block in row_blocks(x, chunk_size):
+        yield start, stop, _as_csr(block)
+
+
+def row_blocks(x: Any, chunk_size: int) -> Iterator[tuple[int, int, Any]]:
+    """Yield ``(start, stop, block)`` as `row_chunks`, of a dense matrix its own rows: not to be changed."""
     if hasattr(x, "dask"):
-        yield from _dask_chunks(x, chunk_size)
+        yield from _dask_blocks(x, chunk_size)
         return
     read = _row_reader(x)
     for start in range(0, x.shape[0], chunk_size):
@@ -91,7 +97,7 @@ def _row_reader(x: Any) -> Reader:
         logger.info("The matrix is stored by columns (CSC): it is loaded as a whole, as CSR.")
         x = x.to_memory()
     if not sparse.issparse(x):
-        return lambda start, stop: _as_csr(x[start:stop])
+        return lambda start, stop: x[start:stop]
     rows = _as_csr(x)
 
     def read(start: int, stop: int) -> csr_matrix:
@@ -129,24 +135,27 @@ def _rows(data: Any, indices: Any, indptr: Any, n_columns: int) -> csr_matrix:
 def _as_csr(block: Any) -> csr_matrix:
     from scipy import sparse
 
+    if isinstance(block, sparse.csr_matrix):
+        return block
     if not sparse.issparse(block):
         block = np.asarray(block)
         block = block.astype(np.float32) if block.dtype == np.float16 else block
     return sparse.csr_matrix(block)
 
 
-def _dask_chunks(x: Any, chunk_size: int) -> Iterator[tuple[int, int, csr_matrix]]:
+def _dask_blocks(x: Any, chunk_size: int) -> Iterator[tuple[int, int, Any]]:
     if any(np.isnan(n) for sizes in x.chunks for n in sizes):
         msg = "The Dask array does not know the sizes of its blocks; call `compute_chunk_sizes()` on it first."
         raise InputError(msg)
     if x.numblocks[1] > 1 and getattr(x._meta, "format", None) == "csc":
         logger.info("The lazy matrix is stored by columns (CSC): it is loaded as a whole, as CSR.")
-        yield from row_chunks(_as_csr(x.compute()), chunk_size)
+        yield from row_blocks(_as_csr(x.compute()), chunk_size)
         return
     start = 0
     for rows in _grouped(x.chunks[0], chunk_size):
         # A slice along block ends: only these blocks are computed, by whichever scheduler the user has set.
-        block = _as_csr(x[start : start + rows].compute())
+        block = x[start : start + rows].compute()
+        block = _as_csr(block) if hasattr(block, "nnz") else block
         for first in range(0, rows, chunk_size):
             last = min(first + chunk_size, rows)
             yield start + first, start + last, block if last - first == rows else block[first:last]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from bftembed.errors import InputError
-from bftembed.tl._chunks import default_chunk_rows, prefetched, row_chunks
+from bftembed.expression import default_chunk_rows, prefetched, row_chunks
 
 N, GENES = 57, 11
 KINDS = [

@@ -1,13 +1,12 @@
 import anndata
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 import zarr
 from scipy import sparse
 
 from bftembed.errors import InputError
-from bftembed.tl._cell_input import choose, open_group, opened
+from bftembed.expression import chosen_matrix, opened
 
 
 @pytest.fixture
@@ -19,7 +18,6 @@ def adata():
     part = full[:, [3, 1, 0]].copy()
     part.raw = full
     part.layers["half"] = part.X * 0.5
-    part.varm["X_bft"] = np.arange(6, dtype=np.float64).reshape(3, 2)
     return part
 
 
@@ -44,58 +42,31 @@ def dense(x):
     return x.toarray() if hasattr(x, "toarray") else np.asarray(x)
 
 
-def pick(source, *, gene_key="X_bft", layer=None, use_raw=False):
+def pick(source, *, layer=None, use_raw=False):
     with opened(source) as parts:
-        cells = choose(parts, gene_key=gene_key, layer=layer, use_raw=use_raw)
-        return cells.name, dense(cells.x), cells.vectors, cells.cells(np.array([1, 4]))
+        matrix = chosen_matrix(parts, layer=layer, use_raw=use_raw)
+        return matrix.name, dense(matrix.x), matrix.cells([1, 4])
 
 
-def test_the_matrix_its_vectors_and_names_come_from_any_kind_of_anndata(source, adata):
-    name, x, vectors, names = pick(source)
+def test_the_matrix_and_names_come_from_any_kind_of_anndata(source, adata):
+    name, x, names = pick(source)
     assert (name, names) == ("`.X`", "'c1', 'c4'")
     np.testing.assert_array_equal(x, adata.X.toarray())
-    np.testing.assert_array_equal(vectors, adata.varm["X_bft"])
-    assert vectors.dtype == np.float32
-    name, x, _, _ = pick(source, layer="half")
+    name, x, _ = pick(source, layer="half")
     assert name == "layer 'half'"
     np.testing.assert_array_equal(x, adata.X.toarray() / 2)
-
-
-def test_genes_of_raw_get_their_vectors_by_name(source, adata):
-    name, x, vectors, _ = pick(source, use_raw=True)
+    name, x, _ = pick(source, use_raw=True)
     assert name == "`.raw.X`"
     np.testing.assert_array_equal(x, adata.raw.X.toarray())
-    np.testing.assert_array_equal(vectors[[3, 1, 0]], adata.varm["X_bft"])
-    assert np.isnan(vectors[[2, 4]]).all()
-
-
-def test_vectors_of_raw_itself_are_preferred(adata):
-    own = np.ones((5, 2), dtype=np.float32)
-    adata.raw.varm["X_bft"] = own
-    np.testing.assert_array_equal(pick(adata, use_raw=True)[2], own)
-
-
-def test_a_data_frame_of_vectors_is_taken(adata, tmp_path):
-    adata.varm["X_bft"] = pd.DataFrame(adata.varm["X_bft"], index=adata.var_names, columns=["a", "b"])
-    adata.write_h5ad(tmp_path / "x.h5ad")
-    np.testing.assert_array_equal(pick(adata)[2], pick(tmp_path / "x.h5ad")[2])
 
 
 @pytest.mark.parametrize(
     ("change", "how", "message"),
     [
-        (lambda a: a, {"gene_key": "X_no"}, r"embed_genes\(adata\) first"),
         (lambda a: a, {"layer": "no"}, r"no layer 'no'.*\['half'\]"),
         (lambda a: a, {"layer": "half", "use_raw": True}, "choose one"),
         (lambda a: setattr(a, "raw", None), {"use_raw": True}, "no `.raw`"),
         (lambda a: setattr(a, "X", None), {}, r"`.X` of this AnnData is empty"),
-        (lambda a: a.varm["X_bft"].fill(np.nan), {}, "No gene has a vector"),
-        (lambda a: a.varm["X_bft"].__setitem__((1, 1), np.nan), {}, "1 rows .* beside numbers .*row 1"),
-        (lambda a: a.varm["X_bft"].__setitem__((2, 0), np.inf), {}, "row 2"),
-        (lambda a: a.varm.__setitem__("X_bft", np.zeros((3, 0))), {}, r"must be numbers \(n_vars, d\)"),
-        (lambda a: a.varm.__setitem__("X_bft", np.zeros((3, 2, 2))), {}, r"must be numbers \(n_vars, d\)"),
-        (lambda a: setattr(a, "var_names", ["x", "y", "z"]), {"use_raw": True}, "None of the genes of `.raw`"),
-        (lambda a: setattr(a, "var_names", ["x", "y", "x"]), {"use_raw": True}, r"occur more than once \(\['x'\]\)"),
     ],
 )
 def test_what_is_missing_is_named_with_the_remedy(change, how, message, adata):
@@ -107,8 +78,7 @@ def test_what_is_missing_is_named_with_the_remedy(change, how, message, adata):
 @pytest.mark.parametrize("shape", [(0, 3), (6, 0)])
 def test_an_empty_anndata_is_refused(shape):
     empty = anndata.AnnData(np.zeros(shape, dtype=np.float32))
-    empty.varm["X_bft"] = np.ones((shape[1], 2), dtype=np.float32)
-    with pytest.raises(InputError, match=r"nothing to embed|No gene has a vector"):
+    with pytest.raises(InputError, match="nothing to embed"):
         pick(empty)
 
 
@@ -146,7 +116,6 @@ def test_the_file_is_closed_again(adata, tmp_path):
         group = parts.x.group
         assert bool(group)
     assert not bool(group)
-    open_group(tmp_path / "x.h5ad").close()
 
 
 def test_a_matrix_of_a_kind_unknown_to_anndata_is_refused(adata, tmp_path):

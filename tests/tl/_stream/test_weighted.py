@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from bftembed.tl import _weighted
-from bftembed.tl._weighted import WeightedMean
+from bftembed.expression import row_flags
+from bftembed.tl._stream import weighted
+from bftembed.tl._stream.weighted import WeightedMean
 
 
 def expected(values, vectors, *, log, scaled, binary=False):
@@ -145,14 +146,14 @@ def test_normalized_means_have_length_one_and_zero_vectors_stay_zero():
     ("row", "flags"),
     [
         ([0, 0], 0),
-        ([1, 0], _weighted.NONZERO),
-        ([0, 2.5], _weighted.NONZERO | _weighted.FRACTION),
-        ([31, 1], _weighted.NONZERO | _weighted.LARGE),
-        ([30, 1], _weighted.NONZERO),
-        ([-1, 0], _weighted.NONZERO | _weighted.NEGATIVE),
-        ([np.inf, 0], _weighted.NONZERO | _weighted.LARGE | _weighted.NONFINITE),
-        ([1e300, 0], _weighted.NONZERO | _weighted.LARGE | _weighted.NONFINITE),
-        ([-np.inf, 0], _weighted.NONZERO | _weighted.NEGATIVE | _weighted.NONFINITE),
+        ([1, 0], weighted.NONZERO),
+        ([0, 2.5], weighted.NONZERO | weighted.FRACTION),
+        ([31, 1], weighted.NONZERO | weighted.LARGE),
+        ([30, 1], weighted.NONZERO),
+        ([-1, 0], weighted.NONZERO | weighted.NEGATIVE),
+        ([np.inf, 0], weighted.NONZERO | weighted.LARGE | weighted.NONFINITE),
+        ([1e300, 0], weighted.NONZERO | weighted.LARGE | weighted.NONFINITE),
+        ([-np.inf, 0], weighted.NONZERO | weighted.NEGATIVE | weighted.NONFINITE),
     ],
 )
 def test_inspect_says_what_a_row_holds(row, flags):
@@ -168,9 +169,9 @@ def test_inspect_finds_nan_unsorted_repeated_and_outlying_columns():
     rows.indices, rows.indptr = np.array([0, 2, 1, 1, 1, 3], dtype=np.int32), np.array([0, 1, 3, 5, 6], dtype=np.int32)
     with WeightedMean(np.ones((3, 1), dtype=np.float32)) as kernel:
         _, flags = kernel.inspect(rows)
-    assert flags[0] & _weighted.NONFINITE
-    assert [bool(flag & _weighted.UNSORTED) for flag in flags] == [False, True, True, False]
-    assert [bool(flag & _weighted.OUTSIDE) for flag in flags] == [False, False, False, True]
+    assert flags[0] & weighted.NONFINITE
+    assert [bool(flag & weighted.UNSORTED) for flag in flags] == [False, True, True, False]
+    assert [bool(flag & weighted.OUTSIDE) for flag in flags] == [False, False, False, True]
 
 
 def test_two_threads_may_embed_at_once():
@@ -189,5 +190,22 @@ def test_two_threads_may_embed_at_once():
 
 
 def test_threads_follow_the_environment_of_numba(monkeypatch):
-    monkeypatch.setattr(_weighted.numba.config, "NUMBA_NUM_THREADS", 3)
-    assert _weighted.n_threads() == 3
+    monkeypatch.setattr(weighted.numba.config, "NUMBA_NUM_THREADS", 3)
+    assert weighted.n_threads() == 3
+
+
+@given(
+    hnp.arrays(
+        np.float64,
+        (7, 4),
+        elements=st.sampled_from([0, 1, 30, 31, 0.5, 30.5, -1, -0.5, np.nan, np.inf, -np.inf, 1e39, 3e38]),
+    ),
+    st.booleans(),
+)
+def test_the_kernel_sees_in_rows_what_numpy_sees(x, is_shuffled):
+    rows = sparse.csr_matrix(x)
+    if is_shuffled:
+        rows.indices = rows.indices[::-1].copy()
+        rows.indices[rows.indices == 3] = 9
+    with np.errstate(invalid="ignore", over="ignore"), WeightedMean(np.ones((4, 2), dtype=np.float32)) as kernel:
+        np.testing.assert_array_equal(kernel.inspect(rows)[1], row_flags(rows))

@@ -1,0 +1,34 @@
+"""Expression matrices of an AnnData in memory, lazy, backed or in a file: chunks of rows, and what their values are."""
+
+from bftembed.expression.chunks import default_chunk_rows, prefetched, row_blocks, row_chunks
+from bftembed.expression.files import checked_target, open_group
+from bftembed.expression.parts import AnnDataParts, DiskMatrix, Matrix, chosen_matrix, opened, parts_of
+from bftembed.expression.values import (
+    COUNTS_PER_CELL,
+    LARGEST_LOG,
+    ValueCheck,
+    Values,
+    normalised_chunks,
+    row_flags,
+)
+
+__all__ = [
+    "COUNTS_PER_CELL",
+    "LARGEST_LOG",
+    "AnnDataParts",
+    "DiskMatrix",
+    "Matrix",
+    "ValueCheck",
+    "Values",
+    "checked_target",
+    "chosen_matrix",
+    "default_chunk_rows",
+    "normalised_chunks",
+    "open_group",
+    "opened",
+    "parts_of",
+    "prefetched",
+    "row_blocks",
+    "row_chunks",
+    "row_flags",
+]

@@ -1,0 +1,182 @@
+"""The parts of an AnnData in memory, lazy or backed, or of the file of one, without loading a matrix."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bftembed.errors import InputError
+from bftembed.expression.files import NOT_ANNDATA, open_group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class AnnDataParts:
+    """The parts of an AnnData, in memory, lazy or on disk, that expression is read from."""
+
+    x: Any
+    layers: Mapping[str, Any]
+    varm: Mapping[str, Any]
+    uns: Mapping[str, Any]
+    obs_names: Callable[[], pd.Index]
+    var_names: Callable[[], pd.Index]
+    raw: AnnDataParts | None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One expression matrix `x` (n_obs, n_vars), what messages call it, and the AnnData that it is of."""
+
+    x: Any
+    name: str
+    parts: AnnDataParts
+
+    def cells(self, numbers: Sequence[int] | NDArray[np.int64]) -> str:
+        """Names of a few cells, for a message."""
+        return ", ".join(repr(str(name)) for name in self.parts.obs_names()[np.asarray(numbers)])
+
+
+@contextmanager
+def opened(adata: Any) -> Iterator[AnnDataParts]:
+    """The parts of an AnnData, or of the file at a path, which is closed at the end.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it holds no AnnData.
+    """
+    if not isinstance(adata, str | os.PathLike):
+        yield parts_of(adata)
+        return
+    path = Path(adata).expanduser()
+    if not path.exists():
+        msg = f"There is no file {str(path)!r}. {NOT_ANNDATA}"
+        raise InputError(msg)
+    group = open_group(path)
+    try:
+        if not {"obs", "var"} <= set(group):
+            msg = f"{str(path)!r} holds {sorted(group)[:10]}, not the `obs` and `var` of an AnnData. {NOT_ANNDATA}"
+            raise InputError(msg)
+        yield _of_group(group)
+    finally:
+        if hasattr(group, "close"):
+            group.close()
+
+
+def chosen_matrix(parts: AnnDataParts, *, layer: str | None, use_raw: bool) -> Matrix:
+    """The expression matrix: ``X``, a layer or that of ``raw``.
+
+    Raises
+    ------
+    InputError
+        If it is missing, or has no rows or no columns.
+    """
+    if use_raw and layer is not None:
+        msg = f"Both use_raw=True and layer={layer!r} were given; choose one."
+        raise InputError(msg)
+    if use_raw and parts.raw is None:
+        msg = "use_raw=True was given, but this AnnData has no `.raw`."
+        raise InputError(msg)
+    if layer is not None and layer not in parts.layers:
+        msg = f"There is no layer {layer!r}; this AnnData has the layers {sorted(parts.layers)}."
+        raise InputError(msg)
+    if use_raw and parts.raw is not None:
+        x, name = parts.raw.x, "`.raw.X`"
+    elif layer is not None:
+        x, name = parts.layers[layer], f"layer {layer!r}"
+    else:
+        x, name = parts.x, "`.X`"
+    if x is None:
+        or_raw = ", or use_raw=True" if parts.raw is not None and not use_raw else ""
+        msg = f"{name} of this AnnData is empty (None); pass layer=, one of {sorted(parts.layers)}{or_raw}."
+        raise InputError(msg)
+    if 0 in x.shape:
+        msg = f"{name} holds {x.shape[0]} cells x {x.shape[1]} genes: there is nothing to embed. Check the filtering."
+        raise InputError(msg)
+    return Matrix(x, name, parts)
+
+
+def parts_of(adata: Any) -> AnnDataParts:
+    """The parts of an AnnData in memory, lazy or backed.
+
+    Raises
+    ------
+    InputError
+        If it is no AnnData.
+    """
+    if not (hasattr(adata, "obs_names") and hasattr(adata, "varm")):
+        msg = f"`adata` is a {type(adata).__name__}; give an AnnData or the path of an .h5ad or .zarr file."
+        raise InputError(msg)
+    raw = None
+    if (own := adata.raw) is not None:
+        raw = AnnDataParts(own.X, {}, own.varm or {}, {}, lambda: adata.obs_names, lambda: own.var_names, None)
+    # A backed one raises a KeyError for `.X` where its file holds none.
+    x = None if adata.isbacked and "X" not in adata.file else adata.X
+    return AnnDataParts(x, adata.layers, adata.varm, adata.uns, lambda: adata.obs_names, lambda: adata.var_names, raw)
+
+
+def _of_group(group: Any) -> AnnDataParts:
+    raw = _of_group(group["raw"]) if "raw" in group and "X" in group["raw"] else None
+    return AnnDataParts(
+        x=_matrix(group["X"]) if "X" in group else None,
+        layers={name: _matrix(group["layers"][name]) for name in group.get("layers", ())},
+        varm={name: _array(group["varm"][name]) for name in group.get("varm", ())},
+        uns=group.get("uns", {}),
+        obs_names=lambda: _index(group["obs"]),
+        var_names=lambda: _index(group["var"]),
+        raw=raw,
+    )
+
+
+@dataclass(frozen=True)
+class DiskMatrix:
+    """A sparse matrix in a file, as anndata's own backed class, which takes seconds to import."""
+
+    group: Any
+    format: str
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    def to_memory(self) -> Any:
+        """All of it, as a scipy matrix."""
+        from anndata.io import read_elem
+
+        return read_elem(self.group)
+
+
+def _matrix(element: Any) -> Any:
+    if hasattr(element, "dtype"):
+        return element
+    encoding = str(element.attrs.get("encoding-type", ""))
+    if encoding not in {"csr_matrix", "csc_matrix"}:
+        msg = f"{element.name} is stored as {encoding!r}; read the file with anndata and write it again."
+        raise InputError(msg)
+    rows, columns = (int(n) for n in element.attrs["shape"])
+    return DiskMatrix(element, encoding[:3], (rows, columns), element["data"].dtype)
+
+
+def _array(element: Any) -> Any:
+    from anndata.io import read_elem
+
+    return element if hasattr(element, "dtype") else read_elem(element)
+
+
+def _index(frame: Any) -> pd.Index:
+    import pandas as pd
+    from anndata.io import read_elem
+
+    if "_index" not in frame.attrs:
+        msg = f"{frame.name} was written by anndata before 0.7; read the file and write it again with anndata."
+        raise InputError(msg)
+    names: pd.Index = pd.Index(read_elem(frame[frame.attrs["_index"]]))
+    return names

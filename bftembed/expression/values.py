@@ -1,0 +1,221 @@
+"""Are the values counts, log-normalised, or not usable at all? Settled chunk by chunk, in one pass."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from bftembed.errors import InputError
+from bftembed.expression.chunks import default_chunk_rows, row_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+    from bftembed.expression.parts import Matrix
+
+logger = logging.getLogger("bftembed")
+
+Values = Literal["auto", "counts", "lognorm"]
+COUNTS_PER_CELL = 1e4
+LARGEST_LOG = 30.0  # exp(30) counts in one cell: no logarithm of counts gets there
+#: What a row holds: bits of one number per row.
+NONZERO, FRACTION, LARGE, NEGATIVE, NONFINITE, UNSORTED, OUTSIDE = (np.uint8(1 << bit) for bit in range(7))
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+_SHOWN = 3
+_SAMPLE = 1000
+
+
+class ValueCheck:
+    """What has been seen of one matrix so far.
+
+    Whether an error is raised depends on the matrix alone, never on how it is cut into chunks: a cell of
+    whole numbers beside a cell with fractions is refused wherever the two meet.
+
+    Parameters
+    ----------
+    matrix
+        Where the values come from, for the messages.
+    values
+        ``"auto"``, ``"counts"`` or ``"lognorm"``.
+    decide
+        Refuse values that are neither counts nor log-normalised throughout, if `values` is ``"auto"``.
+    """
+
+    def __init__(self, matrix: Matrix, *, values: str = "auto", decide: bool = True) -> None:
+        if values not in {"auto", "counts", "lognorm"}:
+            msg = f"values={values!r} is not one of 'auto', 'counts', 'lognorm'."
+            raise InputError(msg)
+        self.matrix, self.values = matrix, values
+        self.undecided = values == "auto" and decide
+        self._seen = {"whole": -1, "fractions": -1, "large": -1}
+        self._nonfinite: list[int] = []
+
+    @property
+    def found(self) -> str:
+        """``"counts"``, ``"lognorm"`` or ``"other"``: as given, or as the values seen so far are."""
+        if self.values != "auto":
+            return self.values
+        if self._seen["fractions"] < 0:
+            return "counts"
+        return "lognorm" if self._seen["large"] < 0 and self._seen["whole"] < 0 else "other"
+
+    @property
+    def usable(self) -> bool:
+        """False once a NaN or infinity was seen: what follows is only counted."""
+        return not self._nonfinite
+
+    def add(self, start: int, flags: NDArray[np.uint8]) -> None:
+        """Take note of rows ``start, start + 1, ...`` with their flags, as `row_flags` gives them.
+
+        Raises
+        ------
+        InputError
+            If the values cannot be used; NaN and infinity are counted to the end first (see `finish`).
+        """
+        if (flags & OUTSIDE).any():
+            msg = f"{self.matrix.name} is damaged: column numbers lie outside its {self.matrix.x.shape[1]} columns."
+            raise InputError(msg)
+        if (flags & NEGATIVE).any():
+            self._refuse_negative(start + int(np.flatnonzero(flags & NEGATIVE)[0]))
+        self._nonfinite += (start + np.flatnonzero(flags & NONFINITE)).tolist()
+        fractions = (flags & FRACTION) > 0
+        rows = {"whole": ((flags & NONZERO) > 0) & ~fractions, "fractions": fractions, "large": (flags & LARGE) > 0}
+        for kind, where in rows.items():
+            if self._seen[kind] < 0 and where.any():
+                self._seen[kind] = start + int(np.flatnonzero(where)[0])
+        if self.undecided and self.usable:
+            self._decide()
+
+    def finish(self) -> None:
+        """Raise for what had to be counted first.
+
+        Raises
+        ------
+        InputError
+            If values are NaN or infinite.
+        """
+        if self._nonfinite:
+            msg = (
+                f"{len(self._nonfinite)} cells of {self.matrix.name} hold NaN, infinite or too large values "
+                f"(first: {self.named(self._nonfinite[:1])}). Find out where they come from; to leave these cells "
+                "out: adata = adata[np.isfinite(adata.X.sum(axis=1))].copy()"
+            )
+            raise InputError(msg)
+        logged = self.matrix.name == "`.X`" and "log1p" in self.matrix.parts.uns
+        if logged and self.values == "auto" and self.found == "counts":
+            logger.warning("`.uns['log1p']` says that X is log-transformed; it holds whole numbers: taken as counts.")
+
+    def named(self, cells: list[int]) -> str:
+        """Names of the first few of these rows."""
+        more = ", ..." if len(cells) > _SHOWN else ""
+        return self.matrix.cells(cells[:_SHOWN]) + more
+
+    def _decide(self) -> None:
+        whole, fractions, large = self._seen.values()
+        name = self.matrix.name
+        explicit = (
+            'Pass values="counts" to have them scaled to 10,000 per cell and logged, values="lognorm" to use them '
+            "as they are, or layer= with the counts."
+        )
+        if fractions >= 0 and large >= 0:
+            msg = (
+                f"The values of {name} are neither counts nor log-normalised: cell {self.named([fractions])} holds "
+                f"fractions and cell {self.named([large])} a value above {LARGEST_LOG:.0f}. {explicit}"
+            )
+            raise InputError(msg)
+        if fractions >= 0 and whole >= 0:
+            msg = (
+                f"{name} mixes kinds of values: cell {self.named([whole])} holds whole numbers only, as counts are, "
+                f"and cell {self.named([fractions])} fractions, as log-normalised values are. {explicit}"
+            )
+            raise InputError(msg)
+
+    def _refuse_negative(self, cell: int) -> None:
+        raw, name = self.matrix.parts.raw, self.matrix.name
+        advice = "pass layer= with the counts or log-normalised values"
+        if raw is not None and name != "`.raw.X`" and _starts_non_negative(raw.x):
+            advice = f"pass use_raw=True (`.raw` of this AnnData holds no negative values), or {advice}"
+        msg = f"{name} holds negative values (first in cell {self.named([cell])}), as scaled data do; {advice}."
+        raise InputError(msg)
+
+
+def row_flags(rows: csr_matrix) -> NDArray[np.uint8]:
+    """What each row holds: the bits ``NONZERO``, ``FRACTION``, ..., shape (rows,)."""
+    data, columns = rows.data, rows.indices
+    of_row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    where = {
+        NONZERO: data != 0,
+        FRACTION: data != np.floor(data),
+        LARGE: data > LARGEST_LOG,
+        NEGATIVE: data < 0,
+        NONFINITE: ~(np.abs(data) <= _FLOAT32_MAX),
+        OUTSIDE: (columns < 0) | (columns >= rows.shape[1]),
+        UNSORTED: np.r_[False, (columns[1:] <= columns[:-1]) & (of_row[1:] == of_row[:-1])][: len(columns)],
+    }
+    flags = np.zeros(rows.shape[0], dtype=np.uint8)
+    for flag, entries in where.items():
+        flags[of_row[entries]] |= flag
+    return flags
+
+
+def normalised_chunks(
+    matrix: Matrix, *, values: str = "auto", log: bool = True
+) -> Iterator[tuple[int, csr_matrix, str]]:
+    """Yield ``(start, rows, kind)``: consecutive rows at 10,000 counts per cell, in float64 without stored zeros.
+
+    Parameters
+    ----------
+    matrix
+        Counts or log-normalised values (n_obs, n_vars), in memory, on disk or lazy.
+    values
+        ``"auto"``, ``"counts"`` or ``"lognorm"``.
+    log
+        Give ``log(1 + x)``, log-normalised values as they are; otherwise ``x``.
+
+    Raises
+    ------
+    InputError
+        If the values are neither counts nor log-normalised throughout, negative or not finite: where they are not in
+        the first rows, after some rows have been given.
+    """
+    check = ValueCheck(matrix, values=values)
+    for start, _, chunk in row_chunks(matrix.x, default_chunk_rows(matrix.x, 1)):
+        rows = chunk.astype(np.float64)
+        flags = row_flags(rows)
+        check.add(start, flags)
+        if not check.usable:
+            continue
+        if (flags & UNSORTED).any():
+            rows.sum_duplicates()
+        rows.eliminate_zeros()
+        logged = check.found == "lognorm"
+        if not (logged and log):
+            if logged:
+                _check_logarithms(check, start, flags)
+                rows.data = np.expm1(rows.data)
+            total = np.asarray(rows.sum(axis=1)).ravel()
+            scale = np.divide(COUNTS_PER_CELL, total, out=np.zeros_like(total), where=total > 0)
+            rows.data *= np.repeat(scale, np.diff(rows.indptr))
+            if log:
+                rows.data = np.log1p(rows.data)
+        yield start, rows, check.found
+    check.finish()
+
+
+def _check_logarithms(check: ValueCheck, start: int, flags: NDArray[np.uint8]) -> None:
+    if (large := np.flatnonzero(flags & LARGE)).size:
+        msg = (
+            f"{check.matrix.name} is no logarithm of counts: cell {check.named([start + int(large[0])])} holds a value "
+            f'above {LARGEST_LOG:.0f}. Pass values="counts", or layer= with the counts or log-normalised values.'
+        )
+        raise InputError(msg)
+
+
+def _starts_non_negative(x: object) -> bool:
+    _, _, first = next(row_chunks(x, _SAMPLE))
+    return not (first.data < 0).any()
