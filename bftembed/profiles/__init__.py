@@ -1,14 +1,14 @@
 """What a profile is about, how it is asked for, cleaned and kept."""
 
-from bftembed.profiles.clean import Cleaned, clean
+from bftembed.profiles.clean import CleanedText, clean
 from bftembed.profiles.entity import KINDS, Entity, Kind
 from bftembed.profiles.store import Profile, ProfileStore, Recipe, read_export
 from bftembed.profiles.template import PromptTemplate, load_template
-from bftembed.profiles.write import Plan, Written, estimate, plan_profiles, write_profiles
+from bftembed.profiles.write import Plan, WriteResult, estimate, plan_profiles, write_profiles
 
 __all__ = [
     "KINDS",
-    "Cleaned",
+    "CleanedText",
     "Entity",
     "Kind",
     "Plan",
@@ -16,7 +16,7 @@ __all__ = [
     "ProfileStore",
     "PromptTemplate",
     "Recipe",
-    "Written",
+    "WriteResult",
     "clean",
     "estimate",
     "load_template",

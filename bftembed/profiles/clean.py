@@ -6,27 +6,50 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from bftembed.engines.reasoning import without_reasoning
+
 Status = Literal["ok", "empty", "degenerate", "error"]
 
-_THINK = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
-# Reasoning models whose template opens the block in the prompt return its end alone.
-_THINK_END = re.compile(r"\A.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
-_REMNANTS = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|\A\s*assistant\s*\n")
+#: What each issue means, for summaries.
+ISSUES = {
+    "characters": "characters that no file can hold replaced",
+    "think": "reasoning removed",
+    "unfinished_thought": "ended inside the reasoning",
+    "remnants": "chat marks removed",
+    "references": "trailing references removed",
+    "citations": "numbers of articles in brackets removed",
+    "cut": "cut at the token limit, unfinished last sentence dropped",
+    "unfinished": "cut at the token limit inside its first sentences, kept as it is",
+}
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+_REMNANTS = re.compile(
+    r"<\|[^|<>\n]{1,40}\|?>|<[^|<>\n]{1,40}\|>|<\uff5c[^<>\n]{1,40}\uff5c>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>"
+    r"|</?(?:answer|response|output|final|solution)>|\A\s*assistant\s*\n"
+)
 _REFERENCES = re.compile(
     r"^[\s#*_>\d.)-]*(?:key |selected |further )?(?:references?|bibliography|citations|literature|further reading)"
-    r"[ \t*_]*(?::|$).*",
-    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+    r"[ \t*_]*(?::|$)[ \t*_]*",
+    re.IGNORECASE | re.MULTILINE,
 )
+_PUBMED = re.compile(r"[ \t]*[(\[](?:PMC?IDs?|PubMed(?: IDs?)?)\b[^()\[\]]*[)\]]")
+_NUMBERED = re.compile(r"\s*\(?\[?\d{1,3}[\].):]\s+")
+_YEAR = r"(?:1[89]|20)\d\d"
+#: An identifier, an address, "et al.", (year), Name year, year;volume, or authors with initials at the beginning.
+_CITED = re.compile(
+    rf"\bdoi\b|\bPMC?ID\b|PubMed|https?:|www\.|\bet al\b|\({_YEAR}[a-z]?\)|\b[A-Z][\w.-]*,? {_YEAR}\b|\b{_YEAR};"
+    r"|\A(?:[A-Z]\. ?)+[A-Z][a-z]|\A[A-Z][\w-]+,? (?:[A-Z]\.? ?){1,3}[,.&]"
+)
+_LONGEST_BARE_ITEM = 8  # words of a numbered line that may be a reference without looking like one
 _SENTENCE_END = re.compile(r"[.!?][\"')\]*_]*(?=\s|\Z)")
+_ITEM_LINE = re.compile(r"^\s*(?:[-*•+]|\d{1,3}[.)])\s+\S.*$", re.MULTILINE)
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
-class Cleaned:
+class CleanedText:
     """A text, whether it can be used, and what was mended in it.
 
-    ``issues`` holds any of ``think``, ``remnants``, ``references``, ``cut`` (unfinished last sentence dropped) and
-    ``unfinished`` (cut off, but without a sentence to fall back to).
+    ``issues`` holds keys of ``ISSUES``, in the order of their mending.
     """
 
     text: str
@@ -34,7 +57,7 @@ class Cleaned:
     issues: tuple[str, ...] = ()
 
 
-def clean(text: str, *, finish_reason: str = "stop") -> Cleaned:
+def clean(text: str, *, finish_reason: str = "stop") -> CleanedText:
     """Strip what is not profile from a completion.
 
     Parameters
@@ -42,31 +65,79 @@ def clean(text: str, *, finish_reason: str = "stop") -> Cleaned:
     text
         As the engine gave it.
     finish_reason
-        ``"length"`` where the text was cut at the token limit: its unfinished last sentence is dropped.
+        ``"length"`` where the text was cut at the token limit: its unfinished last sentence (or list item) is dropped.
+
+    Examples
+    --------
+    >>> from bftembed.profiles import clean
+    >>> clean("<think>A tumour suppressor.</think>TP53 halts the cell cycle.")
+    CleanedText(text='TP53 halts the cell cycle.', status='ok', issues=('think',))
     """
     issues = []
-    for issue, pattern in (
-        ("think", _THINK),
-        ("think", _THINK_END),
-        ("remnants", _REMNANTS),
-        ("references", _REFERENCES),
-    ):
-        stripped = pattern.sub("", text)
+    writable_text = writable(text)
+    if writable_text != text:
+        issues.append("characters")
+    text, found, unfinished = without_reasoning(writable_text)
+    issues += ["think"] * found + ["unfinished_thought"] * unfinished
+    mends = (("remnants", _without_remnants), ("references", _without_references), ("citations", _without_citations))
+    for issue, strip in mends:
+        stripped = strip(text)
         if stripped != text:
             issues.append(issue)
             text = stripped
     text = re.sub(r"\n{3,}", "\n\n", text).strip()
-    if finish_reason == "length" and not _SENTENCE_END.search(text[-4:]):
-        ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-        if ends and ends[-1] >= len(text) // 2:
-            text = text[: ends[-1]]
-            issues.append("cut")
-        else:
-            issues.append("unfinished")
+    if finish_reason == "length" and text and not _SENTENCE_END.search(text[-4:]):
+        text, issue = _whole_sentences(text)
+        issues.append(issue)
     status: Status = "ok" if re.search(r"\w", text) else "empty"
     if status == "ok" and repeated_share(text) > 0.5:
         status = "degenerate"
-    return Cleaned(text, status, tuple(dict.fromkeys(issues)))
+    return CleanedText(text, status, tuple(issues))
+
+
+def writable(text: str) -> str:
+    """The text with half surrogate pairs and NUL, which SQLite, HDF5 or Arrow refuse, replaced by U+FFFD.
+
+    Two halves that stand beside each other become the character that they mean.
+    """
+    if not _UNWRITABLE.search(text):
+        return text
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.replace("\x00", "\ufffd")
+
+
+def _without_remnants(text: str) -> str:
+    """Until there are none: the end of one and the beginning of another may make a third."""
+    while (stripped := _REMNANTS.sub("", text)) != text:
+        text = stripped
+    return text
+
+
+def _without_references(text: str) -> str:
+    """Drop a list of references at the end; a heading that something else follows is left, with all that follows it."""
+    for heading in _REFERENCES.finditer(text):
+        lines = [line for line in text[heading.end() :].splitlines() if line.strip()]
+        if all(map(_is_reference, lines)):
+            return text[: heading.start()]
+    return text
+
+
+def _without_citations(text: str) -> str:
+    return _PUBMED.sub("", text)
+
+
+def _is_reference(line: str) -> bool:
+    numbered = _NUMBERED.match(line)
+    item = line[numbered.end() :] if numbered else line.lstrip(" \t-*•+")
+    return bool(_CITED.search(item)) or (numbered is not None and len(item.split()) < _LONGEST_BARE_ITEM)
+
+
+def _whole_sentences(text: str) -> tuple[str, str]:
+    """Up to the last whole sentence or list item, where at least half of the text is kept; and the issue."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    ends += [match.end() for match in _ITEM_LINE.finditer(text) if match.end() < len(text)]
+    last = max(ends, default=0)
+    return (text[:last], "cut") if last >= len(text) // 2 else (text, "unfinished")
 
 
 def repeated_share(text: str, n: int = 5) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from bftembed.errors import InputError
+from bftembed.profiles.clean import writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,9 @@ class Entity:
             raise InputError(msg)
         if not self.id.strip():
             msg = f"A {self.kind} has an empty name."
+            raise InputError(msg)
+        if writable(self.id) != self.id:
+            msg = f"The name {self.id!a} of a {self.kind} holds NUL or half a character, which no file can hold."
             raise InputError(msg)
         if len(self.id) > _LONGEST_NAME:
             msg = f"`{self.id[:40]}...` has {len(self.id):,} characters, which is no name of a {self.kind}."

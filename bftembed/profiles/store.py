@@ -72,10 +72,12 @@ class Profile:
 
 
 _COLUMNS = tuple(Profile.__dataclass_fields__)
+# Any answer replaces an error, and no error an answer; of two bad texts the later attempt stays.
 _NEWER_WINS = (
     "ON CONFLICT (key) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS if column != "key")
-    + " WHERE profiles.status <> 'ok' AND (excluded.status = 'ok' OR excluded.attempts > profiles.attempts)"
+    + " WHERE profiles.status = 'error' OR (profiles.status <> 'ok' AND excluded.status <> 'error'"
+    " AND (excluded.status = 'ok' OR excluded.attempts > profiles.attempts))"
 )
 
 

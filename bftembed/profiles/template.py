@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bftembed.engines import Request
 from bftembed.errors import TemplateError
+from bftembed.profiles.clean import writable
 
 if TYPE_CHECKING:
     from bftembed.profiles.entity import Entity
@@ -26,8 +27,7 @@ class PromptTemplate:
 
     ``$id`` in the user section is the entity's name; ``$facts`` is the facts section, or nothing where the entity has
     no facts. In the facts section, ``$id`` is the name again, ``$items`` one line ``- name: value`` for each fact,
-    ``$values`` the values as running
-    text. ``$$`` is a dollar sign.
+    ``$values`` the values as running text. ``$$`` is a dollar sign.
     """
 
     name: str
@@ -36,7 +36,7 @@ class PromptTemplate:
     facts: str
     digest: str
 
-    def render(self, entity: Entity, *, request_id: str | None = None) -> Request:
+    def render(self, entity: Entity) -> Request:
         """Fill in one entity."""
         facts = ""
         if entity.facts:
@@ -46,7 +46,7 @@ class PromptTemplate:
             )
             facts = Template(self.facts).substitute(id=entity.id, items=items, values=values)
         user = Template(self.user).substitute(id=entity.id, facts=facts)
-        return Request(request_id or entity.id, user, self.system)
+        return Request(entity.id, writable(user), self.system)
 
 
 def load_template(template: str | Path) -> PromptTemplate:

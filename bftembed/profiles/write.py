@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from tqdm.auto import tqdm
 
 from bftembed.engines import Sampling
-from bftembed.profiles.clean import clean
+from bftembed.profiles.clean import ISSUES, clean, writable
 from bftembed.profiles.store import Profile, Recipe
 from bftembed.profiles.template import load_template
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bftembed.engines import Completion, Engine, Request
@@ -46,7 +46,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """Outcome of `write_profiles`.
 
     ``profiles`` follows the entities; ``counts`` has ``unique``, ``stored`` (found in the store), ``generated``,
@@ -117,7 +117,7 @@ def write_profiles(
     template: str | Path | None = None,
     sampling: Sampling | None = None,
     progress: bool | None = None,
-) -> Written:
+) -> WriteResult:
     """Give every entity its profile, generating what the store does not have.
 
     A finished batch is committed before the next is asked for, so that a killed run goes on where it stopped. An empty
@@ -163,8 +163,14 @@ def write_profiles(
         counts.update(profile.issues.split())
         if profile.status != "ok":
             counts[profile.status] += 1
-    log.info("Profiles: %s.", ", ".join(f"{number} {name}" for name, number in counts.items()))
-    return Written([known[key] for key in plan.keys], plan.recipe, dict(counts))
+    log.info("Profiles: %s.", summary(counts))
+    return WriteResult([known[key] for key in plan.keys], plan.recipe, dict(counts))
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """The counts of a `WriteResult` in words."""
+    said = {name: f"{number:,} {name}" for name, number in counts.items() if number or name in {"unique", "generated"}}
+    return ", ".join(f"{text} ({ISSUES[name]})" if name in ISSUES else text for name, text in said.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,25 +196,32 @@ class _Job:
                 last = now
                 self.known.update(self.store.get(profile.key for profile in done))
                 tokens += sum(profile.n_tokens for profile in done)
-                bar.set_postfix_str(f"{tokens / (now - began):.0f} tokens/s", refresh=False)
+                if tokens:
+                    bar.set_postfix_str(f"{tokens / (now - began):.0f} tokens/s", refresh=False)
                 bar.update(len(done))
 
 
 def _profile(completion: Completion, plan: Plan, attempt: int) -> Profile:
     request = plan.requests[completion.id]
-    cleaned = clean(completion.text, finish_reason=completion.finish_reason)
     failed = completion.finish_reason == "error"
+    cleaned = clean("" if failed else completion.text, finish_reason=completion.finish_reason)
+    error = completion.error
+    if cleaned.status == "empty" and "unfinished_thought" in cleaned.issues:
+        error = (
+            f"no answer after the reasoning, which took {completion.n_tokens} tokens: raise max_new_tokens, or turn "
+            "reasoning off"
+        )
     return Profile(
         key=completion.id,
         recipe=plan.recipe.digest,
         system=request.system,
         prompt=request.user,
-        text="" if failed else cleaned.text,
-        raw=completion.text,
+        text=cleaned.text,
+        raw=writable(completion.text),
         status="error" if failed else cleaned.status,
-        issues=" ".join(cleaned.issues) if not failed else "",
+        issues=" ".join(cleaned.issues),
         finish_reason=completion.finish_reason,
-        error=completion.error,
+        error=None if error is None else writable(error),
         n_prompt_tokens=completion.n_prompt_tokens,
         n_tokens=completion.n_tokens,
         attempts=attempt,

@@ -21,3 +21,9 @@ def test_a_name_of_a_whole_page_is_refused():
 def test_empty_name_is_refused():
     with pytest.raises(InputError, match="empty name"):
         Entity("gene", "  ")
+
+
+@pytest.mark.parametrize("name", ["TP53\x00", "TP\ud83e53"])
+def test_a_name_that_no_file_can_hold_is_refused(name):
+    with pytest.raises(InputError, match="no file can hold"):
+        Entity("gene", name)

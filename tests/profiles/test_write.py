@@ -1,5 +1,7 @@
 import logging
 
+import anndata
+import pandas as pd
 import pytest
 
 from bftembed.engines import AnnotationEngine, Sampling
@@ -109,12 +111,56 @@ def test_an_error_is_kept_with_its_reason_and_asked_for_again(store, recorder):
     assert len(up.asked) == 1
 
 
+@pytest.mark.parametrize("bad", ["", "again and " * 50])
+def test_a_bad_text_after_an_error_is_kept_drawn_once_more_and_not_asked_for_again(store, recorder, bad):
+    write_profiles(genes("A"), recorder(lambda *_: EngineError("server down")), store=store)
+    engine = recorder(lambda *_: bad)
+    written = write_profiles(genes("A"), engine, store=store)
+    assert len(engine.asked) == 2
+    assert written.profiles[0].status in {"empty", "degenerate"}
+    assert written.profiles[0].error is None
+    again = recorder()
+    write_profiles(genes("A"), again, store=store)
+    assert again.asked == []
+
+
+def test_an_error_in_the_second_attempt_leaves_it_to_the_next_run(store, recorder):
+    engine = recorder(lambda _, sampling: EngineError("server down") if sampling.seed == 1 else "")
+    assert write_profiles(genes("A"), engine, store=store).profiles[0].status == "empty"
+    up = recorder()
+    assert write_profiles(genes("A"), up, store=store).texts[0].endswith("seed 1.")
+    assert len(up.asked) == 1
+
+
+def test_one_answer_that_no_file_can_hold_does_not_end_the_run(store, recorder, tmp_path):
+    def answer(request, sampling):
+        if "gene C" in request.user:
+            return EngineError("half \ud83e of it")
+        return "It acts \ud83e here\x00." if "gene A" in request.user else "A fine text about it."
+
+    written = write_profiles(genes("A", "B", "C"), recorder(answer), store=store)
+    assert written.texts == ["It acts \ufffd here\ufffd.", "A fine text about it.", None]
+    assert written.counts["characters"] == 1
+    store.export(tmp_path / "p.parquet")
+    assert pd.read_parquet(tmp_path / "p.parquet")["raw"].tolist()[0] == "It acts \ufffd here\ufffd."
+    frame = pd.DataFrame({"text": written.texts[:2]}, index=["A", "B"])
+    anndata.AnnData(obs=frame).write_h5ad(tmp_path / "a.h5ad")
+    assert anndata.read_h5ad(tmp_path / "a.h5ad").obs["text"].tolist() == written.texts[:2]
+
+
+def test_an_unfinished_thought_says_what_to_do(store, recorder):
+    written = write_profiles(genes("A"), recorder(lambda *_: "<think>It acts."), store=store)
+    assert written.texts == [None]
+    assert "raise max_new_tokens, or turn reasoning off" in written.profiles[0].error
+    assert written.counts["unfinished_thought"] == 1
+
+
 def test_what_was_mended_is_counted(store, recorder, caplog):
     engine = recorder(lambda request, _: f"<think>hm</think>A text about {request.user[-20:]}.\n\nReferences:\n1. x")
     with caplog.at_level(logging.INFO, logger="bftembed"):
         written = write_profiles(genes("A", "B"), engine, store=store)
     assert written.counts["think"] == written.counts["references"] == 2
-    assert "2 think" in caplog.text
+    assert "2 think (reasoning removed), 2 references (trailing references removed)" in caplog.text
     assert written.profiles[0].raw.startswith("<think>")
 
 
@@ -143,6 +189,8 @@ def test_the_plan_and_the_estimate_generate_nothing(store, recorder):
 def test_progress_bar_says_tokens_per_second(store, recorder, capsys):
     write_profiles(genes("A", "B"), recorder(), store=store, progress=True)
     assert "tokens/s" in capsys.readouterr().err
+    write_profiles([Entity("gene", "A", {"summary": "It acts."})], AnnotationEngine(), store=store, progress=True)
+    assert "tokens/s" not in capsys.readouterr().err
     write_profiles(genes("C"), recorder(), store=store, progress=False)
     assert capsys.readouterr().err == ""
 
