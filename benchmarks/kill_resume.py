@@ -49,7 +49,7 @@ def child(folder: Path, model: str, n_genes: int, batch_size: int, max_new_token
         store=folder / "store.sqlite",
         progress=False,
     )
-    texts = adata.obs["bft_profile"].tolist()
+    texts = adata.obs["X_bft_text"].tolist()
     vectors, _ = encode_cached([text or "none" for text in texts], get_encoder(), cache=folder / "vectors.sqlite")
     np.save(folder / "vectors.npy", vectors)
 

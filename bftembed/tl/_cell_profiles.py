@@ -85,7 +85,9 @@ def embed_cell_profiles(adata: AnnData, options: CellProfileOptions, source: Tex
         obs_fields=list(map(str, options.obs_fields)),
         n_empty=len(silent),
     )
-    adata.obsm[key_added], adata.obs[f"{key_added}_profile"] = result.spread(adata.n_obs, spoken)
+    result = result.spread(adata.n_obs, spoken)
+    adata.obsm[key_added] = result.vectors
+    result.annotate(adata.obs, key_added)
     adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "cells", result.info)
 
 

@@ -45,7 +45,7 @@ def embed(
     -------
     AnnData
         One row per name. ``X`` and ``obsm[key_added]``: float32, shape (n, d), NaN rows where there is no vector;
-        ``obs["bft_profile"]``: text; for genes ``obs["bft_gene"]``: canonical symbol;
+        ``obs[f"{key_added}_text"]``: text; for genes ``obs["bft_gene"]``: canonical symbol;
         ``uns["bft"][key_added]["entities"]``: provenance.
 
     Raises

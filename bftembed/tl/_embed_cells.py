@@ -113,8 +113,8 @@ def embed_cells(  # noqa: PLR0913
 
     ``.obsm[key_added]`` : numpy.ndarray, float32 (n_obs, d)
         Cell vectors.
-    ``.obs[f"{key_added}_profile"]`` : str
-        Key of each cell's text in the store (``"profile"``).
+    ``.obs[f"{key_added}_text"]``, ``.obs[f"{key_added}_text_key"]`` : str
+        Each cell's text, and its key in the store (``"profile"``).
     ``.uns["bft"][key_added]["cells"]`` : dict
         Parameters, number of genes used and of cells without weight, package version and date.
 

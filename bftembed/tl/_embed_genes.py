@@ -37,7 +37,7 @@ def embed_genes(
     store: ProfileStore | str | Path | None = None,
     profiles: Mapping[str, str] | pd.DataFrame | str | Path | None = None,
     key_added: str = "X_bft",
-    add_profiles: bool = False,
+    add_profiles: bool = True,
     progress: bool | None = None,
 ) -> None:
     """Write a profile of every gene, encode it, and put the vectors into ``varm``.
@@ -72,7 +72,7 @@ def embed_genes(
     key_added
         Key of the result.
     add_profiles
-        Also put the texts into ``var["bft_profile"]``.
+        Keep the texts in ``var`` too (20,000 genes: some 20 MB), so that a file that is shared has them.
     progress
         Show bars; by default only on a terminal.
 
@@ -83,10 +83,10 @@ def embed_genes(
 
         ``adata.varm[key_added]`` : float32 array, shape (n_vars, d)
             NaN rows for genes without a vector.
-        ``adata.var[f"{key_added}_profile"]`` : str
-            Key of each text in the store, ``""`` where there is none; see :func:`bftembed.get.profiles`.
-        ``adata.var["bft_profile"]`` : str
-            The texts, with `add_profiles`.
+        ``adata.var[f"{key_added}_text"]`` : str
+            The texts, with `add_profiles`; ``""`` where there is none. See :func:`bftembed.get.profiles`.
+        ``adata.var[f"{key_added}_text_key"]`` : str
+            Key of each text in the store, ``""`` where there is none.
         ``adata.uns["bft"][key_added]["genes"]`` : dict
             Engine, encoder, template, sampling, store, counts, version, date.
 
@@ -112,12 +112,10 @@ def embed_genes(
     entities, used = gene_entities(genes, facts=facts, needed=source.annotates)
     names = adata.var_names[chosen].astype(str).tolist()
     result = embed_entities(entities, source, names=names, facts=used, n_vars=int(adata.n_vars))
-    adata.varm[key_added], adata.var[f"{key_added}_profile"] = result.spread(adata.n_vars, chosen)
+    result = result.spread(adata.n_vars, chosen)
+    adata.varm[key_added] = result.vectors
+    result.annotate(adata.var, key_added, texts=add_profiles)
     adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "genes", result.info)
-    if add_profiles:
-        texts = np.full(adata.n_vars, "", dtype=object)
-        texts[chosen] = [text or "" for text in result.texts]
-        adata.var["bft_profile"] = texts
 
 
 def chosen_genes(adata: AnnData, mask_var: Any) -> NDArray[np.intp]:

@@ -56,7 +56,7 @@ def embed_perturbations(
     -------
     AnnData
         One row per perturbation, sorted. ``X`` and ``obsm[key_added]``: float32, shape (n, d);
-        ``obs``: ``perturbation``, ``parts``, ``how``, ``dose``, ``cell_line``, ``bft_profile``;
+        ``obs``: ``perturbation``, ``parts``, ``how``, ``dose``, ``cell_line``, ``{key_added}_text``;
         ``uns["bft"][key_added]["entities"]``: provenance.
 
     Raises

@@ -99,18 +99,23 @@ class EntityEmbeddings:
     keys: list[str]
     info: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def found(self) -> NDArray[np.bool_]:
-        """Which entities have a vector; shape (n,)."""
-        return np.array([text is not None for text in self.texts], dtype=bool)
-
-    def spread(self, n: int, rows: Sequence[int] | NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.object_]]:
-        """Vectors (n, d) and keys (n,) with the entities at `rows`, NaN and ``""`` elsewhere."""
+    def spread(self, n: int, rows: Sequence[int] | NDArray[np.intp]) -> EntityEmbeddings:
+        """The same for `n` rows, of which `rows` are the entities: elsewhere NaN, no text and no key."""
         vectors = np.full((n, self.vectors.shape[1]), np.nan, dtype=np.float32)
         vectors[rows] = self.vectors
-        keys = np.full(n, "", dtype=object)
-        keys[rows] = self.keys
-        return vectors, keys
+        texts: list[str | None] = [None] * n
+        keys = [""] * n
+        for row, text, key in zip(rows, self.texts, self.keys, strict=True):
+            texts[row], keys[row] = text, key
+        return EntityEmbeddings(vectors, texts, keys, self.info)
+
+    def annotate(self, frame: pd.DataFrame, key_added: str, *, texts: bool = True) -> None:
+        """Put the texts (``""`` where there is none) and their keys in the store into columns of ``var`` or ``obs``."""
+        frame[f"{key_added}_text_key"] = np.array(self.keys, dtype=object)
+        if texts:
+            frame[f"{key_added}_text"] = np.array([text or "" for text in self.texts], dtype=object)
+        elif f"{key_added}_text" in frame:
+            del frame[f"{key_added}_text"]
 
 
 def embed_entities(
@@ -260,10 +265,9 @@ def to_anndata(
     import pandas as pd
     from anndata import AnnData
 
-    texts = [text or "" for text in result.texts]
-    obs: pd.DataFrame = pd.DataFrame({**columns, "bft_profile": texts}, index=pd.Index(names, dtype=str))
+    obs = pd.DataFrame(dict(columns), index=pd.Index(names, dtype=str))
+    result.annotate(obs, key_added)
     var = pd.DataFrame(index=[f"d{i}" for i in range(result.vectors.shape[1])])
-    obs[f"{key_added}_profile"] = result.keys
     adata = AnnData(X=np.array(result.vectors), obs=obs, var=var, obsm={key_added: result.vectors})
     adata.uns["bft"] = with_provenance({}, key_added, "entities", result.info)
     return adata

@@ -12,7 +12,7 @@ def test_rows_are_the_names_in_their_order():
     assert adata.obs_names.tolist() == ["CD3E", "TP53"]
     assert adata.shape == (2, 384)
     np.testing.assert_array_equal(adata.X, adata.obsm["X_bft"])
-    assert adata.obs["bft_profile"].tolist() == [TEXTS["CD3E"], TEXTS["TP53"]]
+    assert adata.obs["X_bft_text"].tolist() == [TEXTS["CD3E"], TEXTS["TP53"]]
     assert bft.get.provenance(adata)["entities"]["kind"] == "gene"
 
 
@@ -27,7 +27,7 @@ def test_aliases_become_symbols_and_facts_are_used(mirror, tmp_path):
 
 def test_drugs_with_what_the_repurposing_table_knows(mirror, tmp_path):
     adata = bft.embed(["Vorinostat", "no such drug"], kind="drug", engine="annotation", store=tmp_path / "s.sqlite")
-    assert "HDAC inhibitor" in adata.obs["bft_profile"].iloc[0]
+    assert "HDAC inhibitor" in adata.obs["X_bft_text"].iloc[0]
     assert np.isnan(adata.X[1]).all()
 
 
@@ -35,7 +35,7 @@ def test_gene_sets_carry_their_genes(tmp_path):
     adata = bft.embed(
         {"T cell receptor": ["CD3E", "CD3D"]}, kind="gene_set", engine="annotation", store=tmp_path / "s.sqlite"
     )
-    assert adata.obs["bft_profile"].iloc[0] == "T cell receptor. CD3E, CD3D."
+    assert adata.obs["X_bft_text"].iloc[0] == "T cell receptor. CD3E, CD3D."
 
 
 def test_perturbations_by_name(tmp_path):

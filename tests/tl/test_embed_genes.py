@@ -29,7 +29,7 @@ def test_varm_holds_vectors_and_nan_rows_and_uns_says_how(adata):
     assert vectors.shape == (4, 384)
     assert np.isnan(vectors[3]).all()
     assert np.isfinite(vectors[:3]).all()
-    assert adata.var["bft_profile"].tolist() == [*TEXTS.values(), ""]
+    assert adata.var["X_bft_text"].tolist() == [*TEXTS.values(), ""]
     info = bft.get.provenance(adata)["genes"]
     assert info["n_embedded"] == 3
     assert info["encoder"]["spec"] == "default"
@@ -85,8 +85,8 @@ def test_annotation_of_real_genes_with_facts(mirror, tmp_path):
     adata.var_names = ["ENSG00000141510.5", "p53", "CD3E", "NOT-A-GENE"]
     bft.tl.embed_genes(adata, engine="annotation", store=tmp_path / "s.sqlite", add_profiles=True)
     assert adata.var["bft_gene"].isna().tolist()[3]
-    assert adata.var["bft_profile"].iloc[2].startswith("CD3E. ")
-    assert "T-cell receptor" in adata.var["bft_profile"].iloc[2]
+    assert adata.var["X_bft_text"].iloc[2].startswith("CD3E. ")
+    assert "T-cell receptor" in adata.var["X_bft_text"].iloc[2]
     assert np.isfinite(adata.varm["X_bft"]).all(axis=1).sum() >= 2
     assert bft.get.provenance(adata)["genes"]["facts"].startswith("sha256:")
 

@@ -19,7 +19,7 @@ def test_vectors_are_the_encoders_and_missing_texts_are_nan_rows():
     np.testing.assert_allclose(result.vectors[[0, 2]], expected, atol=1e-6)
     assert np.isnan(result.vectors[1]).all()
     assert result.vectors.dtype == np.float32
-    assert result.found.tolist() == [True, False, True]
+    assert result.texts == [TEXTS["CD3E"], None, TEXTS["TP53"]]
     assert result.info["counts"] == {"given": 3, "missing": 1}
     assert result.info["encoder"]["dim"] == 384
 
@@ -66,7 +66,7 @@ def test_nothing_usable_says_why(tmp_path):
 def test_some_failures_are_named_in_the_log(tmp_path, caplog):
     entities = [*genes("TP53"), Entity("gene", "BARE")]
     result = embed_entities(entities, TextSource(engine="annotation", store=tmp_path / "s.sqlite"))
-    assert result.found.tolist() == [True, False]
+    assert np.isfinite(result.vectors).all(axis=1).tolist() == [True, False]
     assert "1 of 2 names have no annotation" in caplog.text
     assert "BARE" in caplog.text
 

@@ -1,0 +1,13 @@
+import pytest
+
+import bftembed as bft
+from bftembed.errors import InputError
+
+TEXTS = {"TP53": "Guards the genome.", "CD3E": "Part of the T cell receptor."}
+
+
+def test_provenance_of_an_unknown_key_lists_the_known_ones():
+    adata = bft.embed(list(TEXTS), facts="none", profiles=TEXTS, key_added="X_mine")
+    assert bft.get.provenance(adata, "X_mine")["entities"]["n_embedded"] == 2
+    with pytest.raises(InputError, match="embeddings there: X_mine"):
+        bft.get.provenance(adata)
