@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 def read(engine, name: str, texts: list[str], settings: DiagnosisSettings, output: Path, batch_size: int):
     """Confidences of a corpus: those that were kept, if they are of these very tokens, else made now and kept."""
-    model, tokenizer = engine._load()
+    model, tokenizer = engine.load()
     length = checked_length(model, settings.length + 1)
     pieces = draw_pieces(tokenizer, texts, length, name=name, settings=settings)
     inputs = np.stack([piece.inputs for piece in pieces])

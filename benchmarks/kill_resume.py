@@ -34,7 +34,7 @@ def child(folder: Path, model: str, n_genes: int, batch_size: int, max_new_token
         def _generate(self, requests, sampling):
             with (folder / "asked").open("a") as log:
                 log.write(json.dumps([sampling.seed, [request.id for request in requests]]) + "\n")
-            self._load()
+            self.load()
             (folder / "generating").touch()
             yield from super()._generate(requests, sampling)
 

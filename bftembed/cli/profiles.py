@@ -37,7 +37,7 @@ def write(
     from bftembed.profiles import ProfileStore, write_profiles
 
     made = arg.make_engine(engine, adapter, batch_size)
-    entities, _ = entities_of(arg.read_names(names), kind=kind, facts=facts, needed=made.name == "annotation")
+    entities, _ = entities_of(arg.read_names(names), kind=kind, facts=facts, needed=not made.generates)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     with ProfileStore(store) as opened:
         written = write_profiles(entities, made, store=opened, template=template, sampling=sampling)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bftembed._models import directory_digest, download, loading_quietly
 from bftembed.encoders.base import Encoder
 from bftembed.errors import EncoderError, ModelError
+from bftembed.models.digest import directory_digest
+from bftembed.models.files import download, loading_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

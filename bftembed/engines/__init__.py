@@ -1,10 +1,10 @@
-"""Who writes text: one file per back end, one contract."""
+"""Engines that write texts: one file per back end, one contract."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bftembed.engines.base import Capabilities, Completion, Engine, Request, Sampling
+from bftembed.engines.base import Completion, Engine, Request, Sampling
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnnotationEngine",
-    "Capabilities",
     "Completion",
     "Engine",
     "OpenAIEngine",
@@ -23,6 +22,7 @@ __all__ = [
     "Sampling",
     "TransformersEngine",
     "VLLMEngine",
+    "engine_class",
     "get_engine",
 ]
 
@@ -63,13 +63,30 @@ def get_engine(spec: str | Engine = "default", **options: Any) -> Engine:
     """
     if isinstance(spec, Engine):
         return spec
-    backend, _, model = ("transformers:default" if spec == "default" else str(spec)).partition(":")
+    make: Any = engine_class(spec)
+    _, _, model = _full(spec).partition(":")
+    engine: Engine = make(model, **options) if model else make(**options)
+    return engine
+
+
+def engine_class(spec: str) -> type[Engine]:
+    """Class of the engine that a short name stands for, as in `get_engine`; nothing is loaded.
+
+    Raises
+    ------
+    InputError
+        If there is no such back end.
+    """
+    backend, _, model = _full(spec).partition(":")
     if backend not in _BACKENDS or (backend == "annotation") == bool(model):
         msg = (
             f"`{spec}` is no engine. Use `default`, `annotation`, `transformers:MODEL`, `vllm:MODEL` or "
             "`openai:MODEL@http://host:port/v1`."
         )
         raise InputError(msg)
-    engine_class = __getattr__(_BACKENDS[backend][1])
-    engine: Engine = engine_class(**options) if backend == "annotation" else engine_class(model, **options)
-    return engine
+    found: type[Engine] = __getattr__(_BACKENDS[backend][1])
+    return found
+
+
+def _full(spec: str) -> str:
+    return "transformers:default" if spec == "default" else str(spec)

@@ -21,6 +21,7 @@ class AnnotationEngine(Engine):
     """
 
     name = "annotation"
+    generates = False
     template = "annotation"
 
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:

@@ -1,4 +1,4 @@
-"""The contract between those who want text and the back ends that write it."""
+"""The contract of all engines: prompts in, completions out."""
 
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ class Request:
     user: str
     system: str = ""
 
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The prompt as a chat."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, {"role": "user", "content": self.user}]
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -69,18 +75,8 @@ class Completion:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a back end can do."""
-
-    system_role: bool = True
-    logprobs: bool = False
-    json_schema: bool = False
-    tools: bool = False
-
-
 class Engine(ABC):
-    """Somebody who completes prompts.
+    """A back end that completes prompts.
 
     A back end implements `_generate` and `describe`; everything that costs (imports, weights, connections) waits for
     the first request, so that an engine whose answers are all in a store is never started.
@@ -88,6 +84,8 @@ class Engine(ABC):
 
     #: Name of the back end, as in ``"transformers:MODEL"``.
     name: str
+    #: Whether texts are made by a language model, so that they cost time and a failed one is worth a second draw.
+    generates: bool = True
     #: Template an engine wants where the user names none; None is the default of the entity's kind.
     template: str | None = None
 
@@ -139,11 +137,6 @@ class Engine(ABC):
 
         Does not load the weights into memory.
         """
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What this back end can do."""
-        return Capabilities()
 
     def count_tokens(self, requests: Sequence[Request]) -> int:
         """Tokens of all prompts together; the rough rule of four characters a token where no tokenizer is at hand."""

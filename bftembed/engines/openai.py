@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed._openai import open_client, server_address
 from bftembed._optional import require
-from bftembed.engines.base import Capabilities, Completion, Engine, check_positive
+from bftembed.engines.base import Completion, Engine, check_positive
 from bftembed.errors import EngineError
 
 if TYPE_CHECKING:
@@ -63,11 +63,6 @@ class OpenAIEngine(Engine):
         self._concurrency = concurrency
         self._give_up_after = give_up_after
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """What servers of this protocol usually can do."""
-        return Capabilities(system_role=True, json_schema=True, tools=True)
-
     def describe(self) -> dict[str, str]:
         """Model and address. The protocol tells neither weights nor versions: name a model so that it says which."""
         return {"engine": self.name, "model": self._model, "server": self._url}
@@ -103,11 +98,10 @@ class OpenAIEngine(Engine):
 
     async def _complete(self, client: Any, request: Request, sampling: Sampling) -> Completion:
         openai = require("openai", extra="openai")
-        messages = [{"role": "system", "content": request.system}] if request.system else []
         try:
             answer = await client.chat.completions.create(
                 model=self._model,
-                messages=[*messages, {"role": "user", "content": request.user}],
+                messages=request.messages,
                 max_tokens=sampling.max_new_tokens,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,

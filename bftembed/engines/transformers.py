@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from bftembed._models import loading_quietly
-from bftembed._optional import require
-from bftembed.engines.base import Capabilities, Completion, Engine, check_positive, derived_seed
-from bftembed.engines.models import resolve_adapted
-from bftembed.errors import EngineError, InputError, ModelError
+from bftembed.engines.base import Completion, Engine, check_positive, derived_seed
+from bftembed.errors import EngineError, InputError
+from bftembed.models.causal import adapted, context_window, is_out_of_memory, load_model, load_tokenizer, on_device
+from bftembed.models.chat import prompt_ids
+from bftembed.models.files import resolve_adapted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from bftembed.engines.base import Request, Sampling
 
@@ -80,13 +78,6 @@ class TransformersEngine(Engine):
         self._trust_remote_code = trust_remote_code
         self._loaded: tuple[Any, Any] | None = None
         self._tokenizer: Any = None
-        self._system_role = True
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Log-probabilities yes; a system role where the model's chat template knows one."""
-        self._load_tokenizer()
-        return Capabilities(system_role=self._system_role, logprobs=True)
 
     def describe(self) -> dict[str, str]:
         """Model and adapter digests (which cover tokenizer and chat template), dtype, and versions."""
@@ -107,7 +98,7 @@ class TransformersEngine(Engine):
         """Log-probability (natural) of each option as the whole answer, summed over its tokens."""
         import torch
 
-        model, tokenizer = self._load()
+        model, tokenizer = self.load()
         prompt = self._prompt_ids(request)
         scores = []
         for option in options:
@@ -121,8 +112,8 @@ class TransformersEngine(Engine):
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         if not requests:
             return
-        model, _ = self._load()
-        window = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
+        model, _ = self.load()
+        window = context_window(model) or 1 << 30
         prompts = sorted(((self._prompt_ids(r), r.id) for r in requests), key=lambda pair: (-len(pair[0]), pair[1]))
         too_long = [p for p in prompts if len(p[0]) + sampling.max_new_tokens > window]
         if too_long:
@@ -144,7 +135,7 @@ class TransformersEngine(Engine):
             try:
                 done = self._decode(batch[:size], sampling)
             except RuntimeError as error:
-                if not _is_out_of_memory(error) or size == 1:
+                if not is_out_of_memory(error) or size == 1:
                     raise EngineError(_memory_message(error, size)) from error
                 size = self._batch_size = max(1, size // 2)
                 log.warning("Out of memory: going on with batches of %d.", size)
@@ -157,7 +148,7 @@ class TransformersEngine(Engine):
     def _decode(self, batch: list[tuple[list[int], str]], sampling: Sampling) -> list[Completion]:
         import torch
 
-        model, tokenizer = self._load()
+        model, tokenizer = self.load()
         inputs = tokenizer.pad({"input_ids": [ids for ids, _ in batch]}, return_tensors="pt").to(model.device)
         devices = [model.device] if model.device.type == "cuda" else []
         with torch.inference_mode(), torch.random.fork_rng(devices=devices):
@@ -169,7 +160,7 @@ class TransformersEngine(Engine):
     def _run_continuous(self, prompts: list[tuple[list[int], str]], sampling: Sampling) -> Iterator[list[Completion]]:
         import torch
 
-        model, _ = self._load()
+        model, _ = self.load()
         by_id = {id: ids for ids, id in prompts}
         options = {
             "generation_config": self._generation_config(sampling),
@@ -200,7 +191,7 @@ class TransformersEngine(Engine):
     def _continuous_config(self, prompts: list[tuple[list[int], str]], sampling: Sampling) -> Any:
         from transformers import ContinuousBatchingConfig
 
-        model, _ = self._load()
+        model, _ = self.load()
         make: Any = ContinuousBatchingConfig
         if model.device.type != "cpu":
             return make(seed=sampling.seed, max_requests_per_batch=self._batch_size)
@@ -217,7 +208,7 @@ class TransformersEngine(Engine):
 
     def _completion(self, id: str, prompt: list[int], tokens: list[int]) -> Completion:
         """Cut at the first end token: what follows it in a static batch is padding."""
-        _, tokenizer = self._load()
+        _, tokenizer = self.load()
         ends = [at for at, token in enumerate(tokens) if token in self._end_tokens]
         kept = tokens[: ends[0]] if ends else tokens
         text = tokenizer.decode(kept, skip_special_tokens=True)
@@ -226,7 +217,7 @@ class TransformersEngine(Engine):
     def _generation_config(self, sampling: Sampling) -> Any:
         from transformers import GenerationConfig
 
-        _, tokenizer = self._load()
+        _, tokenizer = self.load()
         # top_k=0: transformers would keep the best 50 tokens only, unasked.
         draw = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         make: Any = GenerationConfig
@@ -239,31 +230,13 @@ class TransformersEngine(Engine):
         )
 
     def _prompt_ids(self, request: Request) -> list[int]:
-        tokenizer = self._load_tokenizer()
-        if not tokenizer.chat_template:
-            text = f"{request.system}\n\n{request.user}\n\n".lstrip()
-            return list(tokenizer(text)["input_ids"])
-        messages = _messages(request, system_role=self._system_role)
-        ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)
-        return list(ids["input_ids"])
+        return prompt_ids(request.messages, self._load_tokenizer())
 
     def _load_tokenizer(self) -> Any:
         if self._tokenizer is None:
-            from transformers import AutoTokenizer
-
-            own = self._adapter and (self._adapter.path / "tokenizer_config.json").exists()
-            path = self._adapter.path if self._adapter and own else self._files.path
-            try:
-                tokenizer = AutoTokenizer.from_pretrained(
-                    path, padding_side="left", trust_remote_code=self._trust_remote_code
-                )
-            except (OSError, ValueError, KeyError) as error:
-                msg = f"transformers cannot load a tokenizer from `{path}`: {str(error).splitlines()[0]}"
-                raise ModelError(msg) from error
-            if tokenizer.pad_token_id is None:
-                tokenizer.pad_token = tokenizer.eos_token
-            self._system_role = bool(tokenizer.chat_template) and knows_system_role(tokenizer)
-            self._tokenizer = tokenizer
+            self._tokenizer = load_tokenizer(
+                self._files, self._adapter, padding_side="left", trust_remote_code=self._trust_remote_code
+            )
         return self._tokenizer
 
     def _placement(self) -> tuple[str, str]:
@@ -277,14 +250,23 @@ class TransformersEngine(Engine):
             return device, "float32"
         return device, "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
 
-    def _load(self) -> tuple[Any, Any]:
+    def load(self) -> tuple[Any, Any]:
+        """The model, on its device, and its tokenizer; loaded on the first call.
+
+        Raises
+        ------
+        ModelError
+            If the model, its tokenizer or its adapter cannot be loaded.
+        EngineError
+            If memory does not suffice, or the device cannot be used.
+        """
         if self._loaded is None:
             device, dtype = self._placement()
             tokenizer = self._load_tokenizer()
             model = load_model(self._files.path, dtype, trust_remote_code=self._trust_remote_code)
             if self._adapter:
                 model = adapted(model, self._adapter.path)
-            model = model.to(device).eval()
+            model = on_device(model, device).eval()
             ends = model.generation_config.eos_token_id
             own = ends if isinstance(ends, list) else [ends]
             self._end_tokens = {token for token in (*own, tokenizer.eos_token_id) if token is not None}
@@ -292,86 +274,7 @@ class TransformersEngine(Engine):
         return self._loaded
 
 
-def load_model(path: Path, dtype: str, *, trust_remote_code: bool = False) -> Any:
-    """A causal language model from its directory, all of its weights in `dtype`.
-
-    Raises
-    ------
-    ModelError
-        If it cannot be loaded, or layers have no weights.
-    EngineError
-        If memory does not suffice.
-    """
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-
-    load: Any = AutoModelForCausalLM.from_pretrained
-    try:
-        with loading_quietly():
-            model, report = load(path, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, RuntimeError) and _is_out_of_memory(error):
-            raise EngineError(_memory_message(error, 0)) from error
-        msg = f"transformers cannot load the model `{path}`: {str(error).splitlines()[0]}"
-        raise ModelError(msg) from error
-    if missing := sorted(report["missing_keys"]):
-        # transformers fills such layers with random numbers: an encoder, say, would write noise.
-        msg = (
-            f"`{path}` is no complete language model: {len(missing)} of its layers have no weights (`{missing[0]}`, "
-            "...). Finish the download, or name a model made for causal language modelling."
-        )
-        raise ModelError(msg)
-    return model
-
-
-def adapted(model: Any, path: Path, *, trainable: bool = False) -> Any:
-    """The model with a PEFT adapter merged into its weights, or on top of them to be trained further.
-
-    Raises
-    ------
-    ModelError
-        If the adapter does not fit the model, or layers of it have no weights.
-    """
-    peft = require("peft", extra="tune")
-    from safetensors import SafetensorError
-
-    try:
-        with warnings.catch_warnings():
-            # Layers without adapter weights would stay as they were, with a warning only.
-            warnings.filterwarnings("error", message="Found missing adapter keys")
-            result = peft.PeftModel.from_pretrained(model, str(path), is_trainable=trainable)
-    except (OSError, ValueError, RuntimeError, SafetensorError, UserWarning) as error:
-        reason = " ".join(str(error).split())[:300]
-        msg = f"The adapter `{path}` does not fit the model: {reason}"
-        raise ModelError(msg) from error
-    return result if trainable else result.merge_and_unload()
-
-
-def _messages(request: Request, *, system_role: bool) -> list[dict[str, str]]:
-    """Chat messages; without a system role its text goes in front of the user's."""
-    if request.system and system_role:
-        return [{"role": "system", "content": request.system}, {"role": "user", "content": request.user}]
-    return [{"role": "user", "content": f"{request.system}\n\n{request.user}".strip()}]
-
-
-def knows_system_role(tokenizer: Any) -> bool:
-    """Some templates refuse a system message (Gemma), others drop it in silence."""
-    from jinja2 import TemplateError
-
-    probe = [{"role": "system", "content": "PROBE-SYSTEM"}, {"role": "user", "content": "probe"}]
-    try:
-        return "PROBE-SYSTEM" in tokenizer.apply_chat_template(probe, tokenize=False)
-    except TemplateError:
-        return False
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
 def _memory_message(error: RuntimeError, size: int) -> str:
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return "Out of memory with a batch of one; use a smaller model, fewer max_new_tokens or a shorter prompt."
     return f"Generation failed with a batch of {size}: {error}"

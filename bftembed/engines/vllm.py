@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from bftembed._optional import require
-from bftembed.engines.base import Capabilities, Completion, Engine, check_positive
-from bftembed.engines.models import resolve_adapted
+from bftembed.engines.base import Completion, Engine, check_positive
 from bftembed.errors import EngineError
+from bftembed.models.files import resolve_adapted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,11 +70,6 @@ class VLLMEngine(Engine):
         self._options = options
         self._llm: Any = None
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """Whether a system role works is the chat template's affair; vLLM reports a template that refuses it."""
-        return Capabilities(system_role=True, json_schema=True)
-
     def describe(self) -> dict[str, str]:
         """Model and adapter digests, dtype, options that may change the text, and vLLM's version."""
         try:
@@ -114,16 +109,11 @@ class VLLMEngine(Engine):
         step = self._prompts_per_call or len(requests)
         for start in range(0, len(requests), step):
             part = requests[start : start + step]
-            outputs = self._llm.chat([_messages(r) for r in part], parameters, lora_request=lora_request)
+            outputs = self._llm.chat([r.messages for r in part], parameters, lora_request=lora_request)
             if len(outputs) != len(part):
                 msg = f"vLLM answered {len(outputs)} of {len(part)} prompts."
                 raise EngineError(msg)
             yield [_completion(request, output) for request, output in zip(part, outputs, strict=True)]
-
-
-def _messages(request: Request) -> list[dict[str, str]]:
-    system = [{"role": "system", "content": request.system}] if request.system else []
-    return [*system, {"role": "user", "content": request.user}]
 
 
 def _completion(request: Request, output: Any) -> Completion:

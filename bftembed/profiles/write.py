@@ -96,7 +96,7 @@ def estimate(plan: Plan, engine: Engine, store: ProfileStore) -> dict[str, float
     """
     missing = plan.missing
     prompt_tokens = engine.count_tokens(missing) if missing else 0
-    new_tokens = len(missing) * int(plan.recipe.sampling["max_new_tokens"]) if engine.name != "annotation" else 0
+    new_tokens = len(missing) * int(plan.recipe.sampling["max_new_tokens"]) if engine.generates else 0
     speed = store.speed(plan.recipe)
     return {
         "unique": len(plan.requests),
@@ -153,7 +153,7 @@ def write_profiles(
     job = _Job(engine, plan, store, known, progress)
     job.run(missing, draw, attempt=1)
     bad = [r for key, r in plan.requests.items() if known[key].pending and known[key].status != "error"]
-    again = bad if engine.name != "annotation" else []
+    again = bad if engine.generates else []
     second = replace(draw, seed=draw.seed + 1, temperature=draw.temperature or _RETRY_TEMPERATURE)
     job.run(again, second, attempt=2)
     found = len(plan.requests) - len(missing)

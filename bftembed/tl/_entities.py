@@ -14,7 +14,7 @@ import numpy as np
 
 from bftembed._keys import with_provenance
 from bftembed.encoders import encode_cached, get_encoder
-from bftembed.engines import get_engine
+from bftembed.engines import engine_class, get_engine
 from bftembed.errors import BftembedError, InputError
 from bftembed.profiles import ProfileStore, read_export, write_profiles
 
@@ -78,7 +78,7 @@ class TextSource:
     @property
     def annotates(self) -> bool:
         """Whether the texts are nothing but facts."""
-        return (self.engine if isinstance(self.engine, str) else self.engine.name) == "annotation"
+        return not (engine_class(self.engine) if isinstance(self.engine, str) else self.engine).generates
 
     def __post_init__(self) -> None:
         if self.profiles is not None and self.engine != "default":

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bftembed.engines.models import ModelFiles
+    from bftembed.models.files import ModelFiles
     from bftembed.tune.config import TuneConfig
     from bftembed.tune.data.dataset import TokenDataset
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bftembed.errors import InputError
+from bftembed.models.causal import check_vocabulary, context_window
 from bftembed.tune.config import TuneResult
 from bftembed.tune.data.dataset import Collator, TokenDataset, load_dataset
 from bftembed.tune.output import claim, held, run_settings, write_report
-from bftembed.tune.trainable import check_vocabulary, compute_dtype, load_trainable
+from bftembed.tune.trainable import compute_dtype, load_trainable
 
 if TYPE_CHECKING:
     from bftembed.tune.config import Training, TuneConfig
@@ -148,7 +149,7 @@ def check_fit(dataset: TokenDataset, model: Any) -> None:
     InputError
         If a sample is longer than the model's context.
     """
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    context = context_window(model)
     if context and dataset.longest > context:
         msg = (
             f"The longest sample has {dataset.longest} tokens, and the model reads {context} at once; set "

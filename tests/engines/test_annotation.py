@@ -20,3 +20,4 @@ def test_description_holds_no_more_than_the_name():
     engine = AnnotationEngine()
     assert engine.describe() == {"engine": "annotation"}
     assert engine.template == "annotation"
+    assert not engine.generates

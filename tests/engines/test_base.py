@@ -1,6 +1,6 @@
 import pytest
 
-from bftembed.engines import Capabilities, Completion, Engine, Request, Sampling
+from bftembed.engines import Completion, Engine, Request, Sampling
 from bftembed.engines.base import check_positive, derived_seed
 from bftembed.errors import EngineError, InputError
 
@@ -64,7 +64,7 @@ def test_impossible_sampling_is_refused_with_its_value(bad):
 
 def test_defaults_of_the_contract():
     engine = Echo()
-    assert engine.capabilities == Capabilities(system_role=True, logprobs=False)
+    assert engine.generates
     assert engine.count_tokens([Request("a", "x" * 30, "y" * 10), Request("b", "z" * 8)]) == 12
     with pytest.raises(EngineError, match="`echo` engine cannot score"):
         engine.score(Request("a", "x"), ["yes"])

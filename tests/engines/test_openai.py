@@ -45,7 +45,6 @@ def test_what_is_asked_and_what_comes_back(serve, answer_with):
     asked = {"model": "m", "max_tokens": 9, "temperature": 0.5, "top_p": 0.8, "seed": 3}
     assert asked.items() <= first.items()
     assert engine.describe() == {"engine": "openai", "model": "m", "server": server.url}
-    assert engine.capabilities.json_schema
 
 
 def test_cut_answers_are_told(serve, answer_with):

@@ -142,7 +142,7 @@ def test_continuous_batching_passes_errors_on_and_notices_a_stop(tiny_model, mon
         yield Manager()
 
     engine = TransformersEngine(str(tiny_model), continuous=True)
-    monkeypatch.setattr(engine._load()[0], "continuous_batching_context_manager", stand_in)
+    monkeypatch.setattr(engine.load()[0], "continuous_batching_context_manager", stand_in)
     answers = engine.generate(REQUESTS, sampling=SHORT)
     [done] = next(answers)
     assert (done.id, done.finish_reason, done.error) == ("INS", "error", "cache is full")
@@ -183,7 +183,7 @@ def test_a_prompt_beyond_the_window_fails_alone(tiny_model, tiny_texts):
 def test_the_window_holds_prompt_and_answer(tiny_model):
     engine = TransformersEngine(str(tiny_model))
     room = 512 - engine.count_tokens(REQUESTS[:1])
-    model = engine._load()[0]
+    model = engine.load()[0]
     model.generate = lambda **inputs: inputs["input_ids"]
     [[fits]] = engine.generate(REQUESTS[:1], sampling=Sampling(max_new_tokens=room))
     [[too_long]] = engine.generate(REQUESTS[:1], sampling=Sampling(max_new_tokens=room + 1))
@@ -192,7 +192,7 @@ def test_the_window_holds_prompt_and_answer(tiny_model):
 
 def run_out_of_memory(engine, above, error):
     """Let the engine's model fail in batches larger than `above`; returns the sizes that were tried."""
-    model, sizes = engine._load()[0], []
+    model, sizes = engine.load()[0], []
     real = model.generate
 
     def generate(**inputs):
@@ -272,18 +272,16 @@ DROPS = PLAIN.replace("messages %}", "messages if m.role != 'system' %}")
 
 
 @pytest.mark.parametrize(
-    ("template", "expected", "system_role"),
+    ("template", "expected"),
     [
-        (PLAIN, "[system] Be brief.\n[user] What is TP53?\n[model] ", True),
-        (RAISES, "[user] Be brief.\n\nWhat is TP53?\n[model] ", False),
-        (DROPS, "[user] Be brief.\n\nWhat is TP53?\n[model] ", False),
+        (PLAIN, "[system] Be brief.\n[user] What is TP53?\n[model] "),
+        (RAISES, "[user] Be brief.\n\nWhat is TP53?\n[model] "),
+        (DROPS, "[user] Be brief.\n\nWhat is TP53?\n[model] "),
     ],
     ids=["system role", "raises", "drops"],
 )
-def test_chat_templates_with_and_without_a_system_role(variant, template, expected, system_role):
+def test_chat_templates_with_and_without_a_system_role(variant, template, expected):
     engine = TransformersEngine(variant(chat_template__jinja=template))
-    assert engine.capabilities.system_role is system_role
-    assert engine.capabilities.logprobs
     assert prompt_of(engine, TALK) == expected
     assert prompt_of(engine, Request("b", "What is TP53?")) == "[user] What is TP53?\n[model] "
 
@@ -297,7 +295,6 @@ def test_the_default_template_has_a_system_role(tiny_model):
 
 def test_a_model_without_chat_template_gets_plain_text(variant):
     engine = TransformersEngine(variant(chat_template__jinja=None))
-    assert not engine.capabilities.system_role
     assert prompt_of(engine, TALK) == "Be brief.\n\nWhat is TP53?\n\n"
     assert prompt_of(engine, Request("b", "What is TP53?")) == "What is TP53?\n\n"
     [[done]] = engine.generate([TALK], sampling=SHORT)
@@ -425,7 +422,7 @@ def test_a_run_that_was_cut_between_batches_goes_on_as_if_it_had_not_been(tiny_m
 def test_half_precision_where_it_is_asked_for(tiny_model):
     engine = TransformersEngine(str(tiny_model), dtype="bfloat16")
     assert len(texts(engine.generate(REQUESTS, sampling=SHORT))) == 5
-    assert engine._load()[0].dtype == torch.bfloat16
+    assert engine.load()[0].dtype == torch.bfloat16
     assert TransformersEngine(str(tiny_model), device="cpu")._placement() == ("cpu", "float32")
 
 

@@ -115,7 +115,6 @@ def test_description_follows_what_changes_texts(tiny_model):
     assert all(other.describe() != plain for other in others)
 
 
-def test_capabilities_and_sizes(tiny_model):
-    assert VLLMEngine(str(tiny_model)).capabilities.json_schema
+def test_impossible_sizes(tiny_model):
     with pytest.raises(InputError, match="prompts_per_call must be at least 1, got -1"):
         VLLMEngine(str(tiny_model), prompts_per_call=-1)

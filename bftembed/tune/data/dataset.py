@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from bftembed.errors import DataError
+from bftembed.models.chat import with_system
 from bftembed.tune.data.samples import read_samples
 from bftembed.tune.loss.head import IGNORED
 
@@ -144,16 +145,6 @@ def _encode(sample: list[dict[str, str]] | str, tokenizer: Any, place: str) -> t
     ids = list(tokenizer(prompt)["input_ids"]) if prompt else []
     response = [*tokenizer(sample[-1]["content"], add_special_tokens=False)["input_ids"], *end]
     return [*ids, *response], [False] * len(ids) + [True] * len(response)
-
-
-def with_system(messages: list[dict[str, str]], tokenizer: Any) -> list[dict[str, str]]:
-    """The messages; the system's text stands in front of the user's where the chat template knows no system role."""
-    from bftembed.engines.transformers import knows_system_role
-
-    if messages[0]["role"] != "system" or len(messages) == 1 or knows_system_role(tokenizer):
-        return messages
-    first, second = messages[:2]
-    return [{**second, "content": f"{first['content']}\n\n{second['content']}".strip()}, *messages[2:]]
 
 
 def _encode_chat(messages: list[dict[str, str]], tokenizer: Any, place: str) -> tuple[list[int], list[bool]]:

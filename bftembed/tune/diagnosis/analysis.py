@@ -82,13 +82,13 @@ def diagnose(
     >>> corpora = {"genes": ["TP53 encodes ..."], "news": ["The council met ..."]}
     >>> diagnose(corpora, biomedical=["genes"]).table()  # doctest: +SKIP
     """
-    from bftembed.engines.transformers import TransformersEngine
+    from bftembed.engines import TransformersEngine
 
     settings = settings or DiagnosisSettings()
     _check_names(corpora, biomedical)
     lexicons = default_lexicons() if lexicons is None else lexicons
     engine = TransformersEngine(model, adapter=adapter, device=device, dtype=dtype)
-    network, tokenizer = engine._load()
+    network, tokenizer = engine.load()
     tracks = {
         name: read_tracks(network, tokenizer, texts, name=name, settings=settings, batch_size=batch_size)
         for name, texts in corpora.items()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed.errors import InputError, ModelError
+from bftembed.models.causal import context_window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +109,7 @@ def confidences(
 
 def checked_length(model: Any, max_length: int | None) -> int:
     """Tokens that a model reads at once: `max_length`, or all of its context."""
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
+    context = context_window(model) or 1 << 30
     if max_length is not None and not 2 <= max_length <= context:
         msg = f"{max_length} tokens cannot be read at once; between 2 and the model's context of {context} can."
         raise InputError(msg)

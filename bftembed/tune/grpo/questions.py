@@ -128,8 +128,9 @@ def as_dataset(questions: Sequence[Question], model: Any, tokenizer: Any, *, max
         If the tokenizer makes tokens that the model does not have.
     """
     datasets = require("datasets", extra="tune")
-    from bftembed.tune.data.dataset import render, with_system
-    from bftembed.tune.trainable import check_vocabulary
+    from bftembed.models.causal import check_vocabulary, context_window
+    from bftembed.models.chat import with_system
+    from bftembed.tune.data.dataset import render
 
     rows = [checked(f"question {number}", question) for number, question in enumerate(questions, 1)]
     highest = longest = 0
@@ -144,7 +145,7 @@ def as_dataset(questions: Sequence[Question], model: Any, tokenizer: Any, *, max
             ids = tokenizer(row["prompt"])["input_ids"]
         highest, longest = max(highest, *ids), max(longest, len(ids))
     check_vocabulary("The questions hold", highest, model)
-    window = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    window = context_window(model)
     if window and longest + max_new_tokens > window:
         msg = (
             f"The longest question has {longest} tokens; with {max_new_tokens} new ones that exceeds the "

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from bftembed._optional import require
-from bftembed.engines.models import DEFAULT_MODEL, resolve_adapted
 from bftembed.errors import InputError, TuneError
+from bftembed.models import causal
+from bftembed.models.files import DEFAULT_MODEL, resolve_adapted
 from bftembed.tune.config import Data, GRPOSettings, Training, TuneResult
 from bftembed.tune.grpo.questions import as_dataset, read_questions
 from bftembed.tune.grpo.rewards import BinaryReward
@@ -191,23 +192,19 @@ def _policy(model: str, adapter: str | None, lora: Lora | None) -> tuple[dict[st
     """What is started from, the model to be trained, with an adapter if there is one, and its tokenizer."""
     import torch
 
-    from bftembed.engines.transformers import adapted as with_adapter
-    from bftembed.engines.transformers import load_model
-    from bftembed.tune.trainable import add_lora, load_tokenizer
-
     files, adapted = resolve_adapted(model, adapter)
-    tokenizer = load_tokenizer(files, adapted, padding_side="left")
+    tokenizer = causal.load_tokenizer(files, adapted, padding_side="left")
     # Weights that are trained are kept in float32; frozen ones need not be.
     half = (adapted or lora) and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    policy = load_model(files.path, "bfloat16" if half else "float32")
+    policy = causal.load_model(files.path, "bfloat16" if half else "float32")
     if adapted:
         log.info("Training the adapter `%s` further; the settings of a fresh one are not used.", adapted.path)
-        policy = with_adapter(policy, adapted.path, trainable=True)
+        policy = causal.adapted(policy, adapted.path, trainable=True)
         if adapter:  # on the model that was named, which need not be the one that the adapter names
             name = str(Path(model).resolve()) if Path(model).is_dir() else model
             policy.peft_config["default"].base_model_name_or_path = DEFAULT_MODEL if name == "default" else name
     elif lora:
-        policy = add_lora(policy, lora, files)
+        policy = causal.add_lora(policy, files, **lora.model_dump(exclude={"merge"}))
     start = {"model": files.name, "revision": files.revision, "adapter": adapted.revision if adapted else ""}
     return start, policy, tokenizer
 

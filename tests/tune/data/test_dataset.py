@@ -81,7 +81,6 @@ def test_a_template_without_a_system_role(tokenizer, model_dir, system):
     ids, mask = encode(CHAT, other)
     engine = TransformersEngine(str(model_dir))
     engine._load_tokenizer().chat_template = other.chat_template
-    engine._system_role = False
     request = Request("1", user="What is TP53?", system="Be brief.")
     assert ids[: mask.index(True)] == engine._prompt_ids(request)
     assert "Be brief." in other.decode(ids)

@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 from safetensors.numpy import load_file
 
-from bftembed.engines.models import resolve_adapted
 from bftembed.errors import InputError, MissingExtraError, ModelError, TuneError
-from bftembed.tune import trainable
+from bftembed.models import causal
+from bftembed.models.files import resolve_adapted
 from bftembed.tune.config import GRPOSettings, Lora, parse_config
 from bftembed.tune.grpo import train
 from bftembed.tune.grpo.questions import toy_questions
@@ -110,14 +110,14 @@ def test_the_adapter_changed_and_can_be_found(trained, tiny_model):
 
 
 def test_an_adapter_on_a_model_of_the_hub_is_saved_without_a_warning(tiny_model, tmp_path, monkeypatch):
-    original = trainable.add_lora
+    original = causal.add_lora
 
-    def add_lora(*arguments):
-        model = original(*arguments)
+    def add_lora(*arguments, **settings):
+        model = original(*arguments, **settings)
         model.peft_config["default"].base_model_name_or_path = "nobody/nothing"
         return model
 
-    monkeypatch.setattr(trainable, "add_lora", add_lora)
+    monkeypatch.setattr(causal, "add_lora", add_lora)
     train_grpo(str(tiny_model), QUESTIONS, tmp_path / "out", settings=settings(steps=1), lora=LORA)
     config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "nobody/nothing"

@@ -2,9 +2,8 @@ import hashlib
 
 import pytest
 
-from bftembed import _models
-from bftembed._models import directory_digest, download
-from bftembed.errors import ModelError
+from bftembed.models import digest
+from bftembed.models.digest import directory_digest
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def hashed(monkeypatch):
         names.append(handle.name.rsplit("/", 1)[-1])
         return real(handle, name)
 
-    monkeypatch.setattr(_models.hashlib, "file_digest", spy)
+    monkeypatch.setattr(digest.hashlib, "file_digest", spy)
     return names
 
 
@@ -83,21 +82,3 @@ def test_a_damaged_memo_is_written_anew(model, hashed, tmp_path):
     hashed.clear()
     assert directory_digest(model) == first
     assert not hashed
-
-
-@pytest.mark.parametrize("name", ["no/such-model", "a name with blanks", "../../etc"])
-def test_unknown_model_without_a_network(name):
-    with pytest.raises(ModelError, match=f"There is no model `{name}`") as caught:
-        download(name)
-    assert len(str(caught.value)) < 600
-    assert "\n" not in str(caught.value)
-
-
-def test_snapshot_without_weights_is_refused(tmp_path, monkeypatch):
-    snapshot = tmp_path / "0123abcd"
-    snapshot.mkdir()
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *args, **kwargs: str(snapshot))
-    with pytest.raises(ModelError, match=r"`some/model` has no safetensors weights"):
-        download("some/model")
-    (snapshot / "model.safetensors").write_bytes(b"weights")
-    assert download("some/model") == snapshot

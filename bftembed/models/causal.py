@@ -1,0 +1,176 @@
+"""Causal language models of transformers: model, tokenizer, adapter, and what limits them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from bftembed._optional import require
+from bftembed.errors import EngineError, ModelError
+from bftembed.models.files import DEFAULT_MODEL, ModelFiles, loading_quietly
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: What a full memory is called by CPU allocators, the system, MPS and cuBLAS, which have no error class of their own.
+_MEMORY = (
+    "can't allocate memory",
+    "annot allocate memory",
+    "not enough memory",
+    "out of memory",
+    "STATUS_ALLOC_FAILED",
+)
+_TOO_LARGE = "Out of memory while loading: use a smaller model, or half precision (`dtype`)."
+
+
+def load_model(path: Path, dtype: str, *, trust_remote_code: bool = False) -> Any:
+    """A causal language model from its directory, all of its weights in `dtype`.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be loaded, or layers have no weights.
+    EngineError
+        If memory does not suffice.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    load: Any = AutoModelForCausalLM.from_pretrained
+    try:
+        with loading_quietly():
+            model, report = load(path, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise EngineError(_TOO_LARGE) from error
+        msg = f"transformers cannot load the model `{path}`: {str(error).splitlines()[0]}"
+        raise ModelError(msg) from error
+    if missing := sorted(report["missing_keys"]):
+        # transformers fills such layers with random numbers: an encoder, say, would write noise.
+        msg = (
+            f"`{path}` is no complete language model: {len(missing)} of its layers have no weights (`{missing[0]}`, "
+            "...). Finish the download, or name a model made for causal language modelling."
+        )
+        raise ModelError(msg)
+    return model
+
+
+def load_tokenizer(files: ModelFiles, adapter: ModelFiles | None = None, **options: Any) -> Any:
+    """The tokenizer of a model; an adapter may bring its own. Where none is set, the end token pads.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    own = adapter is not None and (adapter.path / "tokenizer_config.json").exists()
+    path = adapter.path if adapter and own else files.path
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(path, **options)
+    except (OSError, ValueError, KeyError) as error:
+        msg = f"transformers cannot load a tokenizer from `{path}`: {str(error).splitlines()[0]}"
+        raise ModelError(msg) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def context_window(model: Any) -> int | None:
+    """Most tokens that a model reads at once, prompt and answer together; None where its configuration names none."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def adapted(model: Any, path: Path, *, trainable: bool = False) -> Any:
+    """The model with a PEFT adapter merged into its weights, or on top of them to be trained further.
+
+    Raises
+    ------
+    ModelError
+        If the adapter does not fit the model, or layers of it have no weights.
+    EngineError
+        If memory does not suffice.
+    """
+    peft = require("peft", extra="tune")
+    from safetensors import SafetensorError
+
+    try:
+        with warnings.catch_warnings():
+            # Layers without adapter weights would stay as they were, with a warning only.
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            result = peft.PeftModel.from_pretrained(model, str(path), is_trainable=trainable)
+            return result if trainable else result.merge_and_unload()
+    except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError, UserWarning) as error:
+        if is_out_of_memory(error):
+            raise EngineError(_TOO_LARGE) from error
+        reason = " ".join(str(error).split())[:300]
+        msg = f"The adapter `{path}` does not fit the model: {reason}"
+        raise ModelError(msg) from error
+
+
+def add_lora(model: Any, files: ModelFiles, **settings: Any) -> Any:
+    """The model with a fresh LoRA adapter that names its base in a way that can be found again.
+
+    Parameters
+    ----------
+    model, files
+        The model and where it came from.
+    settings
+        Of ``peft.LoraConfig``, e.g. ``r=16``.
+
+    Raises
+    ------
+    ModelError
+        If the model has no such layers.
+    """
+    peft = require("peft", extra="tune")
+    try:
+        model = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **settings))
+    except (ValueError, re.error) as error:
+        msg = f"LoRA cannot be put on this model: {error}"
+        raise ModelError(msg) from error
+    embedded = files.name.startswith(DEFAULT_MODEL)
+    model.peft_config["default"].base_model_name_or_path = DEFAULT_MODEL if embedded else str(files.path.resolve())
+    return model
+
+
+def check_vocabulary(what: str, highest: int, model: Any) -> None:
+    """Refuse a token that the model does not have; `what` begins the message.
+
+    Raises
+    ------
+    ModelError
+        If the tokenizer makes tokens beyond the model's embedding.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    if rows and highest >= rows:  # ZeRO-3 shows an empty embedding
+        msg = (
+            f"{what} token {highest}, and the model's vocabulary has {rows} tokens: the tokenizer "
+            "(of the model or of its adapter) belongs to another model."
+        )
+        raise ModelError(msg)
+
+
+def on_device(model: Any, device: str) -> Any:
+    """The model, moved to a device.
+
+    Raises
+    ------
+    EngineError
+        If memory does not suffice, or there is no such device.
+    """
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError, MemoryError) as error:
+        reason = str(error).partition("\n")[0]
+        msg = _TOO_LARGE if is_out_of_memory(error) else f"The model cannot be moved to the device `{device}`: {reason}"
+        raise EngineError(msg) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of a GPU or of the machine is full."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(said in str(error) for said in _MEMORY)

@@ -1,0 +1,112 @@
+import pytest
+import torch
+
+from bftembed.errors import EngineError, ModelError
+from bftembed.models.causal import (
+    adapted,
+    add_lora,
+    check_vocabulary,
+    context_window,
+    is_out_of_memory,
+    load_model,
+    load_tokenizer,
+    on_device,
+)
+from bftembed.models.files import resolve_model
+
+
+@pytest.fixture
+def model(tiny_model):
+    return load_model(tiny_model, "float32")
+
+
+def test_weights_have_the_dtype_that_is_asked_for(tiny_model):
+    assert {weight.dtype for weight in load_model(tiny_model, "bfloat16").parameters()} == {torch.bfloat16}
+
+
+def test_the_window_is_that_of_the_positions(model):
+    from transformers import BloomConfig
+
+    assert context_window(model) == 512
+    model.config = BloomConfig()  # positions by ALiBi: no limit
+    assert context_window(model) is None
+
+
+def test_the_tokenizer_of_an_adapter_comes_first(tiny_model, tmp_path):
+    from transformers import AutoTokenizer
+
+    files = resolve_model(str(tiny_model))
+    own = AutoTokenizer.from_pretrained(tiny_model)
+    own.add_tokens(["<gene>"])
+    own.save_pretrained(tmp_path)
+    adapter = type(files)(tmp_path, "adapter", "")
+    assert "<gene>" in load_tokenizer(files, adapter).get_vocab()
+    assert "<gene>" not in load_tokenizer(files).get_vocab()
+    (tmp_path / "tokenizer_config.json").unlink()
+    assert "<gene>" not in load_tokenizer(files, adapter).get_vocab()
+
+
+def test_a_fresh_adapter_names_its_base(model, tiny_model):
+    made = add_lora(model, resolve_model(str(tiny_model)), r=2, target_modules=["q_proj"])
+    assert made.peft_config["default"].base_model_name_or_path == str(tiny_model)
+    assert made.peft_config["default"].r == 2
+
+
+def test_layers_that_are_not_there(model, tiny_model):
+    with pytest.raises(ModelError, match=r"LoRA cannot be put on this model.*none_proj"):
+        add_lora(model, resolve_model(str(tiny_model)), target_modules=["none_proj"])
+
+
+def test_tokens_beyond_the_vocabulary(model):
+    rows = model.get_input_embeddings().weight.shape[0]
+    check_vocabulary("The data holds", rows - 1, model)
+    with pytest.raises(ModelError, match=rf"The data holds token {rows}, and the model's vocabulary has {rows} tokens"):
+        check_vocabulary("The data holds", rows, model)
+
+
+FULL = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"),
+    RuntimeError("MPS backend out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    OSError(12, "Cannot allocate memory"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", FULL, ids=lambda error: str(error)[:20])
+def test_a_full_memory_is_known_by_all_its_names(error):
+    assert is_out_of_memory(error)
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))
+
+
+@pytest.mark.parametrize("error", FULL[:2], ids=lambda error: str(error)[:20])
+def test_a_model_larger_than_the_device_is_an_error_of_the_engine(model, monkeypatch, error):
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr(model, "to", full)
+    with pytest.raises(EngineError, match=r"Out of memory while loading: use a smaller model"):
+        on_device(model, "cuda")
+
+
+def test_a_full_memory_while_an_adapter_is_merged(model, tiny_model, tmp_path, monkeypatch):
+    import peft
+
+    add_lora(model, resolve_model(str(tiny_model)), r=2, target_modules=["q_proj"]).save_pretrained(tmp_path)
+
+    def full(*_):
+        raise FULL[0]
+
+    monkeypatch.setattr(peft.PeftModel, "merge_and_unload", full, raising=False)
+    with pytest.raises(EngineError, match="Out of memory"):
+        adapted(load_model(tiny_model, "float32"), tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("device", ["cuda", "gpu"])
+def test_a_device_that_is_not_there(model, device):
+    with pytest.raises(EngineError, match=f"cannot be moved to the device `{device}`") as caught:
+        on_device(model, device)
+    assert "\n" not in str(caught.value)
