@@ -36,8 +36,6 @@ PROMPTS = {"name": "none", "facts": "auto"}
 class Symbols(Source):
     """The symbol itself, encoded: what a text says by naming its gene, whatever else stands in it."""
 
-    label = spec = "symbol"
-
     def describe(self) -> dict[str, Any]:
         from bftembed.encoders import get_encoder
 
@@ -49,7 +47,7 @@ class Symbols(Source):
         return encode_cached(names, get_encoder("default"))[0]
 
 
-CONTROLS = ("text:refseq", "random", Symbols())
+CONTROLS = ("text:refseq", "random", Symbols(label="symbol"))
 
 
 def main() -> None:

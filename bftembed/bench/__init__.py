@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bftembed.bench.runner import run
     from bftembed.bench.scoring.probes import CONSTANT, FOREST, LINEAR, Head
     from bftembed.bench.scoring.scores import Score
-    from bftembed.bench.sources.base import NotApplicableError, Source
+    from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
     from bftembed.bench.sources.grammar import get_source
 
 _HOMES = {
@@ -33,6 +33,7 @@ _HOMES = {
     "CONSTANT": "scoring.probes",
     "CellData": "problems.cell_data",
     "CellLabels": "problems.cells",
+    "CellVectors": "sources.base",
     "DrugDistances": "problems.drugs",
     "DrugLabels": "problems.drugs",
     "Evaluation": "base",
@@ -80,6 +81,7 @@ __all__ = [
     "BatchIntegration",
     "CellData",
     "CellLabels",
+    "CellVectors",
     "DrugDistances",
     "DrugLabels",
     "Evaluation",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bftembed.bench.scoring.scores import Score
-    from bftembed.bench.sources.base import Source
+    from bftembed.bench.sources.base import CellVectors, Source
 
 Kind = Literal["gene", "pair", "cell", "perturbation"]
 Text = Annotated[str, Field(min_length=1)]
@@ -111,12 +111,12 @@ class Problem(ABC):
     removed: dict[str, int]
 
     @abstractmethod
-    def embed(self, source: Source) -> NDArray[np.float32]:
+    def embed(self, source: Source) -> NDArray[np.float32] | CellVectors:
         """Vectors (n_entities, d), a NaN row for an entity that the source does not know."""
 
     @abstractmethod
-    def evaluate(self, vectors: NDArray[np.float32], *, n_jobs: int) -> Evaluation:
-        """Score vectors (n_entities, d); an entity whose row is NaN takes no part."""
+    def evaluate(self, vectors: Any, *, n_jobs: int) -> Evaluation:
+        """Score vectors (n_entities, d), in the form that `embed` gives; an entity whose row is NaN takes no part."""
 
     @cached_property
     def _baselines_by_items(self) -> dict[str, list[Score]]:

@@ -28,7 +28,7 @@ from bftembed.bench.results import (
     write_result,
 )
 from bftembed.bench.scoring.scores import digest_of, number
-from bftembed.bench.sources.base import NotApplicableError, checked
+from bftembed.bench.sources.base import CellVectors, NotApplicableError, checked
 from bftembed.bench.sources.grammar import get_source
 from bftembed.datasets._genes import NAME_SOURCES
 from bftembed.errors import BftembedError, DataError, InputError
@@ -226,7 +226,9 @@ def _computed(job: _Job, settings: _Run, common: dict[str, Any]) -> Result:
         return job.same.model_copy(update={"subset": job.subset, "key": common["key"]})
     problem, source = job.loaded.problem, job.source
     begin = time.perf_counter()
-    vectors = checked(problem.embed(source), len(problem.entities), source.label)
+    embedded = problem.embed(source)
+    of_cells = embedded if isinstance(embedded, CellVectors) else None
+    vectors = checked(embedded if of_cells is None else of_cells.matrix, len(problem.entities), source.label)
     embed_seconds = time.perf_counter() - begin
     known = ~np.isnan(vectors).any(axis=1) & (vectors.shape[1] > 0)
     missing = [name for name, is_known in zip(problem.entities, known, strict=True) if not is_known]
@@ -244,7 +246,9 @@ def _computed(job: _Job, settings: _Run, common: dict[str, Any]) -> Result:
         missing=missing,
         removed=problem.removed,
         times={"embed_seconds": round(embed_seconds, 3)},
-        **_record(problem.evaluate(vectors, n_jobs=settings.n_jobs)),
+        **_record(
+            problem.evaluate(vectors if of_cells is None else of_cells._replace(matrix=vectors), n_jobs=settings.n_jobs)
+        ),
     )
 
 

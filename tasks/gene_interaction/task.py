@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
 from bftembed import data
 from bftembed.bench import PairLabels, Published, clean_pairs, degree_matched, few_genes, task, without_leaks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _GENES = ("gene_a", "gene_b")
 _TRAPS = (
@@ -44,13 +49,13 @@ def gene2vec(fast: bool) -> PairLabels:
     return PairLabels(pairs, removed=removed | leaks)
 
 
-def _matched(positives: pd.DataFrame, fast: bool) -> PairLabels:
-    """Positives and as many negatives of the same degrees, on gene-disjoint folds."""
+def _matched(positives: pd.DataFrame, fast: bool, *, left_out: Mapping[str, int] | None = None) -> PairLabels:
+    """Positives and as many negatives of the same degrees, on gene-disjoint folds; `left_out` is what was before."""
     unique = positives.drop_duplicates().reset_index(drop=True)
     pairs, removed = clean_pairs(degree_matched(unique))
     if fast:
         pairs = few_genes(pairs, _GENES, 120)
-    return PairLabels(pairs, removed=removed, n_repeats=1 if fast else 5)
+    return PairLabels(pairs, removed={**removed, **(left_out or {})}, n_repeats=1 if fast else 5)
 
 
 @task(
@@ -87,9 +92,7 @@ def ligand_receptor(fast: bool) -> PairLabels:
     names = {"source_genesymbol": "gene_a", "target_genesymbol": "gene_b"}
     pairs = table[table["resource"] == "consensus"].rename(columns=names)[["gene_a", "gene_b"]]
     single = ~(pairs["gene_a"].str.contains("_") | pairs["gene_b"].str.contains("_"))
-    problem = _matched(pairs[single], fast)
-    problem.removed["pairs with a complex"] = int((~single).sum())
-    return problem
+    return _matched(pairs[single], fast, left_out={"pairs with a complex": int((~single).sum())})
 
 
 @task(

@@ -22,7 +22,7 @@ from bftembed.bench import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _GENEFORMER = (
     "Theodoris CV et al. Transfer learning enables predictions in network biology. Nature 618, 616-624 (2023)."
@@ -44,10 +44,18 @@ def _fast(labels: pd.Series[Any], fast: bool) -> pd.Series[Any]:
     )
 
 
-def _problem(names: Sequence[Any], labels: Sequence[Any], fast: bool, *, large: bool = False) -> GeneLabels:
+def _problem(
+    names: Sequence[Any],
+    labels: Sequence[Any],
+    fast: bool,
+    *,
+    large: bool = False,
+    left_out: Mapping[str, int] | None = None,
+) -> GeneLabels:
     """Large tasks get the linear head alone: a forest takes up to a hundred seconds to learn from 14,000 genes."""
     kept, removed = gene_labels(names, labels)
     heads = {"heads": (LINEAR,)} if large else {}
+    removed |= left_out or {}
     return GeneLabels(_fast(kept, fast), removed=removed, n_repeats=1 if fast else 5, **heads)
 
 
@@ -254,9 +262,8 @@ def _against_universe(name: str, file: str, title: str, excluded: str, **info: A
         names = data.load("ncbi_gene_info").set_index("Symbol")["description"]
         universe = [symbol for symbol in data.load("gene_lists", "universe") if not symbol.endswith("@")]
         kept = [symbol for symbol in universe if symbol in positive or not _unsure(symbol, file, names)]
-        problem = _problem(kept, [symbol in positive for symbol in kept], fast, large=True)
-        problem.removed[excluded] = len(universe) - len(kept)
-        return problem
+        left_out = {excluded: len(universe) - len(kept)}
+        return _problem(kept, [symbol in positive for symbol in kept], fast, large=True, left_out=left_out)
 
     fields = {
         "kind": "gene",

@@ -188,6 +188,4 @@ def norman(fast: bool) -> ExpressionResponse:
     noise = int((~ours).sum())
     if fast:
         ours &= cells.obs["condition"].isin(["control", *sorted(cells.obs["condition"].unique())[:16]]).to_numpy()
-    problem = ExpressionResponse.from_anndata(cells[ours])
-    problem.removed["cells of McFaline-Figueroa et al. (noise)"] = noise
-    return problem
+    return ExpressionResponse.from_anndata(cells[ours], removed={"cells of McFaline-Figueroa et al. (noise)": noise})

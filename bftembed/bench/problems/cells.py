@@ -12,6 +12,7 @@ from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.problems.cell_data import unlabelled
 from bftembed.bench.scoring.metrics import METRICS, drawn, plain
 from bftembed.bench.scoring.scores import N_DRAWS, Score, item_weights, seed_of
+from bftembed.bench.sources.base import CellVectors
 from bftembed.bench.sources.grammar import get_source
 from bftembed.errors import InputError
 
@@ -42,30 +43,18 @@ class _Sample(NamedTuple):
 
 
 class CellProblem(Problem):
-    """Cells that an embedding sees without labels, and which genes the vectors of the cells were made of."""
+    """Cells that an embedding sees without labels."""
 
     #: What an embedding sees.
     cells: AnnData
-    _last: tuple[NDArray[np.float32], NDArray[np.bool_]] | None = None
 
-    def embed(self, source: Source) -> NDArray[np.float32]:
+    def embed(self, source: Source) -> CellVectors:
         """Vectors of the cells, by a source that sees no types."""
-        source.genes_used = None
-        vectors = self._vectors(source)
-        self._last = None if source.genes_used is None else (vectors, source.genes_used)
-        return vectors
+        return self._vectors(source)
 
-    def _vectors(self, source: Source, genes: NDArray[np.bool_] | slice = slice(None)) -> NDArray[np.float32]:
+    def _vectors(self, source: Source, genes: NDArray[np.bool_] | slice = slice(None)) -> CellVectors:
         """Vectors of the cells by some of their genes."""
-        return source.cells(self.cells[:, genes].copy())
-
-    def _genes_of(self, vectors: NDArray[np.float32]) -> NDArray[np.bool_] | None:
-        """Which genes (n_vars,) vectors are made of; None if `embed` did not make them last, or not of genes."""
-        if self._last is None:
-            return None
-        made, genes = self._last
-        rows = ~np.isnan(vectors).any(axis=1)
-        return genes if made.shape == vectors.shape and np.array_equal(made[rows], vectors[rows]) else None
+        return cell_vectors(source.cells(self.cells[:, genes].copy()))
 
     def _same_genes(
         self,
@@ -77,7 +66,12 @@ class CellProblem(Problem):
         if genes is None or genes.all():
             return []
         key = [*items, SAME_GENES, *self.cells.var_names[genes]]
-        return self.baselines_once(key, lambda: compute(self._vectors(get_source("random"), genes)))
+        return self.baselines_once(key, lambda: compute(self._vectors(get_source("random"), genes).matrix))
+
+
+def cell_vectors(vectors: CellVectors | NDArray[np.float32]) -> CellVectors:
+    """Vectors of cells as they are, or of an array (n_obs, d), which are no means of vectors of genes."""
+    return vectors if isinstance(vectors, CellVectors) else CellVectors(vectors)
 
 
 def genes_note(genes: NDArray[np.bool_] | None) -> list[str]:
@@ -167,15 +161,16 @@ class CellLabels(CellProblem):
         self.entities: list[str] = [str(name) for name in adata.obs_names]
         self.n_seeds, self.baselines = n_seeds, baselines
 
-    def evaluate(self, vectors: NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
+    def evaluate(self, vectors: CellVectors | NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
         """Score vectors (n_cells, d); cells whose row is NaN take no part."""
         del n_jobs
+        vectors, genes = cell_vectors(vectors)
         known = np.flatnonzero(~np.isnan(vectors).any(axis=1))
         items = [self.entities[i] for i in known]
         if len(set(self.types[known])) < 2 or len(items) <= _N_NEIGHBORS:
             msg = f"Only {len(items)} of {len(self.entities)} cells have a vector, too few of more than one type."
             raise InputError(msg)
-        sample, genes = self._sample(known, items), self._genes_of(vectors)
+        sample = self._sample(known, items)
         x = vectors[known].astype(np.float64)
         notes = ["k-means is told the number of types; Leiden's resolutions are fixed.", *genes_note(genes)]
         if bool((x == x[0]).all()):
@@ -207,7 +202,7 @@ class CellLabels(CellProblem):
         """k-means and annotation of what uses no embedding."""
         scores = []
         for name, spec in _BASELINES.items():
-            scores += self._baseline(name, self._vectors(get_source(spec))[known], sample)
+            scores += self._baseline(name, self._vectors(get_source(spec)).matrix[known], sample)
         return scores
 
     def _baseline(self, name: str, vectors: NDArray[np.float32], sample: _Sample) -> list[Score]:

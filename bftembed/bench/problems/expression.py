@@ -146,6 +146,7 @@ class ExpressionResponse(Problem):
         layer: str | None = None,
         values: str = "auto",
         min_cells: int = 20,
+        removed: Mapping[str, int] | None = None,
     ) -> Self:
         """Make a problem of single-cell data of a genetic perturbation screen.
 
@@ -167,6 +168,8 @@ class ExpressionResponse(Problem):
             whole numbers as counts and says so in the notes.
         min_cells
             Perturbations with fewer cells are left out, and counted.
+        removed
+            What was removed before, for the report.
 
         Raises
         ------
@@ -192,7 +195,7 @@ class ExpressionResponse(Problem):
         >>> evaluation.scores[0].metric
         'normalised pearson delta'
         """
-        responses, removed, notes = read_responses(
+        responses, left_out, notes = read_responses(
             adata,
             condition,
             control=control,
@@ -201,7 +204,7 @@ class ExpressionResponse(Problem):
             values=values,
             min_cells=min_cells,
         )
-        return cls(responses, removed=removed, notes=notes)
+        return cls(responses, removed={**left_out, **(removed or {})}, notes=notes)
 
     def embed(self, source: Source) -> NDArray[np.float32]:
         """Vectors of the perturbed genes."""

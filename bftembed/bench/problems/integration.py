@@ -10,9 +10,9 @@ import pandas as pd
 from bftembed.bench.base import Evaluation
 from bftembed.bench.problems import _scib
 from bftembed.bench.problems.cell_data import unlabelled
-from bftembed.bench.problems.cells import SAME_GENES, CellProblem, check_names, genes_note, with_known
+from bftembed.bench.problems.cells import SAME_GENES, CellProblem, cell_vectors, check_names, genes_note, with_known
 from bftembed.bench.scoring.scores import Score, item_weights
-from bftembed.bench.sources.base import NotApplicableError
+from bftembed.bench.sources.base import CellVectors, NotApplicableError
 from bftembed.bench.sources.grammar import get_source
 from bftembed.errors import InputError
 
@@ -78,7 +78,7 @@ class BatchIntegration(_Cells):
 
     _needed: ClassVar[dict[str, str]] = {"cell_type": "type", "batch": "batch"}
 
-    def evaluate(self, vectors: NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
+    def evaluate(self, vectors: CellVectors | NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
         """Score vectors (n_cells, d); cells whose row is NaN take no part.
 
         Raises
@@ -89,12 +89,13 @@ class BatchIntegration(_Cells):
         del n_jobs
         from threadpoolctl import threadpool_limits
 
+        vectors, genes = cell_vectors(vectors)
         rows, items = self._known(vectors)
         labels, batch = self._text("cell_type", rows), self._text("batch", rows)
         if batch is None or len(np.unique(batch)) < 2:
             msg = f"The {len(rows)} cells with a vector are of one batch; there is nothing to integrate."
             raise InputError(msg)
-        x, genes = _scib.centred(vectors[rows]), self._genes_of(vectors)
+        x = _scib.centred(vectors[rows])
         with threadpool_limits(1):
             before = _scib.principal_components(self.cells[rows], batch)
             scores = _as_scores("scIB", self._panel(x, before, labels, batch))
@@ -132,7 +133,7 @@ class BatchIntegration(_Cells):
         others = {
             "PCA, not integrated": components,
             "PCA, cells shuffled": np.random.default_rng(0).permutation(components),
-            "random genes": self._vectors(get_source("random"))[rows],
+            "random genes": self._vectors(get_source("random")).matrix[rows],
             "one point": np.zeros((len(rows), 1)),
         }
         scores = []
@@ -170,7 +171,7 @@ class _Modalities(_Cells):
         self.proteins: list[str] = [str(name) for name in protein.columns]
         self.weights: Floats = (protein - protein.min()).to_numpy(dtype=float)
 
-    def embed(self, source: Source) -> NDArray[np.float32]:
+    def embed(self, source: Source) -> CellVectors:
         """Vectors (n_cells, 2 d): d of RNA, and d of protein; NaN for a cell that lacks either.
 
         Raises
@@ -180,7 +181,7 @@ class _Modalities(_Cells):
         """
         return super().embed(source)
 
-    def _vectors(self, source: Source, genes: NDArray[np.bool_] | slice = slice(None)) -> NDArray[np.float32]:
+    def _vectors(self, source: Source, genes: NDArray[np.bool_] | slice = slice(None)) -> CellVectors:
         vectors = source.genes(self.proteins)
         if missing := [gene for gene, row in zip(self.proteins, vectors, strict=True) if np.isnan(row).any()]:
             msg = (
@@ -189,10 +190,11 @@ class _Modalities(_Cells):
             raise NotApplicableError(msg)
         with np.errstate(invalid="ignore"):
             protein = self.weights @ vectors / self.weights.sum(axis=1, keepdims=True)
-        halves = [super()._vectors(source, genes), protein.astype(np.float32)]
+        rna = super()._vectors(source, genes)
+        halves = [rna.matrix, protein.astype(np.float32)]
         both = np.hstack(halves)
         both[np.any([np.isnan(half).all(axis=1) for half in halves], axis=0)] = np.nan
-        return both
+        return CellVectors(both, rna.genes_used)
 
 
 class JointModalities(_Modalities):
@@ -210,7 +212,7 @@ class JointModalities(_Modalities):
         Cells without a type are left out.
     """
 
-    def evaluate(self, vectors: NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
+    def evaluate(self, vectors: CellVectors | NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
         """Score vectors (n_cells, 2 d); cells whose row is NaN take no part.
 
         Raises
@@ -221,9 +223,9 @@ class JointModalities(_Modalities):
         del n_jobs
         from threadpoolctl import threadpool_limits
 
+        vectors, genes = cell_vectors(vectors)
         rows, items = self._known(vectors)
         labels = self._text("cell_type", rows)
-        genes = self._genes_of(vectors)
         rna, protein = _halves(vectors[rows])
         together = {
             "side by side": np.hstack([rna, protein]),
@@ -252,9 +254,9 @@ class JointModalities(_Modalities):
         )
 
     def _baselines(self, rows: NDArray[np.intp], labels: Any) -> list[Score]:
-        random = self._vectors(get_source("random"))[rows]
+        random = self._vectors(get_source("random")).matrix[rows]
         proteins = self.weights[rows]
-        known = get_source("pca").cells(self.cells[rows]), proteins / proteins.std(axis=0)
+        known = get_source("pca").cells(self.cells[rows]).matrix, proteins / proteins.std(axis=0)
         return [
             *_of_labels("PCA of RNA and proteins", np.hstack([_scaled(part) for part in known]), labels),
             *_of_labels("random genes", np.hstack(_halves(random)), labels),
@@ -281,7 +283,7 @@ class ModalityMatching(_Modalities):
 
     _needed: ClassVar[dict[str, str]] = {}
 
-    def evaluate(self, vectors: NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
+    def evaluate(self, vectors: CellVectors | NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
         """Score vectors (n_cells, 2 d); cells whose row is NaN take no part.
 
         Raises
@@ -292,10 +294,10 @@ class ModalityMatching(_Modalities):
         del n_jobs
         from threadpoolctl import threadpool_limits
 
+        vectors, genes = cell_vectors(vectors)
         rows, items = self._known(vectors)
         types = self.adata.obs["cell_type"].iloc[rows]
         labelled = _Labelled(np.flatnonzero(types.notna()), types.dropna().astype(str).to_numpy())
-        genes = self._genes_of(vectors)
         with threadpool_limits(1):
             scores = _matched("vectors of genes", np.split(vectors[rows], 2, axis=1), items, labelled)
             baselines = [
@@ -316,7 +318,7 @@ class ModalityMatching(_Modalities):
     def _baselines(self, rows: NDArray[np.intp], items: Sequence[str], labelled: _Labelled) -> list[Score]:
         others = {
             "own genes of the proteins": (self.cells[rows, self.proteins].X.toarray(), self.weights[rows]),
-            "random genes": np.split(self._vectors(get_source("random"))[rows], 2, axis=1),
+            "random genes": np.split(self._vectors(get_source("random")).matrix[rows], 2, axis=1),
             "one point": (np.zeros((len(rows), 1)),) * 2,
         }
         scores = [score for name, both in others.items() for score in _matched(name, both, items, labelled)]

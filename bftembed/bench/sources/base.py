@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -21,19 +20,46 @@ class NotApplicableError(InputError):
     """An embedding has nothing for this kind of entity, e.g. principal components of cells for genes."""
 
 
-class Source(ABC):
-    """Somebody who has vectors for names.
+class CellVectors(NamedTuple):
+    """Vectors of cells.
 
-    A source overrides what it can do of `genes`, `drugs` and `cells`. It starts nothing before it is asked, and asks
-    for no more than it is asked for: of a text source only the texts of these names are encoded.
+    Attributes
+    ----------
+    matrix
+        (n_obs, d) float32, NaN rows for cells without a vector.
+    genes_used
+        (n_vars,) bool: of which genes the vectors are means; None if they are no means of vectors of genes.
     """
 
-    #: Name in results and reports, unique within a run.
-    label: str
-    #: The short name it was made from.
-    spec: str
-    #: Which genes (n_vars,) the last vectors of cells are means of; None if they are no means of genes' vectors.
+    matrix: NDArray[np.float32]
     genes_used: NDArray[np.bool_] | None = None
+
+
+class Source:
+    """An embedding: vectors of genes, drugs or cells by name.
+
+    A source overrides what it can do of `genes`, `drugs` and `cells`. It loads nothing before it is asked, and only
+    what is needed for the names that it is asked for: of a text source only the texts of these names are encoded.
+
+    Parameters
+    ----------
+    argument
+        What follows the colon of the short name, e.g. a path.
+    label
+        Name in results and reports, unique within a run; by default the name of the class.
+    spec
+        The short name it was made from; by default the label.
+    """
+
+    #: What the argument is, for the list of embeddings, e.g. ``PATH``; empty if there is none.
+    argument_name: ClassVar[str] = ""
+    #: Whether the constructor takes ``encoder=``.
+    takes_encoder: ClassVar[bool] = False
+
+    def __init__(self, argument: str = "", *, label: str | None = None, spec: str | None = None) -> None:
+        self.argument = argument
+        self.label: str = type(self).__name__ if label is None else label
+        self.spec: str = self.label if spec is None else spec
 
     def describe(self) -> dict[str, Any]:
         """Everything that fixes the vectors, as JSON: a result whose description differs is computed again."""
@@ -47,7 +73,7 @@ class Source(ABC):
         """Vectors (n, d) of drugs by name, NaN rows for those it does not know."""
         raise NotApplicableError(self._cannot("drugs"))
 
-    def cells(self, adata: AnnData) -> NDArray[np.float32]:
+    def cells(self, adata: AnnData) -> CellVectors:
         """Vectors (n_obs, d) of cells, NaN rows for those it does not know.
 
         ``adata`` has log-normalised values in ``X``, canonical symbols as ``var_names``, and where the data have them
@@ -55,8 +81,7 @@ class Source(ABC):
         weighted by their values.
         """
         vectors = self.genes([str(name) for name in adata.var_names])
-        self.genes_used = np.asarray(~np.isnan(vectors).any(axis=1))
-        return mean_of_genes(adata, vectors)
+        return CellVectors(mean_of_genes(adata, vectors), np.asarray(~np.isnan(vectors).any(axis=1)))
 
     def _cannot(self, what: str) -> str:
         return f"`{self.label}` has no embedding of {what}."

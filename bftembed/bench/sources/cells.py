@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed._optional import require
-from bftembed.bench.sources.base import NotApplicableError, Source
+from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,9 +28,6 @@ def counts_of(adata: AnnData, label: str) -> Any:
 class _OfExpression(Source):
     """What is computed from the matrix alone."""
 
-    def __init__(self, argument: str, *, encoder: Any) -> None:
-        del argument, encoder
-
     def describe(self) -> dict[str, Any]:
         return {"spec": self.spec, "components": _COMPONENTS, "variable genes": _VARIABLE_GENES}
 
@@ -38,7 +35,10 @@ class _OfExpression(Source):
 class HighlyVariable(_OfExpression):
     """Log-normalised values of the 2,000 most variable genes, or of all if there are fewer."""
 
-    def cells(self, adata: AnnData) -> NDArray[np.float32]:
+    def cells(self, adata: AnnData) -> CellVectors:
+        return CellVectors(self._values(adata))
+
+    def _values(self, adata: AnnData) -> NDArray[np.float32]:
         import scanpy as sc
 
         if adata.n_vars > _VARIABLE_GENES:
@@ -50,10 +50,10 @@ class HighlyVariable(_OfExpression):
 class PCA(HighlyVariable):
     """50 principal components of the highly variable genes."""
 
-    def cells(self, adata: AnnData) -> NDArray[np.float32]:
+    def _values(self, adata: AnnData) -> NDArray[np.float32]:
         from sklearn import decomposition
 
-        values = super().cells(adata).astype(np.float64)
+        values = super()._values(adata).astype(np.float64)
         model = decomposition.PCA(min(_COMPONENTS, *values.shape), svd_solver="full")
         return np.asarray(model.fit_transform(values), dtype=np.float32)
 
@@ -61,11 +61,11 @@ class PCA(HighlyVariable):
 class Harmony(PCA):
     """Principal components, moved together batch by batch by Harmony (Korsunsky et al. 2019)."""
 
-    def cells(self, adata: AnnData) -> NDArray[np.float32]:
+    def _values(self, adata: AnnData) -> NDArray[np.float32]:
         if "batch" not in adata.obs or adata.obs["batch"].nunique() < 2:
             msg = f"`{self.label}` has nothing to do: the cells have no batches."
             raise NotApplicableError(msg)
-        components = super().cells(adata)
+        components = super()._values(adata)
         harmonypy = require("harmonypy", extra="bench")
         # One core: sums of several would come in another order each time.
         fitted = harmonypy.run_harmony(components, adata.obs[["batch"]], "batch", verbose=False, ncores=1)
@@ -75,7 +75,7 @@ class Harmony(PCA):
 class ScVI(_OfExpression):
     """Means of the latent space of scVI (Lopez et al. 2018), trained on the counts with the batches."""
 
-    def cells(self, adata: AnnData) -> NDArray[np.float32]:
+    def cells(self, adata: AnnData) -> CellVectors:
         counts_of(adata, self.label)
         scvi = require("scvi", extra="scvi")
         scvi.settings.seed = 0
@@ -83,4 +83,4 @@ class ScVI(_OfExpression):
         scvi.model.SCVI.setup_anndata(cells, layer="counts", batch_key="batch" if "batch" in cells.obs else None)
         model = scvi.model.SCVI(cells)
         model.train(enable_progress_bar=False)
-        return np.asarray(model.get_latent_representation(), dtype=np.float32)
+        return CellVectors(np.asarray(model.get_latent_representation(), dtype=np.float32))

@@ -78,9 +78,9 @@ def get_source(spec: str | Source, *, encoder: Any = "default") -> Source:
     import importlib
 
     module = importlib.import_module(f"bftembed.bench.sources.{form.module}")
-    source: Source = getattr(module, form.factory)(argument, encoder=encoder)
-    source.label, source.spec = label, rest
-    return source
+    kind_of_source: type[Source] = getattr(module, form.factory)
+    options = {"encoder": encoder} if kind_of_source.takes_encoder else {}
+    return kind_of_source(argument, label=label, spec=rest, **options)
 
 
 def grammar(kind: str) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from bftembed import data, datasets
 from bftembed.bench.problems.labels import canonical
 from bftembed.bench.scoring.scores import seed_of
-from bftembed.bench.sources.base import NotApplicableError, Source
+from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ _ARRAY = re.compile(r"(.+)#(varm|obsm)/(.+)", re.DOTALL)
 
 class Random(Source):
     """Standard normal vectors, each drawn from its name: the same in every run, and of every name."""
-
-    def __init__(self, argument: str, *, encoder: Any) -> None:
-        del argument, encoder
 
     def genes(self, names: Sequence[str]) -> NDArray[np.float32]:
         draws = [np.random.default_rng(seed_of(name)).standard_normal(_RANDOM_DIMENSIONS) for name in names]
@@ -70,9 +67,10 @@ def rows_by_gene(names: Sequence[str], label: str, *, usable: NDArray[np.bool_] 
 class _Table(Source):
     """Vectors by name; names are mapped to canonical symbols, see `rows_by_gene`."""
 
-    def __init__(self, argument: str, *, encoder: Any) -> None:
-        del encoder
-        self.path = Path(argument).expanduser()
+    @property
+    def path(self) -> Path:
+        """File or directory of the vectors."""
+        return Path(self.argument).expanduser()
 
     def _read(self) -> Vectors:
         raise NotImplementedError
@@ -114,7 +112,7 @@ class Geneformer(_Table):
 
         return read_geneformer_tokens(self.path)
 
-    def cells(self, adata: AnnData) -> NDArray[np.float32]:
+    def cells(self, adata: AnnData) -> CellVectors:
         from bftembed.bench.sources.cells import counts_of
         from bftembed.bench.sources.checkpoints import geneformer_cells
 
@@ -124,7 +122,7 @@ class Geneformer(_Table):
         known = adata.copy()
         known.X = counts_of(adata, self.label)
         known.var["ensembl_id"] = [ids.get(str(symbol), str(symbol)) for symbol in symbols]
-        return geneformer_cells(self.path, known)
+        return CellVectors(geneformer_cells(self.path, known))
 
     def describe(self) -> dict[str, Any]:
         return {"spec": self.spec, "sha256": _directory_digest(self.path)}
@@ -144,9 +142,6 @@ class ScGPT(_Table):
 
 class Expression(_Table):
     """Principal components of log2(TPM + 1) in the tissues of the Human Protein Atlas, gene by gene."""
-
-    def __init__(self, argument: str, *, encoder: Any) -> None:
-        del argument, encoder
 
     def describe(self) -> dict[str, Any]:
         return {"spec": self.spec, "sha256": data.get_manifest("hpa_rna_tissue").files[0].sha256}
@@ -171,13 +166,13 @@ def tissue_expression() -> pd.DataFrame:
 class InAnnData(_Table):
     """An array of an AnnData file: ``varm/KEY`` for genes, ``obsm/KEY`` for cells, matched by name."""
 
-    def __init__(self, argument: str, *, encoder: Any) -> None:
+    def __init__(self, argument: str, *, label: str | None = None, spec: str | None = None) -> None:
         match = _ARRAY.fullmatch(argument)
         if match is None:
             msg = f"`h5ad:{argument}` names no array; write `h5ad:FILE#varm/KEY` (genes) or `#obsm/KEY` (cells)."
             raise InputError(msg)
         path, self.place, self.key = match.groups()
-        super().__init__(path, encoder=encoder)
+        super().__init__(path, label=label, spec=spec)
 
     def _read(self) -> Vectors:
         from bftembed.bench.sources.files import Vectors
@@ -202,7 +197,7 @@ class InAnnData(_Table):
             raise InputError(msg)
         return adata
 
-    def cells(self, adata: AnnData) -> NDArray[np.float32]:
+    def cells(self, adata: AnnData) -> CellVectors:
         if self.place == "varm":
             return super().cells(adata)
         stored = self._open()
@@ -215,7 +210,7 @@ class InAnnData(_Table):
             raise NotApplicableError(msg)
         found: NDArray[np.float32] = np.asarray(stored.obsm[self.key], dtype=np.float32)[rows]
         found[rows < 0] = np.nan
-        return found
+        return CellVectors(found)
 
 
 def _file_digest(path: Path) -> str:

@@ -32,8 +32,13 @@ _DIMENSIONS = 300
 class _Texts(Source):
     """Texts by name, encoded when they are asked for; each text once, since the vectors are kept in the cache."""
 
-    def __init__(self, argument: str, *, encoder: str | Encoder) -> None:
-        self.argument, self.encoder = argument, get_encoder(encoder)
+    takes_encoder = True
+
+    def __init__(
+        self, argument: str, *, label: str | None = None, spec: str | None = None, encoder: str | Encoder = "default"
+    ) -> None:
+        super().__init__(argument, label=label, spec=spec)
+        self.encoder = get_encoder(encoder)
 
     def _texts(self, kind: str) -> Mapping[str, str]:
         raise NotImplementedError
@@ -60,8 +65,10 @@ class RefSeq(_Texts):
     GO terms are left out on purpose: some tasks ask for them.
     """
 
-    def __init__(self, argument: str, *, encoder: str | Encoder) -> None:
-        super().__init__(argument, encoder=encoder)
+    def __init__(
+        self, argument: str, *, label: str | None = None, spec: str | None = None, encoder: str | Encoder = "default"
+    ) -> None:
+        super().__init__(argument, label=label, spec=spec, encoder=encoder)
         if argument != "refseq":
             msg = f"`text:{argument}` is not known; there is `text:refseq`."
             raise InputError(msg)
@@ -110,9 +117,6 @@ class Profiles(_Texts):
 
 class TfIdf(Source):
     """Words of RefSeq summaries: TF-IDF, then truncated SVD (latent semantic analysis), fitted on all summaries."""
-
-    def __init__(self, argument: str, *, encoder: Any) -> None:
-        del argument, encoder
 
     def describe(self) -> dict[str, Any]:
         return {"spec": self.spec, "dimensions": _DIMENSIONS, "texts": _refseq_digest()}

@@ -11,7 +11,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, f1_score, silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
-from bftembed.bench import CellLabels, Source, get_source
+from bftembed.bench import CellLabels, CellVectors, Source, get_source
 from bftembed.bench.problems.cells import half_samples, rand_indices
 from bftembed.bench.sources.base import NotApplicableError
 from bftembed.bench.sources.of_genes import mean_of_genes
@@ -41,11 +41,9 @@ def problem(**options):
 class Spy(Source):
     """Keeps what it is shown."""
 
-    label = spec = "spy"
-
     def cells(self, adata):
         self.seen = adata
-        return adata.X.toarray()
+        return CellVectors(adata.X.toarray())
 
 
 def test_a_source_sees_no_label_nor_what_was_made_of_one():
@@ -63,13 +61,11 @@ def test_other_labels_give_the_same_embedding():
     for spec in ("random", "pca", "hvg", "harmony"):
         first = problem().embed(get_source(spec))
         second = CellLabels(cells(shuffled), batch="batch").embed(get_source(spec))
-        np.testing.assert_array_equal(first, second)
+        np.testing.assert_array_equal(first.matrix, second.matrix)
 
 
 def test_a_source_that_writes_the_type_into_a_prompt_fails():
     class Cheat(Source):
-        label = spec = "cheat"
-
         def cells(self, adata):
             return np.array([[len(f"A cell of type {name}.")] for name in adata.obs["cell_type"]], dtype=np.float32)
 
@@ -88,7 +84,7 @@ def test_the_order_of_the_cells_does_not_matter():
 
 def test_scores_are_those_of_the_libraries():
     made = problem()
-    x = made.embed(get_source("pca"))
+    x = made.embed(get_source("pca")).matrix
     scores = {(score.method, score.metric): score for score in made.evaluate(x).scores}
     wide = x.astype(np.float64)
     by_hand = [adjusted_rand_score(TYPES, KMeans(3, n_init=1, random_state=s).fit_predict(wide)) for s in range(2)]
@@ -135,7 +131,7 @@ def test_cells_without_a_vector_or_a_type_take_no_part():
     types[:5] = np.nan
     made = CellLabels(cells(types), batch="batch", n_seeds=2, baselines=False)
     assert made.removed == {"cells of unknown type": 5}
-    x = made.embed(get_source("pca"))
+    x = made.embed(get_source("pca")).matrix
     x[:10] = np.nan
     evaluation = made.evaluate(x)
     assert list(evaluation.items) == made.entities[10:]
@@ -155,15 +151,23 @@ def test_cells_without_a_batch_take_no_part():
     assert len(CellLabels(cells(types, batches)).entities) == 85
 
 
+class Half(Source):
+    """Has every other gene."""
+
+    def genes(self, names):
+        vectors = np.random.default_rng(3).normal(size=(len(names), 3)).astype(np.float32)
+        vectors[::2] = np.nan
+        return vectors
+
+
+def test_vectors_say_which_genes_they_are_of_whatever_was_embedded_since():
+    made = problem()
+    vectors = made.embed(Half())
+    made.embed(get_source("pca"))
+    assert "30 of 60 genes have a vector." in made.evaluate(vectors).notes
+
+
 def test_genes_without_a_vector_are_counted_and_random_vectors_of_the_others_stand_beside():
-    class Half(Source):
-        label = spec = "half"
-
-        def genes(self, names):
-            vectors = np.random.default_rng(3).normal(size=(len(names), 3)).astype(np.float32)
-            vectors[::2] = np.nan
-            return vectors
-
     def main(scores):
         return {score.method: score.mean for score in scores if score.metric == "ari"}
 
@@ -171,13 +175,13 @@ def test_genes_without_a_vector_are_counted_and_random_vectors_of_the_others_sta
     vectors = made.embed(Half())
     found = made.evaluate(vectors)
     assert "30 of 60 genes have a vector." in found.notes
-    same = get_source("random").cells(made.cells[:, 1::2])
+    same = get_source("random").cells(made.cells[:, 1::2]).matrix
     by_hand = made.evaluate(same)
     assert list(main(found.baselines)) == ["PCA", "random gene vectors", "random vectors of the same genes"]
     assert main(found.baselines)["random vectors of the same genes"] == main(by_hand.scores)["k-means"]
     assert list(main(by_hand.baselines)) == ["PCA", "random gene vectors"]
-    assert len(by_hand.notes) == 1  # `embed` did not make these
-    vectors[:10] = np.nan  # as for the entities that all embeddings have
+    assert len(by_hand.notes) == 1  # of an array nobody knows
+    vectors.matrix[:10] = np.nan  # as for the entities that all embeddings have
     fewer = made.evaluate(vectors)
     assert found.notes == fewer.notes
     assert (
@@ -237,7 +241,7 @@ def test_a_dense_matrix_is_embedded_as_a_sparse_one():
     dense.X = dense.X.toarray()
     for spec in ("random", "pca", "harmony"):
         first, second = (CellLabels(each, batch="batch").embed(get_source(spec)) for each in (dense, cells()))
-        np.testing.assert_array_equal(first, second)
+        np.testing.assert_array_equal(first.matrix, second.matrix)
 
 
 def test_harmony_needs_batches_and_scvi_counts():
@@ -259,7 +263,7 @@ def test_harmony_moves_batches_together():
     adata.X = csr_matrix(shifted)
     distances = {}
     for spec in ("pca", "harmony"):
-        x = CellLabels(adata, batch="batch").embed(get_source(spec))
+        x = CellLabels(adata, batch="batch").embed(get_source(spec)).matrix
         assert x.shape == (90, 50)
         distances[spec] = np.linalg.norm(x[BATCHES == "x"].mean(axis=0) - x[BATCHES == "y"].mean(axis=0))
     assert distances["harmony"] < 0.5 * distances["pca"]
@@ -268,7 +272,7 @@ def test_harmony_moves_batches_together():
 @pytest.mark.filterwarnings("ignore")  # of lightning and torch
 def test_scvi():
     pytest.importorskip("scvi", reason="scvi-tools is not installed: pip install scvi-tools")
-    x = problem().embed(get_source("scvi"))
+    x = problem().embed(get_source("scvi")).matrix
     assert x.shape == (90, 10)
     assert np.isfinite(x).all()
 

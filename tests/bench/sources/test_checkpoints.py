@@ -116,7 +116,7 @@ def test_the_source_ranks_the_counts_of_log_normalised_cells(whole):
     cells = counts.copy()
     cells.layers["counts"], cells.X = counts.X, np.log1p(counts.X)
     source = get_source(f"geneformer:{whole}")
-    np.testing.assert_array_equal(source.cells(cells), geneformer_cells(whole, counts))
+    np.testing.assert_array_equal(source.cells(cells).matrix, geneformer_cells(whole, counts))
     del cells.layers["counts"]
     with pytest.raises(NotApplicableError, match="needs counts"):
         source.cells(cells)
