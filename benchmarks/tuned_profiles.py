@@ -100,7 +100,7 @@ def report(tasks: Sequence[Task], results: Sequence[Result], n_genes: int) -> st
     index = Index(results)
     same = {task.name: index.same_items(task.name) for task in tasks}
     tables = collect([result for found in same.values() for result in found.values()], timings=False)
-    text = f"{n_genes} genes; linear head, AUROC [95 % interval over genes]; on the genes that all have.\n\n"
+    text = f"{n_genes} genes; linear probe, AUROC [95 % interval over genes]; on the genes that all have.\n\n"
     text += "| | " + " | ".join(task.name.partition(".")[2] for task in tasks) + " |\n" + "|---" * (len(tasks) + 1)
     text += "|\n"
     for name in tables.embeddings:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bftembed.bench.report import write_report
     from bftembed.bench.results import Result, read_results
     from bftembed.bench.runner import run
-    from bftembed.bench.scoring.probes import CONSTANT, FOREST, LINEAR, Head
+    from bftembed.bench.scoring.probes import CONSTANT, FOREST, LINEAR, Probe
     from bftembed.bench.scoring.scores import Score
     from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
     from bftembed.bench.sources.grammar import get_source
@@ -41,7 +41,7 @@ _HOMES = {
     "FOREST": "scoring.probes",
     "GeneLabels": "problems.genes",
     "GeneTerms": "problems.terms",
-    "Head": "scoring.probes",
+    "Probe": "scoring.probes",
     "JointModalities": "problems.integration",
     "LINEAR": "scoring.probes",
     "ModalityMatching": "problems.integration",
@@ -88,12 +88,12 @@ __all__ = [
     "ExpressionResponse",
     "GeneLabels",
     "GeneTerms",
-    "Head",
     "JointModalities",
     "ModalityMatching",
     "NotApplicableError",
     "PairLabels",
     "PerturbationEffects",
+    "Probe",
     "Problem",
     "Published",
     "Result",

@@ -47,8 +47,9 @@ class TaskInfo(BaseModel):
         What is embedded: genes, pairs of genes, cells, or perturbations (of genes, or drugs).
     data
         Names of the manifests whose files it reads; their digests stand in every result.
-    main_score, higher_is_better, chance
-        The metric that ranks, its direction, and what knowing nothing gives (None if that depends on the data).
+    main_score, higher_is_better, chance, best
+        The metric that ranks, its direction, what knowing nothing gives (None if that depends on the data), and the
+        value of a perfect embedding (None if there is none).
     ranked
         Whether the task may rank embeddings; false for one that is too noisy or nearly solved.
     superseded_by
@@ -65,6 +66,7 @@ class TaskInfo(BaseModel):
     main_score: Text
     higher_is_better: bool = True
     chance: float | None = None
+    best: float | None = None
     licence: Text
     citation: Text
     ranked: bool = True

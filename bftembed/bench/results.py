@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bftembed import datasets
 from bftembed.bench.base import TaskInfo  # noqa: TC001 (pydantic reads it)
@@ -42,6 +42,15 @@ class ScoreRecord(BaseModel):
     interval_folds: tuple[float, float] | None
     interval_items: tuple[float, float] | None
     values: list[list[float | None]]
+    to_beat: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flagged(cls, fields: Any) -> Any:
+        """Files of before there was `to_beat` say it in the name."""
+        if isinstance(fields, dict) and "to_beat" not in fields:
+            return {**fields, "to_beat": not str(fields.get("method")).endswith(" (a warning)")}
+        return fields
 
 
 class Result(BaseModel):

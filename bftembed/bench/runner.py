@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bftembed import data
+from bftembed.bench.base import Problem
 from bftembed.bench.results import (
     LEAST_SHARED,
     SCHEMA_VERSION,
@@ -28,7 +29,7 @@ from bftembed.bench.results import (
     write_result,
 )
 from bftembed.bench.scoring.scores import digest_of, number
-from bftembed.bench.sources.base import CellVectors, NotApplicableError, checked
+from bftembed.bench.sources.base import CellVectors, NotApplicableError, cell_vectors, checked
 from bftembed.bench.sources.grammar import get_source
 from bftembed.datasets._genes import NAME_SOURCES
 from bftembed.errors import BftembedError, DataError, InputError
@@ -36,7 +37,7 @@ from bftembed.errors import BftembedError, DataError, InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bftembed.bench.base import Evaluation, Problem, Task
+    from bftembed.bench.base import Evaluation, Task, TaskInfo
     from bftembed.bench.results import Subset
     from bftembed.bench.sources.base import Source
 
@@ -64,7 +65,14 @@ class _Loaded:
 
     @cached_property
     def problem(self) -> Problem:
-        return self.task.load(self.fast)
+        problem = self.task.load(self.fast)
+        if not isinstance(problem, Problem):
+            msg = f"Task `{self.task.name}` loads a {type(problem).__name__}, which is no `bftembed.bench.Problem`."
+            raise InputError(msg)
+        if len(set(problem.entities)) < len(problem.entities):
+            msg = f"Task `{self.task.name}` has entities of the same name; give each once."
+            raise InputError(msg)
+        return problem
 
 
 @dataclass
@@ -227,8 +235,7 @@ def _computed(job: _Job, settings: _Run, common: dict[str, Any]) -> Result:
     problem, source = job.loaded.problem, job.source
     begin = time.perf_counter()
     embedded = problem.embed(source)
-    of_cells = embedded if isinstance(embedded, CellVectors) else None
-    vectors = checked(embedded if of_cells is None else of_cells.matrix, len(problem.entities), source.label)
+    vectors = checked(cell_vectors(embedded).matrix, len(problem.entities), source.label)
     embed_seconds = time.perf_counter() - begin
     known = ~np.isnan(vectors).any(axis=1) & (vectors.shape[1] > 0)
     missing = [name for name, is_known in zip(problem.entities, known, strict=True) if not is_known]
@@ -238,6 +245,7 @@ def _computed(job: _Job, settings: _Run, common: dict[str, Any]) -> Result:
     if job.left_out:
         vectors = vectors.copy()
         vectors[[name in job.left_out for name in problem.entities]] = np.nan
+    embedded = embedded._replace(matrix=vectors) if isinstance(embedded, CellVectors) else vectors
     return Result(
         **common,
         status="ok",
@@ -246,13 +254,15 @@ def _computed(job: _Job, settings: _Run, common: dict[str, Any]) -> Result:
         missing=missing,
         removed=problem.removed,
         times={"embed_seconds": round(embed_seconds, 3)},
-        **_record(
-            problem.evaluate(vectors if of_cells is None else of_cells._replace(matrix=vectors), n_jobs=settings.n_jobs)
-        ),
+        **_record(problem.evaluate(embedded, n_jobs=settings.n_jobs), job.loaded.task.info),
     )
 
 
-def _record(evaluation: Evaluation) -> dict[str, Any]:
+def _record(evaluation: Evaluation, info: TaskInfo) -> dict[str, Any]:
+    first = evaluation.scores[0].metric if evaluation.scores else None
+    if first != info.main_score:
+        msg = f"Task `{info.name}` has the main_score {info.main_score!r}, but the first of its scores is {first!r}."
+        raise InputError(msg)
     draws = evaluation.scores[0].draws
     return {
         "counts": evaluation.counts,

@@ -18,7 +18,14 @@ def _task(name: str, cells: CellData, *, batch: str | None = None, trap: str, **
         removed = adata.uns["removed"]
         return CellLabels(small_part(adata) if fast else adata, batch=batch, removed=removed, n_seeds=2 if fast else 10)
 
-    fields = {"version": 2, "kind": "cell", "main_score": "ari", "chance": 0.0, "known_traps": (*_TRAPS, trap)}
+    fields = {
+        "version": 2,
+        "kind": "cell",
+        "main_score": "ari",
+        "chance": 0.0,
+        "best": 1.0,
+        "known_traps": (*_TRAPS, trap),
+    }
     return Task(TaskInfo(name=f"cell_clustering.{name}", **fields, **info), load)
 
 

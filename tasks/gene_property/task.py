@@ -52,11 +52,11 @@ def _problem(
     large: bool = False,
     left_out: Mapping[str, int] | None = None,
 ) -> GeneLabels:
-    """Large tasks get the linear head alone: a forest takes up to a hundred seconds to learn from 14,000 genes."""
+    """Large tasks get the linear probe alone: a forest takes up to a hundred seconds to learn from 14,000 genes."""
     kept, removed = gene_labels(names, labels)
-    heads = {"heads": (LINEAR,)} if large else {}
+    probes = {"probes": (LINEAR,)} if large else {}
     removed |= left_out or {}
-    return GeneLabels(_fast(kept, fast), removed=removed, n_repeats=1 if fast else 5, **heads)
+    return GeneLabels(_fast(kept, fast), removed=removed, n_repeats=1 if fast else 5, **probes)
 
 
 def _geneformer(name: str, file: str, positive: str, title: str, **info: Any) -> Task:
@@ -74,6 +74,7 @@ def _geneformer(name: str, file: str, positive: str, title: str, **info: Any) ->
         "data": ("geneformer_labels", *_NAMES),
         "main_score": "auroc",
         "chance": 0.5,
+        "best": 1.0,
         "licence": "none stated",
         "citation": _GENEFORMER,
     }
@@ -131,6 +132,7 @@ GENEFORMER = [
     data=("lambert_tfs", *_NAMES),
     main_score="auroc",
     chance=0.5,
+    best=1.0,
     licence="none stated",
     citation="Lambert SA et al. The human transcription factors. Cell 172, 650-665 (2018).",
     known_traps=(
@@ -151,6 +153,7 @@ def tf(fast: bool) -> GeneLabels:
     data=("bagel_essential", *_NAMES),
     main_score="auroc",
     chance=0.5,
+    best=1.0,
     licence="MIT",
     citation="Hart T et al. Evaluation and design of genome-wide CRISPR/SpCas9 knockout screens. G3 7 (2017).",
     ranked=False,
@@ -184,6 +187,7 @@ _PER_CLASS = 500
     title="Type of gene: protein coding, lncRNA, miRNA, snRNA, snoRNA, rRNA, pseudogene",
     data=("geneformer_gene_info", *_NAMES),
     main_score="balanced accuracy",
+    best=1.0,
     licence="none stated",
     citation=_GENEFORMER,
     known_traps=(
@@ -217,6 +221,7 @@ def gene_type(fast: bool) -> GeneLabels:
     data=("subcellular_location", *_NAMES),
     main_score="balanced accuracy",
     chance=1 / 3,
+    best=1.0,
     licence="none stated",
     citation="Jararweh A et al. LitGene. bioRxiv 2024.08.07.606674 (2024).",
     ranked=False,
@@ -238,6 +243,7 @@ def location(fast: bool) -> GeneLabels:
     data=("gnomad_constraint", *_NAMES),
     main_score="spearman",
     chance=0.0,
+    best=1.0,
     licence="MPL-2.0",
     citation="Karczewski KJ et al. The mutational constraint spectrum. Nature 581, 434-443 (2020).",
     known_traps=("Rows without an estimate hold 0 in the file and are left out.",),
@@ -253,7 +259,7 @@ def constraint(fast: bool) -> GeneLabels:
         "rows without a canonical name": len(known) - len(genes),
         "rows that share a gene": len(genes) - len(values),
     }
-    return GeneLabels(_fast(values, fast), removed=removed, n_repeats=1 if fast else 5, heads=(LINEAR,))
+    return GeneLabels(_fast(values, fast), removed=removed, n_repeats=1 if fast else 5, probes=(LINEAR,))
 
 
 def _against_universe(name: str, file: str, title: str, excluded: str, **info: Any) -> Task:
@@ -270,6 +276,7 @@ def _against_universe(name: str, file: str, title: str, excluded: str, **info: A
         "data": ("gene_lists", *_NAMES),
         "main_score": "auroc",
         "chance": 0.5,
+        "best": 1.0,
         "licence": "none stated",
         "citation": "The repository macarthur-lab/gene_lists.",
     }
@@ -294,6 +301,7 @@ _LEAST_POSITIVE = 10
     data=("ylab_go_holdout", *_NAMES),
     main_score="auroc",
     chance=0.5,
+    best=1.0,
     licence="BSD-3-Clause",
     citation="Zhong J et al. Benchmarking gene embeddings from sequence, expression, network, and text models for "
     "functional prediction tasks. bioRxiv (2025).",

@@ -29,6 +29,7 @@ def _cells(name: CellData, fast: bool) -> AnnData:
     title="Blood cells of three 10x technologies, nine cell types",
     data=("symphony_pbmc", "hgnc_genes"),
     main_score="total",
+    best=1.0,
     licence="GPL",
     citation="Kang JB et al. Nat Commun 12, 5890 (2021). Metrics: Luecken MD et al. Nat Methods 19, 41-50 (2022).",
     known_traps=(*_TRAPS, "The isolated label, HSC, has three cells."),
@@ -45,6 +46,7 @@ def symphony_pbmc(fast: bool) -> BatchIntegration:
     title="Blood cells of eight wells of one sample, ten cell types",
     data=("hgnc_genes",),
     main_score="total",
+    best=1.0,
     licence="BSD-3-Clause (scanpy)",
     citation="Zheng GXY et al. Nat Commun 8, 14049 (2017). Metrics: Luecken MD et al. Nat Methods 19, 41-50 (2022).",
     known_traps=(
@@ -65,6 +67,7 @@ def pbmc68k(fast: bool) -> BatchIntegration:
     title="Blood cells with and without interferon beta, batches only",
     data=("pbmc_stim", "hgnc_genes"),
     main_score="batch",
+    best=1.0,
     licence="GPL-3.0",
     citation="Kang HM et al. Nat Biotechnol 36, 89-94 (2018). Metrics: Luecken MD et al. Nat Methods 19, 41-50 (2022).",
     ranked=False,
@@ -93,6 +96,7 @@ _BREMSC_TRAP = "Ten proteins alone tell the labels nearly all: a good score need
     version=2,
     title="Cell types in a joint embedding of RNA and ten surface proteins",
     main_score="bio",
+    best=1.0,
     known_traps=(
         _BREMSC_TRAP,
         "The score of the proteins alone stands beside, and a joint embedding may well be below.",
@@ -110,6 +114,7 @@ def bremsc_joint(fast: bool) -> JointModalities:
     title="RNA and surface proteins of the same cells find each other by the vectors of genes",
     main_score="1 - FOSCTTM",
     chance=0.5,
+    best=1.0,
     known_traps=(
         _BREMSC_TRAP,
         "Random vectors are above chance: a protein and its own gene have one vector, whatever it says.",

@@ -50,6 +50,7 @@ def _effects(name: str, title: str, **info: Any) -> Task:
         "data": ("perturbqa", *_NAMES),
         "main_score": "auroc per gene",
         "chance": 0.5,
+        "best": 1.0,
         "licence": "Genentech Non-Commercial Software License 1.0",
         "citation": (
             "Wu M et al. Contextualizing biological perturbation experiments through language. ICLR (2025), "
@@ -105,6 +106,7 @@ def _catalogue() -> tuple[pd.DataFrame, int]:
     data=("sciplex_drugs",),
     main_score="balanced accuracy",
     chance=1 / 16,
+    best=1.0,
     licence="none stated",
     citation="Srivatsan SR et al. Massively multiplex chemical transcriptomics. Science 367, 45-51 (2020).",
     known_traps=(
@@ -120,7 +122,7 @@ def drug_pathway(fast: bool) -> DrugLabels:
     if fast:
         labels = labels[labels.isin(sorted(set(labels))[:4])]
     removed = {"rows without a pathway": without, **removed}
-    return DrugLabels(labels, removed=removed, heads=(LINEAR,), n_repeats=1 if fast else 5)
+    return DrugLabels(labels, removed=removed, probes=(LINEAR,), n_repeats=1 if fast else 5)
 
 
 @task(
@@ -130,6 +132,7 @@ def drug_pathway(fast: bool) -> DrugLabels:
     data=("sciplex_edist", "sciplex_drugs"),
     main_score="spearman beyond strength",
     chance=0.0,
+    best=1.0,
     ranked=False,
     licence="MIT",
     citation=(
@@ -169,6 +172,7 @@ def drug_distance(fast: bool) -> DrugDistances:
     data=("norman_perturbench", *_NAMES),
     main_score="normalised pearson delta",
     chance=0.0,
+    best=1.0,
     ranked=False,
     licence="BSD-3-Clause",
     citation=(

@@ -43,7 +43,7 @@ def planted_task():
     def make(name="toy.parity", version=1, **info):
         def load(fast):
             names = NAMES[:30] if fast else NAMES
-            return GeneLabels({name: int(name[1:]) % 2 for name in names}, n_repeats=2, n_folds=3, heads=(LINEAR,))
+            return GeneLabels({name: int(name[1:]) % 2 for name in names}, n_repeats=2, n_folds=3, probes=(LINEAR,))
 
         fields = {
             "kind": "gene",

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bftembed.bench import GeneLabels, task
-from bftembed.bench.scoring.probes import LINEAR, Head
+from bftembed.bench.scoring.probes import LINEAR, Probe
 
 @dataclass(frozen=True)
-class Mine(Head):
+class Mine(Probe):
     about: Any = None
 
 def make(target):
@@ -35,7 +35,7 @@ def make(target):
 
 @task(name="{name}", kind="gene", title="t", data=(), main_score="auroc", licence="own", citation="none")
 def mine(fast):
-    return GeneLabels({{f"G{{i}}": i % 2 for i in range(20)}}, heads=[Mine("{name}", make)], n_repeats=1)
+    return GeneLabels({{f"G{{i}}": i % 2 for i in range(20)}}, probes=[Mine("{name}", make)], n_repeats=1)
 """
 
 
@@ -76,7 +76,7 @@ def test_dataclasses_whose_annotations_are_texts(tmp_path):
     for place in ("a", "b"):
         write(tmp_path / place, "own", FUTURE.format(name=f"own.{place}"))
     problems = [task.load(False) for task in find_tasks([tmp_path / "a", tmp_path / "b"], names=["own"])]
-    kinds = [type(problem.heads[0]) for problem in problems]
+    kinds = [type(problem.probes[0]) for problem in problems]
     assert kinds[0] is not kinds[1]
     x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
     scores = [problems[0].evaluate(x, n_jobs=n_jobs).scores[0] for n_jobs in (1, 2)]  # other processes cannot import it

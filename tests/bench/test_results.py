@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from bftembed.bench import read_results, run
@@ -30,6 +32,17 @@ def test_another_schema_is_not_read(planted, planted_task, tmp_path, caplog):
     write_result(path, result.model_copy(update={"schema_version": 99}))
     assert read_result(path) is None
     assert "schema 99" in caplog.text
+
+
+def test_a_file_without_the_flag_is_flagged_by_the_name_of_the_baseline(planted, planted_task, tmp_path):
+    (result,) = run([planted_task()], [planted()], tmp_path)
+    path = result_path(tmp_path, "toy.parity", "planted", "own")
+    text = path.read_text().replace('"constant"', '"constant (a warning)"')
+    path.write_text(re.sub(r',\s+"to_beat": true', "", text))
+    assert "to_beat" not in path.read_text()
+    found = {record.method: record.to_beat for record in read_result(path).baselines}
+    assert found == {"constant (a warning)": False, "spelling of the symbol": True}
+    assert result.main.to_beat
 
 
 def test_stale_results_are_named_and_left_out(planted, planted_task, tmp_path):

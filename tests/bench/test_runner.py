@@ -11,12 +11,13 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bftembed import data
-from bftembed.bench import Source, find_tasks, read_results, run
+from bftembed.bench import LINEAR, GeneLabels, Source, find_tasks, read_results, run
 from bftembed.bench.report import write_report
 from bftembed.bench.results import gene_table_digest, result_path
 from bftembed.errors import DataError, InputError
@@ -169,6 +170,48 @@ def test_a_larger_shared_set_is_not_mixed_with_an_older_one(planted, planted_tas
     assert {r.n_items for r in results if r.subset == "shared"} == {57}
 
 
+class Slipped(GeneLabels):
+    """Puts another score first, or none."""
+
+    def __init__(self, change, labels):
+        super().__init__(labels, probes=(LINEAR,), n_repeats=1)
+        self.change = change
+
+    def evaluate(self, vectors, *, n_jobs=1):
+        evaluation = super().evaluate(vectors, n_jobs=n_jobs)
+        return replace(evaluation, scores=self.change(evaluation.scores))
+
+
+class Repeated(GeneLabels):
+    """Names all of its genes alike."""
+
+    def __init__(self, labels):
+        super().__init__(labels)
+        self.entities = ["G001"] * len(labels)
+
+
+LABELS = {f"G{i:03d}": i % 2 for i in range(60)}
+
+
+@pytest.mark.parametrize(
+    ("load", "reason"),
+    [
+        (
+            lambda fast: Slipped(lambda scores: scores[::-1], LABELS),
+            "Task `toy.slip` has the main_score 'auroc', but the first of its scores is 'balanced accuracy'.",
+        ),
+        (lambda fast: Slipped(lambda scores: [], LABELS), "but the first of its scores is None."),
+        (lambda fast: LABELS, "Task `toy.slip` loads a dict, which is no `bftembed.bench.Problem`."),
+        (lambda fast: Repeated(LABELS), "Task `toy.slip` has entities of the same name; give each once."),
+    ],
+)
+def test_a_task_that_breaks_its_contract_is_named(load, reason, planted, planted_task, tmp_path):
+    slip = replace(planted_task("toy.slip"), load=load)
+    slipped, good = run([slip, planted_task()], [planted()], tmp_path)
+    assert (slipped.status, good.status) == ("failed", "ok")
+    assert reason in slipped.reason
+
+
 class Broken(Source):
     def __init__(self, label, vectors):
         self.label = self.spec = label
@@ -261,13 +304,14 @@ def test_a_place_that_cannot_be_written_ends_the_run(planted, planted_task, tmp_
 
 TASKS = """
 import time
+from dataclasses import replace
 from bftembed.bench import GeneLabels, Task, TaskInfo
 from bftembed.bench.scoring.probes import LINEAR
 
 def make(i):
     def load(fast):
         time.sleep(0.6)
-        return GeneLabels({f"G{k:03d}": (k * i) % 7 % 2 for k in range(60)}, n_repeats=1, heads=(LINEAR,))
+        return GeneLabels({f"G{k:03d}": (k * i) % 7 % 2 for k in range(60)}, n_repeats=1, probes=(LINEAR,))
     info = TaskInfo(name=f"slow.t{i}", kind="gene", title="t", data=(), main_score="auroc", licence="-", citation="-")
     return Task(info, load)
 

@@ -12,7 +12,7 @@ from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.problems.cell_data import unlabelled
 from bftembed.bench.scoring.metrics import METRICS, drawn, plain
 from bftembed.bench.scoring.scores import N_DRAWS, Score, item_weights, seed_of
-from bftembed.bench.sources.base import CellVectors
+from bftembed.bench.sources.base import CellVectors, cell_vectors
 from bftembed.bench.sources.grammar import get_source
 from bftembed.errors import InputError
 
@@ -67,11 +67,6 @@ class CellProblem(Problem):
             return []
         key = [*items, SAME_GENES, *self.cells.var_names[genes]]
         return self.baselines_once(key, lambda: compute(self._vectors(get_source("random"), genes).matrix))
-
-
-def cell_vectors(vectors: CellVectors | NDArray[np.float32]) -> CellVectors:
-    """Vectors of cells as they are, or of an array (n_obs, d), which are no means of vectors of genes."""
-    return vectors if isinstance(vectors, CellVectors) else CellVectors(vectors)
 
 
 def genes_note(genes: NDArray[np.bool_] | None) -> list[str]:

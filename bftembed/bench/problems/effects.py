@@ -83,7 +83,7 @@ class PerturbationEffects(Problem):
     both labels in the test (Wu et al. 2025). What holds for a gene whatever is perturbed is worth nothing there, while
     in the pooled AUROC it is nearly all.
 
-    Two heads see the embedding. ``linear``, which gives the main score, is a logistic regression of the vectors of
+    Two probes see the embedding. ``linear``, which gives the main score, is a logistic regression of the vectors of
     perturbation and gene and of their product, on the principal components of the training entities. ``neighbours``
     fits nothing: the mean answer of the most similar training perturbations that were measured for that gene,
     weighted by cosine similarity. ``linear, perturbation alone`` does without the gene's vector: it can only rank
@@ -151,7 +151,7 @@ class PerturbationEffects(Problem):
                     Score(f"{name}, spelling of the symbols", PER_GENE, *per_gene(test, letters[name], weights))
                     for name in ("linear", "neighbours")
                 ),
-                Score("gene rate in train", POOLED, _one(plain(auroc, test.label, rate))),
+                Score("gene rate in train", POOLED, _one(plain(auroc, test.label, rate)), to_beat=False),
             ],
             items=[f"{self.entities[p]}|{self.entities[g]}" for p, g in zip(test.pert, test.gene, strict=True)],
             counts={**_counts(train, test), "rows without both vectors": int((~known).sum())},
@@ -177,7 +177,7 @@ class PerturbationEffects(Problem):
 
 
 def _guesses(vectors: NDArray[np.float32], train: Rows, test: Rows) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
-    """Answers (n_test,) by head, the main one first, and what to note of their fits."""
+    """Answers (n_test,) by probe, the main one first, and what to note of their fits."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):

@@ -100,8 +100,8 @@ class ExpressionResponse(Problem):
     that is equal in all genes correlates with nothing: 0. Normalised, 0 is the mean of the training changes and 1 a
     perfect prediction; worse than the mean is below 0.
 
-    Heads: ridge regression (main), kernel ridge regression, and the mean of the five nearest neighbours. Baselines: the
-    mean; no change; the sum of the two single changes, where both are seen; and ridge regression on the principal
+    Probes: ridge regression (main), kernel ridge regression, and the mean of the five nearest neighbours. Baselines:
+    the mean; no change; the sum of the two single changes, where both are seen; and ridge regression on the principal
     components of the perturbed genes in the training data, as in the linear model of Ahlmann-Eltze et al. (2025), where
     all of them are measured.
 

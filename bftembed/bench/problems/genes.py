@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bftembed.bench.scoring.probes import Head, Target
+    from bftembed.bench.scoring.probes import Probe, Target
     from bftembed.bench.sources.base import Source
 
 #: Metrics per kind of label, the main one first, and whether each takes what ranks or the class that was guessed.
@@ -56,7 +56,7 @@ class GeneLabels(Problem):
         frame of bool with one column per label.
     removed
         What was removed before, for the report.
-    heads
+    probes
         Models; the first gives the main score.
     n_folds, n_repeats
         Of the cross-validation. Classes with fewer than `n_folds` genes, or of which fewer have a vector, are left out.
@@ -74,7 +74,7 @@ class GeneLabels(Problem):
         labels: Mapping[str, Any] | pd.Series[Any] | pd.DataFrame,
         *,
         removed: Mapping[str, int] | None = None,
-        heads: Sequence[Head] = (LINEAR, FOREST),
+        probes: Sequence[Probe] = (LINEAR, FOREST),
         n_folds: int = 5,
         n_repeats: int = 5,
         baselines: bool = True,
@@ -95,7 +95,7 @@ class GeneLabels(Problem):
         self.labels = table.to_numpy()
         if self.target == "binary":
             self.labels = self.labels.astype(bool)
-        self.heads, self.n_folds, self.n_repeats, self.baselines = tuple(heads), n_folds, n_repeats, baselines
+        self.probes, self.n_folds, self.n_repeats, self.baselines = tuple(probes), n_folds, n_repeats, baselines
         self._folds = self._draw_folds()
 
     def _without_rare(self, table: Any, n_folds: int) -> Any:
@@ -131,7 +131,7 @@ class GeneLabels(Problem):
         return source.genes(self.entities)
 
     def evaluate(self, vectors: NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
-        """Score vectors (n_genes, d) with every head; genes whose row is NaN take no part.
+        """Score vectors (n_genes, d) with every probe; genes whose row is NaN take no part.
 
         Raises
         ------
@@ -143,12 +143,12 @@ class GeneLabels(Problem):
         x, y = vectors[known], self.labels[known]
         sample = Sample(y, self.folds_of(known), item_weights(items), self.n_repeats)
         scores = []
-        for head in self.heads:
-            of_head, late = scored(head, head.name, self.target, x, sample, n_jobs=n_jobs)
-            scores += of_head
+        for probe in self.probes:
+            of_probe, late = scored(probe, probe.name, self.target, x, sample, n_jobs=n_jobs)
+            scores += of_probe
             if late:
                 notes.append(
-                    f"{head.name}: the optimiser stopped before its end in {late} of {len(sample.folds)} folds."
+                    f"{probe.name}: the optimiser stopped before its end in {late} of {len(sample.folds)} folds."
                 )
         if bool((x == x[0]).all()):
             notes.append("All vectors are equal: this embedding says nothing of the genes.")
@@ -215,10 +215,10 @@ class GeneLabels(Problem):
 
 
 def scored(
-    head: Head, method: str, target: Target, x: NDArray[np.float32], sample: Sample, *, n_jobs: int
+    probe: Probe, method: str, target: Target, x: NDArray[np.float32], sample: Sample, *, n_jobs: int
 ) -> tuple[list[Score], int]:
-    """Scores of a head, and in how many folds its optimiser stopped early."""
-    predictions = predict_folds(head, target, x, sample.y, sample.folds, n_jobs=n_jobs)
+    """Scores of a probe, and in how many folds its optimiser stopped early."""
+    predictions = predict_folds(probe, target, x, sample.y, sample.folds, n_jobs=n_jobs)
     scores = []
     for metric, what in _METRICS[target].items():
         answers = [getattr(prediction, what) for prediction in predictions]

@@ -10,9 +10,9 @@ import pandas as pd
 from bftembed.bench.base import Evaluation
 from bftembed.bench.problems import _scib
 from bftembed.bench.problems.cell_data import unlabelled
-from bftembed.bench.problems.cells import SAME_GENES, CellProblem, cell_vectors, check_names, genes_note, with_known
+from bftembed.bench.problems.cells import SAME_GENES, CellProblem, check_names, genes_note, with_known
 from bftembed.bench.scoring.scores import Score, item_weights
-from bftembed.bench.sources.base import CellVectors, NotApplicableError
+from bftembed.bench.sources.base import CellVectors, NotApplicableError, cell_vectors
 from bftembed.bench.sources.grammar import get_source
 from bftembed.errors import InputError
 

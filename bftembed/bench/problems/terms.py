@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bftembed.bench.scoring.probes import Head
+    from bftembed.bench.scoring.probes import Probe
     from bftembed.bench.sources.base import Source
 
 
@@ -110,7 +110,7 @@ class GeneTerms(Problem):
 
 
 def _mean(
-    head: Head,
+    probe: Probe,
     method: str,
     x: NDArray[np.float32],
     rows: Sequence[NDArray[np.intp]],
@@ -120,7 +120,7 @@ def _mean(
 ) -> Score:
     """Mean over the terms of each fold's AUROC and of each draw's."""
     of_terms = [
-        scored(head, method, "binary", x[row], sample, n_jobs=n_jobs)[0][0]
+        scored(probe, method, "binary", x[row], sample, n_jobs=n_jobs)[0][0]
         for row, sample in zip(rows, samples, strict=True)
     ]
     draws = mean_of_known(np.stack([np.asarray(score.draws) for score in of_terms]))

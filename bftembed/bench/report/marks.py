@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from bftembed.bench.report.text import is_known
@@ -14,13 +13,6 @@ if TYPE_CHECKING:
     from bftembed.bench.results import Result, ScoreRecord
 
 LEAST_COVERAGE = 0.8
-#: Methods that are named so are shown, but are not what an embedding has to beat: a random split leaks, for one.
-WARNING = "(a warning)"
-#: Words in the names of metrics that are at most 1.
-_AT_MOST_ONE = frozenset(
-    {"accuracy", "ami", "ari", "auc", "auprc", "auroc", "correlation", "f1", "kappa", "mcc", "nmi", "normalised"}
-    | {"pearson", "precision", "r2", "recall", "silhouette", "spearman"}
-)
 
 
 def interval_of(record: ScoreRecord) -> tuple[tuple[float, float] | None, str]:
@@ -31,12 +23,12 @@ def interval_of(record: ScoreRecord) -> tuple[tuple[float, float] | None, str]:
 
 
 def best_baseline(result: Result) -> ScoreRecord | None:
-    """The baseline that is best by the main metric."""
+    """The baseline to beat that is best by the main metric."""
     main = result.main
     known = [
         record
         for record in result.baselines
-        if main is not None and record.metric == main.metric and is_known(record.mean) and WARNING not in record.method
+        if main is not None and record.metric == main.metric and is_known(record.mean) and record.to_beat
     ]
     sign = 1 if result.task.higher_is_better else -1
     return max(known, key=lambda record: sign * (record.mean or 0.0), default=None)
@@ -65,12 +57,9 @@ def scale(info: TaskInfo, values: Iterable[float]) -> tuple[float, float] | None
     ordered = sorted(values, reverse=not info.higher_is_better)
     if not ordered:
         return None
-    if info.chance is None:
-        low, high = ordered[0], ordered[-1]
-    elif not info.higher_is_better:
-        low, high = info.chance, 0.0
-    else:
-        low, high = info.chance, 1.0 if _is_at_most_one(info.main_score) else ordered[-1]
+    low, high = ordered[0], ordered[-1]
+    if info.chance is not None:
+        low, high = info.chance, high if info.best is None else info.best
     return None if low == high else (low, high)
 
 
@@ -80,7 +69,3 @@ def shade(value: float, limits: tuple[float, float] | None) -> float | None:
         return None
     low, high = limits
     return min(1.0, max(0.0, (value - low) / (high - low)))
-
-
-def _is_at_most_one(metric: str) -> bool:
-    return not _AT_MOST_ONE.isdisjoint(re.split(r"[^a-z0-9]+", metric.lower()))

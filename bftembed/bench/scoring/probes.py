@@ -1,4 +1,4 @@
-"""Heads: what predicts labels from vectors, fold by fold."""
+"""Probes: what predicts labels from vectors, fold by fold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PENALTY = 0.01
 
 
 @dataclass(frozen=True)
-class Head:
+class Probe:
     """A model by its name; `make(target)` gives an unfitted scikit-learn estimator."""
 
     name: str
@@ -53,9 +53,9 @@ def _constant(target: Target) -> Any:
     return DummyRegressor() if target in {"value", "labels"} else DummyClassifier(strategy="prior")
 
 
-CONSTANT = Head("constant", _constant)
-LINEAR = Head("linear", _linear)
-FOREST = Head("random forest", _forest)
+CONSTANT = Probe("constant", _constant)
+LINEAR = Probe("linear", _linear)
+FOREST = Probe("random forest", _forest)
 
 
 class Fold(NamedTuple):
@@ -66,7 +66,7 @@ class Fold(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a head says of the test rows of a fold.
+    """What a probe says of the test rows of a fold.
 
     ``score`` is what ranks: (n,) of two classes or a value, (n, k) of labels, (n, 0) of several classes; ``guess`` is
     the class or value; ``converged`` whether the optimiser came to its end.
@@ -78,9 +78,9 @@ class Prediction(NamedTuple):
 
 
 def predict_folds(
-    head: Head, target: Target, x: NDArray[np.float32], y: NDArray[np.generic], folds: Sequence[Fold], *, n_jobs: int
+    probe: Probe, target: Target, x: NDArray[np.float32], y: NDArray[np.generic], folds: Sequence[Fold], *, n_jobs: int
 ) -> list[Prediction]:
-    """Fit a head on the training rows of each fold and predict its test rows.
+    """Fit a probe on the training rows of each fold and predict its test rows.
 
     Each fold runs on one thread, so that the result does not depend on `n_jobs`.
 
@@ -93,14 +93,14 @@ def predict_folds(
     """
     from joblib import Parallel, delayed
 
-    return list(Parallel(n_jobs=n_jobs)(delayed(_predict)(head, target, x, y, fold) for fold in folds))
+    return list(Parallel(n_jobs=n_jobs)(delayed(_predict)(probe, target, x, y, fold) for fold in folds))
 
 
-def _predict(head: Head, target: Target, x: NDArray[np.float32], y: NDArray[np.generic], fold: Fold) -> Prediction:
+def _predict(probe: Probe, target: Target, x: NDArray[np.float32], y: NDArray[np.generic], fold: Fold) -> Prediction:
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    model = head.make(target)
+    model = probe.make(target)
     with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(x[fold.train], y[fold.train])

@@ -34,12 +34,16 @@ class Score:
     draws
         (n_draws,): the score of resampled items, or None. Equal items are resampled equally for every embedding, so
         that draws of two embeddings are paired.
+    to_beat
+        Of a baseline: whether an embedding has to beat it. False for one that is shown as a warning of how easily its
+        score is reached, e.g. on a random split, which leaks.
     """
 
     method: str
     metric: str
     values: NDArray[np.float64]
     draws: NDArray[np.float64] | None = None
+    to_beat: bool = True
 
     @property
     def mean(self) -> float:
@@ -56,6 +60,7 @@ class Score:
             "interval_folds": interval(_resampled_means(known)) if len(known) > 1 else None,
             "interval_items": None if self.draws is None else interval(self.draws),
             "values": [[number(value) for value in row] for row in self.values],
+            "to_beat": self.to_beat,
         }
 
 

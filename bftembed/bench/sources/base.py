@@ -35,6 +35,11 @@ class CellVectors(NamedTuple):
     genes_used: NDArray[np.bool_] | None = None
 
 
+def cell_vectors(vectors: CellVectors | NDArray[np.float32]) -> CellVectors:
+    """Vectors of cells as they are, or of an array (n_obs, d), which are no means of vectors of genes."""
+    return vectors if isinstance(vectors, CellVectors) else CellVectors(vectors)
+
+
 class Source:
     """An embedding: vectors of genes, drugs or cells by name.
 

@@ -120,7 +120,7 @@ def test_labels_are_learnt_from_vectors_by_any_name():
     kinds = pd.Series(np.array(["a", "b", "c"])[np.arange(60) % 3], [f"drug{i} (code{i})" for i in range(60)])
     x = rng.normal(size=(60, 4))
     x[:, 0] += 4 * (np.arange(60) % 3)
-    problem = DrugLabels(kinds, heads=(LINEAR,), n_repeats=1, baselines=False)
+    problem = DrugLabels(kinds, probes=(LINEAR,), n_repeats=1, baselines=False)
     source = Known({f"code{i}": x[i] for i in range(1, 60)})
     vectors = problem.embed(source)
     assert np.isnan(vectors[problem.entities.index("drug0 (code0)")]).all()

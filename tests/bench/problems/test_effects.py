@@ -109,7 +109,7 @@ def test_genes_with_one_label_in_the_test_are_not_scored():
     assert counts["rows of genes scored"] == tested["gene"].map(both).sum()
 
 
-def test_the_linear_head_is_that_of_scikit_learn():
+def test_the_linear_probe_is_that_of_scikit_learn():
     rows, x = planted()
     train, test = parts(rows)
     seen = np.union1d(train.pert, train.gene)
@@ -171,8 +171,8 @@ def test_random_vectors_and_shuffled_labels_fall_to_chance():
         rows["label"] = rows.groupby("gene")["label"].transform(lambda labels, rng=rng: rng.permutation(labels))
         mixed.append(PerturbationEffects(rows).evaluate(x))
     for evaluations in (unrelated, mixed):
-        for head in range(3):
-            assert 0.44 < np.mean([each.scores[head].mean for each in evaluations]) < 0.56
+        for probe in range(3):
+            assert 0.44 < np.mean([each.scores[probe].mean for each in evaluations]) < 0.56
 
 
 def test_letters_are_what_the_symbols_tell():
@@ -183,8 +183,8 @@ def test_letters_are_what_the_symbols_tell():
     rows = rows.assign(pert=rows["pert"].map(kinds), gene=rows["gene"].map(kinds) + "A", label=alike.astype(int))
     evaluation = PerturbationEffects(rows).evaluate(np.random.default_rng(1).normal(size=x.shape).astype(np.float32))
     letters = means(evaluation.baselines)
-    for head in ("linear", "neighbours"):
-        assert letters[f"{head}, spelling of the symbols", "auroc per gene"] > 0.9
+    for probe in ("linear", "neighbours"):
+        assert letters[f"{probe}, spelling of the symbols", "auroc per gene"] > 0.9
     assert evaluation.scores[0].mean < 0.7
 
 

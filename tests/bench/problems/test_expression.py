@@ -52,8 +52,8 @@ def test_true_factors_beat_the_mean_and_random_vectors_do_not(problem, of_truth)
     assert random.scores[0].mean < 0.1
     for kind in ("singles", "doubles, 0 seen"):
         assert by_name(of_truth.scores)["ridge", f"normalised pearson delta, {kind}"].mean > 0.6
-    for head in ("kernel ridge", "nearest neighbours"):
-        assert by_name(of_truth.scores)[head, "normalised pearson delta"].mean > 0.2
+    for probe in ("kernel ridge", "nearest neighbours"):
+        assert by_name(of_truth.scores)[probe, "normalised pearson delta"].mean > 0.2
 
 
 def test_counts_items_and_shapes(of_truth):
@@ -78,7 +78,7 @@ def test_counts_items_and_shapes(of_truth):
 
 
 def test_zero_is_the_training_mean_and_one_is_perfect(problem, of_truth):
-    """A perfect prediction as a method among others: the truth in place of a head's predictions."""
+    """A perfect prediction as a method among others: the truth in place of a probe's predictions."""
     truth = problem.responses.change
     rows = np.arange(len(truth))
     for (method, metric), score in by_name(of_truth.baselines).items():

@@ -37,7 +37,7 @@ def main(evaluation):
 
 def test_the_score_is_that_of_scikit_learn(planted):
     labels, x = planted
-    found = main(GeneLabels(labels, heads=(LINEAR,), n_repeats=2).evaluate(x))
+    found = main(GeneLabels(labels, probes=(LINEAR,), n_repeats=2).evaluate(x))
     y = labels.to_numpy()
     splitter = RepeatedStratifiedKFold(n_splits=5, n_repeats=2, random_state=0)
     expected = []
@@ -66,7 +66,7 @@ def test_shuffled_labels_fall_to_chance(planted):
     means = []
     for seed in range(5):
         mixed = pd.Series(np.random.default_rng(seed).permutation(labels.to_numpy()), index=labels.index)
-        means.append(main(GeneLabels(mixed, heads=(LINEAR,), n_repeats=2, baselines=False).evaluate(x)).mean)
+        means.append(main(GeneLabels(mixed, probes=(LINEAR,), n_repeats=2, baselines=False).evaluate(x)).mean)
     assert 0.38 < np.mean(means) < 0.62
 
 
@@ -81,14 +81,14 @@ def test_a_constant_embedding_is_shown_for_what_it_is(planted):
 
 def test_a_gene_without_a_vector_changes_no_fold(planted):
     labels, x = planted
-    problem = GeneLabels(labels, heads=(LINEAR,), baselines=False)
+    problem = GeneLabels(labels, probes=(LINEAR,), baselines=False)
     less = x.copy()
     less[[3, 40]] = np.nan
     evaluation = problem.evaluate(less)
     assert len(evaluation.items) == N - 2
     assert set(names()) - set(evaluation.items) == {"G0003", "G0040"}
     # The folds are those of all genes: asked for the rest alone, they would be drawn anew.
-    alone = GeneLabels(labels.drop(["G0003", "G0040"]), heads=(LINEAR,), baselines=False)
+    alone = GeneLabels(labels.drop(["G0003", "G0040"]), probes=(LINEAR,), baselines=False)
     kept = np.delete(np.arange(N), [3, 40])
     assert (problem._folds[:, kept] != alone._folds).any()
 
@@ -96,7 +96,7 @@ def test_a_gene_without_a_vector_changes_no_fold(planted):
 def test_half_the_genes_missing_is_scored_on_the_other_half(planted):
     labels, x = planted
     x[::2] = np.nan
-    evaluation = GeneLabels(labels, heads=(LINEAR,), baselines=False).evaluate(x)
+    evaluation = GeneLabels(labels, probes=(LINEAR,), baselines=False).evaluate(x)
     assert evaluation.items == names()[1::2]
 
 
@@ -164,7 +164,7 @@ def test_a_value_is_ranked(planted):
 def test_labels_of_several_at_once(planted):
     labels, x = planted
     table = pd.DataFrame({"first": labels, "second": x[:, 1] > 0.3})
-    evaluation = GeneLabels(table, heads=(LINEAR, FOREST), n_repeats=1).evaluate(x)
+    evaluation = GeneLabels(table, probes=(LINEAR, FOREST), n_repeats=1).evaluate(x)
     assert main(evaluation).metric == "auroc"
     assert main(evaluation).mean > 0.85
     assert evaluation.counts["labels"] == 2
@@ -172,7 +172,7 @@ def test_labels_of_several_at_once(planted):
 
 def test_the_spelling_is_what_the_letters_tell():
     labels = pd.Series(np.arange(80) % 2 == 0, index=[f"{'ZNF' if i % 2 == 0 else 'KRT'}{i}" for i in range(80)])
-    evaluation = GeneLabels(labels, n_repeats=1, heads=(LINEAR,)).evaluate(np.ones((80, 2), dtype=np.float32))
+    evaluation = GeneLabels(labels, n_repeats=1, probes=(LINEAR,)).evaluate(np.ones((80, 2), dtype=np.float32))
     letters = [s for s in evaluation.baselines if s.method == "spelling of the symbol" and s.metric == "auroc"]
     assert letters[0].mean > 0.99
     assert spelling(["TP53", "KRT1"]).shape == (2, 256)

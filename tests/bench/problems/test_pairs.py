@@ -155,6 +155,7 @@ def test_the_node_prior_knows_nodes_and_nothing_else():
     prior = {score.method: score.mean for score in evaluation.baselines}
     assert prior["node prior"] == pytest.approx(0.5)
     assert prior["node prior, random split (a warning)"] > 0.95
+    assert [score.to_beat for score in evaluation.baselines] == [True, False]
 
 
 def test_the_node_prior_by_hand():

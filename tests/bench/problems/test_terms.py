@@ -28,7 +28,7 @@ def test_the_score_is_the_mean_of_the_terms_scored_alone():
     assert list(made.terms) == ["a", "b"]
     evaluation = made.evaluate(x)
     alone = [
-        GeneLabels(terms[name], heads=(LINEAR,), n_repeats=2).evaluate(x[rows]).scores[0]
+        GeneLabels(terms[name], probes=(LINEAR,), n_repeats=2).evaluate(x[rows]).scores[0]
         for name, rows in (("a", slice(60)), ("b", slice(30, None)))
     ]
     np.testing.assert_allclose(evaluation.scores[0].values, np.mean([score.values for score in alone], axis=0))

@@ -18,13 +18,16 @@ def make_info(name="toy.parity", **changes):
         "data": ("toy",),
         "main_score": "auroc",
         "chance": 0.5,
+        "best": 1.0,
         "licence": "MIT",
         "citation": "A et al. (2020).",
     }
     return TaskInfo(name=name, **(fields | changes))
 
 
-def make_score(mean=0.8, *, method="logistic regression", metric="auroc", half=0.03, folds=None, values=None):
+def make_score(
+    mean=0.8, *, method="logistic regression", metric="auroc", half=0.03, folds=None, values=None, **changes
+):
     """A score whose intervals reach `half` (items) and `folds` to each side; None for no interval."""
     return ScoreRecord(
         method=method,
@@ -33,6 +36,7 @@ def make_score(mean=0.8, *, method="logistic regression", metric="auroc", half=0
         interval_items=None if half is None or mean is None else (mean - half, mean + half),
         interval_folds=None if folds is None or mean is None else (mean - folds, mean + folds),
         values=values or [[mean, mean]],
+        **changes,
     )
 
 
@@ -132,7 +136,7 @@ def page():
 @pytest.fixture
 def mixed():
     """A run of three embeddings: one lacks entities and one task failed, is not applicable, or is not ranked."""
-    error = make_info("toy.error", main_score="mse", higher_is_better=False, chance=None)
+    error = make_info("toy.error", main_score="mse", higher_is_better=False, chance=None, best=0.0)
     cells = make_info("atlas.cells", kind="cell", main_score="bio: nmi", chance=0.0)
     old = make_info("toy.old", superseded_by="toy.parity")
     parts = [make_score(0.4, method="scib", metric=m, half=None) for m in ("bio: nmi", "batch: ilisi", "total")]

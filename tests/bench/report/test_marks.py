@@ -33,12 +33,12 @@ def test_without_an_interval_the_score_decides(result, score):
     assert not not_better(result(main=score(None)))
 
 
-def test_the_best_baseline_is_of_the_main_metric_and_no_warning(result, info, score):
+def test_the_best_baseline_is_of_the_main_metric_and_to_beat(result, info, score):
     baselines = [
         score(0.5, method="constant"),
         score(0.7, method="spelling"),
         score(0.99, method="spelling", metric="accuracy"),
-        score(0.98, method="node prior, random split (a warning)"),
+        score(0.98, method="node prior, random split", to_beat=False),
         score(None, method="broken"),
     ]
     assert best_baseline(result(baselines=baselines)).mean == 0.7
@@ -64,8 +64,9 @@ def test_coverage(result):
         ({"main_score": "balanced accuracy", "chance": 0.25}, (0.25, 1.0)),
         ({"chance": None}, (0.6, 0.9)),
         ({"chance": None, "higher_is_better": False}, (0.9, 0.6)),
-        ({"main_score": "mse", "chance": 1.0, "higher_is_better": False}, (1.0, 0.0)),
-        ({"main_score": "fold enrichment", "chance": 0.1}, (0.1, 0.9)),
+        ({"main_score": "mse", "chance": 1.0, "higher_is_better": False, "best": 0.0}, (1.0, 0.0)),
+        ({"main_score": "fold enrichment of auroc", "chance": 0.1, "best": None}, (0.1, 0.9)),
+        ({"main_score": "1 - FOSCTTM"}, (0.5, 1.0)),
     ],
 )
 def test_scale(changes, limits, info):
