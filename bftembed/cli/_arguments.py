@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bftembed.errors import InputError
+from bftembed.cli._names import is_list_of_names, read_names
 
-_HEADERS = {"gene", "genes", "gene_name", "gene_symbol", "symbol", "name", "id", "drug", "compound", "perturbation"}
+__all__ = ["is_list_of_names", "read_names"]
+
 EngineOption = Annotated[
     str,
     typer.Option(
@@ -46,28 +47,3 @@ def make_engine(engine: str, adapter: Path | None, batch_size: int | None) -> An
     if engine == "default":
         engine = "transformers:default"
     return get_engine(engine, **options)
-
-
-def read_names(path: Path) -> list[str]:
-    """Names of a text file, one per line or the first column of a CSV or TSV; ``#`` starts a comment.
-
-    A first line that names the column (gene, symbol, drug, ...) is left out.
-
-    Raises
-    ------
-    InputError
-        If it is no text, or holds no names.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"`{path}` cannot be read as a list of names: it is no UTF-8 text ({error})."
-        raise InputError(msg) from error
-    names = [line.replace("\t", ",").split(",")[0].strip(" \"'") for line in lines if not line.lstrip().startswith("#")]
-    names = [name for name in names if name]
-    if names and names[0].casefold() in _HEADERS:
-        names = names[1:]
-    if not names:
-        msg = f"`{path}` holds no names."
-        raise InputError(msg)
-    return list(dict.fromkeys(names))

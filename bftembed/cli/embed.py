@@ -16,7 +16,6 @@ from bftembed.errors import DataError, InputError
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_TEXT = {".txt", ".csv", ".tsv"}
 _TRIAL = "bft_trial"
 
 
@@ -73,13 +72,13 @@ def embed(
         "sampling": Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed),
         "store": store,
     }
-    if source.suffix in _TEXT:
+    if arg.is_list_of_names(source):
         _embed_names(source, output, kind=kind, facts=facts, encoder=encoder, key_added=key_added, dry=dry_run, **texts)
         return
     import bftembed as bft
 
     adata = open_adata(source)
-    bft.pp.map_genes(adata, gene_key=gene_column)
+    bft.pp.map_genes(adata, gene_symbols=gene_column)
     if dry_run:
         from bftembed.tl._embed_genes import chosen_genes
 

@@ -27,7 +27,7 @@ def check(
     """Say how the gene names of a file would be mapped, rule by rule."""
     from bftembed import datasets
     from bftembed.cli.embed import open_adata
-    from bftembed.genes import map_names
+    from bftembed.genes import check_mapped, map_names
 
     if not source.exists():
         msg = f"There is no file `{source}`."
@@ -36,8 +36,7 @@ def check(
     if table is None:
         msg = "The gene tables are not at hand; run `bftembed data fetch hgnc_genes ncbi_gene_info annotables_grch38`."
         raise InputError(msg)
-    is_list = source.suffix in {".txt", ".csv", ".tsv"}
-    names = arg.read_names(source) if is_list else open_adata(source).var_names.tolist()
+    names = arg.read_names(source) if arg.is_list_of_names(source) else open_adata(source).var_names.tolist()
     result = map_names(names, table, species=species)
     print(result.report())
     for rule, rows in result.frame.groupby("rule", sort=False):
@@ -46,3 +45,4 @@ def check(
         print(f"{rule} ({len(rows):,})")
         for row in rows.head(show).to_dict("records"):
             print(f"    {row['original']} -> {row['symbol'] or ' | '.join(row['candidates']) or '-'}")
+    check_mapped(result, table)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed import datasets
 from bftembed.errors import InputError
-from bftembed.genes import map_names
+from bftembed.genes import check_mapped, map_names
 from bftembed.profiles import Entity
 
 if TYPE_CHECKING:
@@ -16,13 +16,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def canonical(names: Iterable[Any]) -> NDArray[np.object_]:
+def canonical(names: Iterable[Any], *, check: bool = False) -> NDArray[np.object_]:
     """Canonical symbols (n,) of gene names or Ensembl ids, None where a name is unknown or ambiguous.
 
     Without gene tables names are taken as they are: fetch them with `bftembed data fetch genes`.
+
+    Parameters
+    ----------
+    names
+        Names of genes.
+    check
+        Refuse names of which next to none is a gene's, see `bftembed.genes.check_mapped`.
+
+    Raises
+    ------
+    GeneNameError
+        With `check`.
     """
-    symbols: NDArray[np.object_] = map_names(list(names), datasets.gene_table()).symbols
-    return symbols
+    table = datasets.gene_table()
+    result = map_names(list(names), table)
+    if check:
+        check_mapped(result, table)
+    return result.symbols
 
 
 def gene_entities(genes: Sequence[str], *, facts: str, needed: bool = False) -> tuple[list[Entity], str]:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from bftembed.profiles import Entity
 
 
-def entities_of(names: Any, *, kind: str, facts: str, needed: bool = False) -> tuple[list[Entity], str]:
+def entities_of(
+    names: Any, *, kind: str, facts: str, needed: bool = False, check: bool = True
+) -> tuple[list[Entity], str]:
     """Entities of names, and what their facts come from.
 
     Parameters
@@ -26,9 +28,17 @@ def entities_of(names: Any, *, kind: str, facts: str, needed: bool = False) -> t
         ``"auto"`` or ``"none"``.
     needed
         Whether there is no point in going on without facts.
+    check
+        Refuse names of genes of which next to none is known; texts that are given may be of anything.
+
+    Raises
+    ------
+    GeneNameError
+        With `check`.
     """
     if kind == "gene":
-        symbols = [name if symbol is None else symbol for name, symbol in zip(names, canonical(names), strict=True)]
+        found = canonical(names, check=check)
+        symbols = [name if symbol is None else symbol for name, symbol in zip(names, found, strict=True)]
         return gene_entities(symbols, facts=facts, needed=needed)
     if kind == "drug":
         return drug_entities(list(names), facts=facts)

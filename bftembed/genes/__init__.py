@@ -1,5 +1,6 @@
 """Gene names to canonical symbols, and what is known about a gene: pure tables and functions."""
 
+from bftembed.genes.checks import check_mapped
 from bftembed.genes.facts import FACTS, GeneFacts
 from bftembed.genes.ids import excel_candidates, is_ensembl_id, strip_version
 from bftembed.genes.mapping import MAPPED, MappingResult, map_names
@@ -13,6 +14,7 @@ __all__ = [
     "GeneTable",
     "MappingResult",
     "Orthologs",
+    "check_mapped",
     "excel_candidates",
     "is_ensembl_id",
     "map_names",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bftembed.errors import InputError
+from bftembed.genes.ids import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,11 +35,11 @@ def need_columns(frame: pd.DataFrame, columns: Sequence[str], source: str) -> pd
 
 
 def claim(names: pd.Series[str], tier: str, symbols: pd.Series[str]) -> pd.DataFrame:
-    """Claims from two aligned columns; a symbol ``A|B`` makes one claim for each, empty ones make none."""
+    """Claims from two aligned columns; a symbol ``A|B`` makes one claim for each, empty ones and numbers make none."""
     frame = pd.DataFrame({"name": names.to_numpy(), "symbol": symbols.to_numpy()}).dropna().astype(str)
     frame["symbol"] = frame["symbol"].str.split(SEPARATOR, regex=False)
     frame = frame.explode("symbol")
-    frame = frame[(frame["name"] != "") & (frame["symbol"] != "")]
+    frame = frame[(frame["name"] != "") & (frame["symbol"] != "") & ~frame["name"].map(is_number).astype(bool)]
     return frame.assign(tier=tier)[["name", "tier", "symbol"]]
 
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 ObjectArray: TypeAlias = npt.NDArray[np.object_]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
-# A gene id only: ENSA is a symbol, ENST... a transcript. GENCODE marks the Y copy of an X gene with _PAR_Y.
-ENSEMBL_GENE = re.compile(r"(ENS[A-Z]*G\d{11})(?:\.\d+)?(?:_PAR_Y)?", re.ASCII)
+# A gene id only: ENSA is a symbol, ENST... a transcript. GENCODE marks the Y copy of an X gene with _PAR_Y and what it
+# lifted to another assembly with _2; tools that make names unique append -1 or .1.
+ENSEMBL_GENE = re.compile(r"(ENS[A-Z]*G\d{11})(?:[._-]\d+|_PAR_Y)*", re.ASCII)
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 # What a spreadsheet reads as the month, beside its three letters.
@@ -33,7 +35,7 @@ _DATES = tuple(
 
 
 def is_ensembl_id(name: str) -> bool:
-    """Whether `name` is an Ensembl gene id, with or without a version.
+    """Whether `name` is an Ensembl gene id, with or without versions.
 
     Examples
     --------
@@ -44,7 +46,7 @@ def is_ensembl_id(name: str) -> bool:
 
 
 def strip_version(name: str) -> str:
-    """The Ensembl gene id without its version; any other name as it is.
+    """The Ensembl gene id without its versions; any other name as it is.
 
     Examples
     --------
@@ -53,6 +55,17 @@ def strip_version(name: str) -> str:
     """
     match = ENSEMBL_GENE.fullmatch(name)
     return match[1] if match else name
+
+
+def is_number(name: str) -> bool:
+    """Whether `name` is a bare number: a position or an Entrez id, which no source means by a gene's name.
+
+    Examples
+    --------
+    >>> is_number("7157"), is_number("7157.0"), is_number("14-3-3")
+    (True, True, False)
+    """
+    return _NUMBER.fullmatch(name) is not None
 
 
 def clean_names(names: Iterable[Any]) -> tuple[ObjectArray, BoolArray]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bftembed.errors import InputError
 from bftembed.genes.claims import SEPARATOR
-from bftembed.genes.ids import clean_names, excel_candidates, is_ensembl_id, strip_version
+from bftembed.genes.ids import clean_names, excel_candidates, is_ensembl_id, is_number, strip_version
 from bftembed.genes.orthologs import map_orthologs
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ MAPPED = (
     "unmapped species",
     "as given",
 )
-"""Rules that give a symbol; the others are ambiguous, unknown, missing."""
+"""Rules that give a symbol, the strongest first; the others are ambiguous, unknown, missing."""
 _TITLE_CASE = re.compile(r"[A-Z](?=[^A-Z]*[a-z])[^A-Z]*")
 
 
@@ -77,6 +78,29 @@ class MappingResult:
         rows = self.frame[self.frame["rule"] == "ambiguous"]
         return {str(name): found for name, found in zip(rows["original"], rows["candidates"], strict=True)}
 
+    def representatives(self, totals: npt.NDArray[Any] | None = None) -> npt.NDArray[np.intp]:
+        """The name that stands for the gene of each name, where several names are one gene.
+
+        A weak match never displaces a strong one: the name with the first rule of `MAPPED` stands for the gene (a case
+        slip of a previous symbol counts after an alias), among equal ones that with the largest total, then the first.
+
+        Parameters
+        ----------
+        totals
+            (n,) e.g. the counts of each column; NaN loses against any number.
+
+        Returns
+        -------
+        (n,) positions; a name's own where it stands for its gene, -1 where it has no symbol.
+        """
+        frame = self.frame
+        slip = (frame["rule"] == "case") & (_folded(frame["original"]) != _folded(frame["symbol"]))
+        place = frame["rule"].mask(slip, "alias").map({rule: i for i, rule in enumerate(MAPPED)}) + 0.5 * slip
+        order = pd.DataFrame({"gene": frame["symbol"], "place": place, "total": 0.0 if totals is None else totals})
+        order = order.dropna(subset="gene").sort_values(["place", "total"], ascending=[True, False], kind="stable")
+        first = order.index.to_series().groupby(order["gene"]).transform("first")
+        return first.reindex(frame.index, fill_value=-1).to_numpy(dtype=np.intp)
+
     def report(self) -> str:
         """One line: names in, mapped and by which rule, ambiguous, unknown."""
         counts = self.counts()
@@ -85,6 +109,10 @@ class MappingResult:
         missing = f", {counts['missing']:,} missing" if "missing" in counts else ""
         lost = f"{counts.get('ambiguous', 0):,} ambiguous, {counts.get('unknown', 0):,} unknown{missing}"
         return f"{len(self.frame):,} gene names: {mapped}, {lost}"
+
+
+def _folded(names: pd.Series[Any]) -> pd.Series[str]:
+    return names.astype(str).str.strip().str.casefold()
 
 
 def map_names(
@@ -99,7 +127,7 @@ def map_names(
 
     Rules, the first that fits: approved symbol; Ensembl gene id, with or without version; case slip of an approved
     symbol; previous symbol; a symbol that only Ensembl or NCBI list; alias; case slip of a previous symbol; a symbol
-    that a spreadsheet made a date.
+    that a spreadsheet made a date. A bare number is no name, though a source may list it as an alias.
     A name that is a previous symbol (or alias) of several genes is ambiguous: its candidates are given, none is chosen.
 
     Parameters
@@ -107,7 +135,7 @@ def map_names(
     names
         n names; text, or missing values (NaN, None, blank). ``"NA"`` is a name.
     table
-        Without one, names are passed through unchanged (rule ``as given``).
+        Without one, names are passed through unchanged (rule ``as given``), all but bare numbers.
     species
         ``"human"`` or ``"mouse"``. Mouse names get their human symbol by `orthologs` (rule ``ortholog``), and never by
         their spelling; without `orthologs` they stay as they are (rule ``unmapped species``).
@@ -140,7 +168,7 @@ def map_names(
     if species == "mouse" or table is None:
         rule = np.where(missing, "missing", "as given" if species == "human" else "unmapped species")
         keep = clean.copy()
-        keep[missing] = None
+        keep[missing | [is_number(name) for name in clean]] = None
         return _result(original, keep, rule, whole=True)
     answer, rule = _human(keys, tried, table)
     rule[missing] = "missing"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bftembed.genes.ids import ObjectArray
 
-SCHEMA = 1
+SCHEMA = 2
 """Number of the file layout and of the rules that made it; a file of another number is not read."""
 
 

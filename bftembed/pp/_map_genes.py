@@ -11,26 +11,27 @@ import pandas as pd
 
 from bftembed import datasets
 from bftembed.errors import BftembedWarning, GeneNameError, InputError
-from bftembed.genes import MappingResult, map_names
+from bftembed.genes import map_names
+from bftembed.genes.checks import SHORT_LIST, next_to_none, remedy, summary
 from bftembed.pp._column_sums import column_sums
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from anndata import AnnData
 
-    from bftembed.genes import GeneTable, Orthologs
+    from bftembed.genes import GeneTable, MappingResult, Orthologs
     from bftembed.genes.mapping import GeneIdType
 
 logger = logging.getLogger("bftembed")
 
-_FEW, _SHORT_LIST = 0.5, 20  # share of the names mapped that is worth a warning, in lists that are not short
+_FEW = 0.5  # share of the names mapped that is worth a warning, in lists that are not short
 _MOUSE_ERROR, _MOUSE_WARNING = 0.5, 0.1  # share of the names matched: a matrix of mouse genes, or one mixed with them
 
 
 def map_genes(
     adata: AnnData,
     *,
-    gene_key: str | None = None,
+    gene_symbols: str | None = None,
     species: str = "human",
     gene_id_type: GeneIdType = "auto",
     table: GeneTable | None = None,
@@ -41,14 +42,15 @@ def map_genes(
 
     Each name is mapped on its own: approved symbols, Ensembl gene ids with or without version, case slips, previous
     symbols, aliases, symbols that a spreadsheet turned into dates (see `bftembed.genes.map_names`). A name that may be
-    several genes is reported and left out, not guessed. Of columns that are the same gene the one with the largest sum
-    of ``X`` keeps it (the first, if equal). ``var_names`` and ``X`` stay as they are.
+    several genes is reported and left out, not guessed. Of columns that are the same gene the one with the better rule
+    keeps it (approved, ensembl, case, previous, listed, alias, excel), among equal ones that with the largest sum of
+    ``X``, then the first. ``var_names`` and ``X`` stay as they are.
 
     Parameters
     ----------
     adata
         In memory, backed or lazy; ``X`` is read only if two columns are the same gene.
-    gene_key
+    gene_symbols
         Column of ``var`` with the names, in place of ``var_names``.
     species
         ``"human"`` or ``"mouse"``. Mouse genes get human symbols by `orthologs`; without it they keep their names.
@@ -71,14 +73,15 @@ def map_genes(
         Categorical: the rule that gave it; else ambiguous, unknown, missing or duplicate.
     ``adata.uns["bft"]["map_genes"]``
         Number of names by rule; arrays of the ambiguous names with their candidates (``A|B``) and of the duplicates
-        with the column kept in their place; parameters and the digest of the table.
+        with the rule that they matched by and the column kept in their place; parameters and the digest of the table.
 
     Raises
     ------
     InputError
         If `adata` is empty, has no such column, or has duplicated ``var_names``.
     GeneNameError
-        If no name can be mapped, or the genes are declared human and look like those of a mouse.
+        If no name can be mapped, or so few that they may be accidents (of 20 names or more less than half, and less
+        than 5 % other than by alias, case or date); or the genes are declared human and look like those of a mouse.
 
     Warns
     -----
@@ -93,24 +96,25 @@ def map_genes(
     >>> bftembed.pp.map_genes(adata)  # doctest: +SKIP
     >>> adata.var["bft_gene_rule"].value_counts()  # doctest: +SKIP
     """
-    names = _names(adata, gene_key)
+    names = _names(adata, gene_symbols)
     if table is None:
         table = datasets.gene_table()
     result = map_names(names, table, species=species, gene_id_type=gene_id_type, orthologs=orthologs)
     _warn_unmapped(table, species, orthologs)
-    _check(result, names, species)
+    _check(adata, result, names, table, species=species, gene_symbols=gene_symbols)
     symbols, kept = _drop_duplicates(adata, result)
     dropped = np.flatnonzero(kept >= 0)
-    rule = np.where(kept >= 0, "duplicate", result.frame["rule"].to_numpy(dtype=object))
+    matched = result.frame["rule"].to_numpy(dtype=object)
+    rule = np.where(kept >= 0, "duplicate", matched)
     logger.info("%s, %d duplicates of other columns", result.report(), len(dropped))
     if len(dropped):
-        examples = ", ".join(f"{names[i]} (kept: {names[kept[i]]})" for i in dropped[:5])
-        logger.info("Of columns of one gene the one with the largest total is kept; left out: %s", examples)
+        examples = ", ".join(f"{names[i]} ({matched[i]}; kept: {names[kept[i]]})" for i in dropped[:5])
+        logger.info("Of columns of one gene the best match is kept, then the largest total; left out: %s", examples)
     adata.var[key_added] = pd.Categorical(symbols)
     adata.var[f"{key_added}_rule"] = pd.Categorical(rule)
     ambiguous = result.ambiguous
     summary = {
-        "gene_key": gene_key or "var_names",
+        "gene_symbols": gene_symbols or "var_names",
         "species": species,
         "key_added": key_added,
         "table": "none" if table is None else table.digest,
@@ -119,6 +123,7 @@ def map_genes(
         "duplicates": {
             "gene": _texts(result.symbols[dropped]),
             "dropped": _texts(names[dropped]),
+            "rule": _texts(matched[dropped]),
             "kept": _texts(names[kept[dropped]]),
         },
     }
@@ -130,22 +135,22 @@ def _texts(values: Any) -> npt.NDArray[np.object_]:
     return np.array([str(value) for value in values], dtype=object)
 
 
-def _names(adata: AnnData, gene_key: str | None) -> npt.NDArray[np.object_]:
+def _names(adata: AnnData, gene_symbols: str | None) -> npt.NDArray[np.object_]:
     if 0 in adata.shape:
         msg = f"The AnnData is empty: {adata.n_obs} cells x {adata.n_vars} genes. Was everything filtered out?"
         raise InputError(msg)
-    if gene_key is not None:
-        if gene_key not in adata.var.columns:
-            msg = f"`adata.var` has no column {gene_key!r}; it has {sorted(map(str, adata.var.columns))}."
+    if gene_symbols is not None:
+        if gene_symbols not in adata.var.columns:
+            msg = f"`adata.var` has no column {gene_symbols!r}; it has {sorted(map(str, adata.var.columns))}."
             raise InputError(msg)
-        column = adata.var[gene_key]
+        column = adata.var[gene_symbols]
         return np.asarray(getattr(column, "values", column), dtype=object)
     repeated = adata.var_names[adata.var_names.duplicated()].unique()
     if len(repeated):
         msg = (
             f"{len(repeated)} names in `adata.var_names` stand more than once ({_examples(repeated)}). Keep the names "
             'and make the index unique: `adata.var["gene_name"] = adata.var_names; adata.var_names_make_unique()`, '
-            'then call `bft.pp.map_genes(adata, gene_key="gene_name")`: of columns of one gene the largest is kept.'
+            'then call `bft.pp.map_genes(adata, gene_symbols="gene_name")`, which keeps one column of each gene.'
         )
         raise InputError(msg)
     return np.asarray(adata.var_names, dtype=object)
@@ -169,7 +174,15 @@ def _warn_unmapped(table: GeneTable | None, species: str, orthologs: Orthologs |
     warnings.warn(msg, BftembedWarning, stacklevel=3)
 
 
-def _check(result: MappingResult, names: npt.NDArray[np.object_], species: str) -> None:
+def _check(
+    adata: AnnData,
+    result: MappingResult,
+    names: npt.NDArray[np.object_],
+    table: GeneTable | None,
+    *,
+    species: str,
+    gene_symbols: str | None,
+) -> None:
     n_like = int(result.mouse_like.sum())
     matched = result.mouse_like | result.frame["symbol"].notna().to_numpy()
     like_mouse = n_like / max(int(matched.sum()), 1)
@@ -178,21 +191,13 @@ def _check(result: MappingResult, names: npt.NDArray[np.object_], species: str) 
             f"The genes look like those of a mouse: {n_like} of {len(names)} are mouse Ensembl ids or match "
             f"a human symbol by case alone ({_examples(names)}). Pass `species='mouse'`, with `orthologs=` to map them "
             "to human genes. If they are human, write them in capitals first: "
-            '`adata.var["gene_name"] = adata.var_names.str.upper()`, then `gene_key="gene_name"`.'
+            '`adata.var["gene_name"] = adata.var_names.str.upper()`, then `gene_symbols="gene_name"`.'
         )
         raise GeneNameError(msg)
-    if result.n_mapped == 0:
-        msg = (
-            f"None of {len(names)} gene names could be mapped ({_examples(names)}); {result.report()}. Gene symbols or "
-            "Ensembl gene ids (ENSG...) are needed: are they in another column of `adata.var` (`gene_key=`), is "
-            f"{species!r} the right `species`, is `gene_id_type`, and for Ensembl ids, is annotables_grch38 fetched?"
-        )
-        raise GeneNameError(msg)
-    if len(names) >= _SHORT_LIST and result.n_mapped < _FEW * len(names):
-        msg = (
-            f"Only {result.n_mapped} of {len(names)} gene names could be mapped ({_examples(names)}). If the gene "
-            "symbols or Ensembl ids are in another column of `adata.var`, pass it as `gene_key=`."
-        )
+    if next_to_none(result):
+        raise GeneNameError(_explain(adata, result, table, species, gene_symbols))
+    if len(names) >= SHORT_LIST and result.n_mapped < _FEW * len(names):
+        msg = _explain(adata, result, table, species, gene_symbols)
         warnings.warn(msg, BftembedWarning, stacklevel=3)
     if like_mouse > _MOUSE_WARNING:
         msg = (
@@ -202,19 +207,59 @@ def _check(result: MappingResult, names: npt.NDArray[np.object_], species: str) 
         warnings.warn(msg, BftembedWarning, stacklevel=3)
 
 
+def _explain(
+    adata: AnnData, result: MappingResult, table: GeneTable | None, species: str, gene_symbols: str | None
+) -> str:
+    """How many names are genes, and what to do: another column, a prefix to take away, else what to check."""
+    source = "adata.var_names" if gene_symbols is None else f'adata.var["{gene_symbols}"].astype(str)'
+    then = 'then `gene_symbols="gene_name"`.'
+
+    def edit(pattern: str, mixed: bool) -> str:  # noqa: FBT001
+        subset = f"adata = adata[:, {source}.str.contains({pattern!r})].copy(); " if mixed else ""
+        return f'`{subset}adata.var["gene_name"] = {source}.str.replace({pattern!r}, "", regex=True)`, {then}'
+
+    entrez = (
+        'symbols by `info = bftembed.data.load("ncbi_gene_info"); adata.var["gene_name"] = '
+        f'{source}.map(dict(zip(info["GeneID"].astype(str), info["Symbol"])))`, {then}'
+    )
+    why = remedy(result, table, edit=edit, entrez=entrez)
+    if table is not None and (column := _better_column(adata, result, table)):
+        why = f"`adata.var[{column!r}]` holds names of genes: pass `gene_symbols={column!r}`. {why}".strip()
+    return (
+        summary(result)
+        + " "
+        + (
+            why
+            or "Gene symbols or Ensembl gene ids (ENSG...) are needed: are they in another column of `adata.var` "
+            f"(`gene_symbols=`), is {species!r} the right `species`, is `gene_id_type`, and for Ensembl ids, is "
+            "annotables_grch38 fetched?"
+        )
+    )
+
+
+def _better_column(adata: AnnData, result: MappingResult, table: GeneTable) -> str | None:
+    """The column of ``var`` of which most entries are genes, looked for in some of the rows."""
+    rows = np.unique(np.linspace(0, adata.n_vars - 1, 200).astype(int))
+    best, share = None, max(_FEW, result.n_mapped / adata.n_vars)
+    for column in adata.var.columns:
+        if pd.api.types.is_numeric_dtype(adata.var[column].dtype):
+            continue
+        found = map_names(_names(adata, str(column))[rows], table).n_mapped / len(rows)
+        if found > share:
+            best, share = str(column), found
+    return best
+
+
 def _drop_duplicates(adata: AnnData, result: MappingResult) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.intp]]:
     """Symbols with one column per gene, and for each column left out the position of the one kept (else -1)."""
     symbols = pd.Series(result.symbols)
-    kept = np.full(len(symbols), -1, dtype=np.intp)
     columns = np.flatnonzero(symbols.notna() & symbols.duplicated(keep=False))
     if len(columns) == 0:
-        return result.symbols, kept
-    total = np.zeros(len(columns)) if adata.X is None else column_sums(adata.X, columns)
-    # A total of NaN loses against any number; a stable sort leaves equal ones in their order.
-    rank = pd.DataFrame({"column": columns, "gene": symbols[columns].to_numpy(), "total": total})
-    rank = rank.sort_values("total", ascending=False, kind="stable", na_position="last")
-    best = rank.groupby("gene")["column"].transform("first").to_numpy()
-    lost = rank["column"].to_numpy() != best
-    kept[rank["column"].to_numpy()[lost]] = best[lost]
+        return result.symbols, np.full(len(symbols), -1, dtype=np.intp)
+    totals = np.zeros(len(symbols))
+    if adata.X is not None:
+        totals[columns] = column_sums(adata.X, columns)
+    kept = result.representatives(totals)
+    kept[kept == np.arange(len(kept))] = -1
     symbols[kept >= 0] = None
     return symbols.to_numpy(dtype=object), kept

@@ -73,6 +73,7 @@ def embed(
         msg = f"Names are repeated: {', '.join(repeated)}. Give each once."
         raise InputError(msg)
     source = TextSource(**options)
-    entities, used = entities_of(names, kind=kind, facts=facts, needed=source.annotates)
+    check = source.profiles is None
+    entities, used = entities_of(names, kind=kind, facts=facts, needed=source.annotates, check=check)
     columns = {"bft_gene": [entity.id for entity in entities]} if kind == "gene" else {}
     return to_anndata(listed, embed_entities(entities, source, names=listed, facts=used), columns, key_added=key_added)

@@ -95,7 +95,7 @@ def test_zarr_input(mirror, cells, tmp_path):
 
 def test_a_list_of_names_and_the_profiles_commands(mirror, tmp_path):
     names, store = tmp_path / "genes.txt", tmp_path / "s.sqlite"
-    names.write_text("# my genes\nTP53\nCD3E, a comment\nTP53\n")
+    names.write_text("# my genes\nTP53\nCD3E\nTP53\n")
     out = tmp_path / "genes.h5ad"
     assert "2 x 384" in invoke("embed", names, "-o", out, "--engine", "annotation", "--store", store)
     assert anndata.read_h5ad(out).obs_names.tolist() == ["TP53", "CD3E"]
@@ -116,6 +116,29 @@ def test_genes_check_lists_what_is_not_approved(mirror, tmp_path):
     assert "ENSG00000141510.5 -> TP53" in said
     assert "2-Sep -> SEPTIN2" in said
     assert "RUBBISH1 -> -" in said
+
+
+def test_genes_check_fails_where_next_to_none_is_a_gene(mirror, tmp_path):
+    names = ["TP53", "CD4", "EGFR", "INS", "MYC", *range(15)]
+    (tmp_path / "genes.txt").write_text("\n".join(f"GRCh38_{name}" for name in names))
+    with pytest.raises(BftembedError, match=r"have the prefix 'GRCh38_'.*`sed -E 's/\^GRCh38_//'`"):
+        invoke("genes", "check", tmp_path / "genes.txt")
+
+
+@pytest.mark.parametrize("command", ["embed", "profiles write"])
+def test_numbers_are_refused_as_names_of_genes(mirror, command, tmp_path):
+    (tmp_path / "genes.txt").write_text("\n".join(map(str, range(30))))
+    options = {"embed": ["-o", tmp_path / "x.h5ad"], "profiles write": []}[command]
+    with pytest.raises(BftembedError, match=r"None of 30 .*They are numbers"):
+        invoke(*command.split(), tmp_path / "genes.txt", "--engine", "annotation", *options)
+
+
+def test_names_of_drugs_stay_whole(tiny_model, tmp_path):
+    drugs = ["2,4-dinitrophenol", "ICI-118,551", "5'-azacytidine"]
+    (tmp_path / "drugs.txt").write_text("\n".join(drugs))
+    options = ["--kind", "drug", "--engine", f"transformers:{tiny_model}", "--store", tmp_path / "s.sqlite"]
+    invoke("embed", tmp_path / "drugs.txt", "-o", tmp_path / "x.h5ad", "--max-new-tokens", 4, *options)
+    assert anndata.read_h5ad(tmp_path / "x.h5ad").obs_names.tolist() == drugs
 
 
 def test_data_commands(mirror, tmp_path, monkeypatch):
@@ -254,15 +277,6 @@ def test_a_full_disk_leaves_the_older_result(mirror, tmp_path):
         assert (disk / "out.h5ad").read_text() == "older"
     finally:
         subprocess.run(["umount", disk], check=True)
-
-
-def test_names_files(tmp_path):
-    from bftembed.cli._arguments import read_names
-
-    (tmp_path / "a.tsv").write_text("\ufeffTP53\tx\n#c\n\nCD3E,1\nTP53\n", encoding="utf-8")
-    assert read_names(tmp_path / "a.tsv") == ["TP53", "CD3E"]
-    (tmp_path / "b.csv").write_text('"gene",x\n"TP53",1\n')
-    assert read_names(tmp_path / "b.csv") == ["TP53"]
 
 
 @pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")

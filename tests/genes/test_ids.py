@@ -4,11 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bftembed.genes.ids import clean_names, excel_candidates, is_ensembl_id, strip_version
+from bftembed.genes.ids import clean_names, excel_candidates, is_ensembl_id, is_number, strip_version
 
 
 @pytest.mark.parametrize(
-    "name", ["ENSG00000141510", "ENSG00000141510.18", "ENSMUSG00000059552.14", "ENSG00000182378.15_PAR_Y"]
+    "name",
+    [
+        "ENSG00000141510",
+        "ENSG00000141510.18",
+        "ENSMUSG00000059552.14",
+        "ENSG00000182378.15_PAR_Y",
+        "ENSG00000223972.5_2",
+        "ENSG00000223972_2",
+        "ENSG00000223972-1",
+        "ENSG00000223972.5.1",
+    ],
 )
 def test_ensembl_gene_ids_are_recognised(name):
     assert is_ensembl_id(name)
@@ -32,6 +42,11 @@ def test_ensembl_gene_ids_are_recognised(name):
 def test_look_alikes_are_left_alone(name):
     assert not is_ensembl_id(name)
     assert strip_version(name) == name
+
+
+@pytest.mark.parametrize(("name", "expected"), [("3", True), ("7157.0", True), ("14-3-3", False), ("", False)])
+def test_numbers(name, expected):
+    assert is_number(name) is expected
 
 
 @given(st.from_regex(r"ENS(MUS|RNO)?G[0-9]{11}", fullmatch=True), st.integers(1, 99))

@@ -31,6 +31,10 @@ def one(name, table, **options):
         ("ENSA", "ENSA", "approved"),
         ("ENSG00000141510", "TP53", "ensembl"),
         ("ENSG00000141510.18", "TP53", "ensembl"),
+        ("ENSG00000141510.18_2", "TP53", "ensembl"),
+        ("ENSG00000141510.18_PAR_Y", "TP53", "ensembl"),
+        ("ENSG00000141510-1", "TP53", "ensembl"),
+        ("ENSG00000141510.18.1", "TP53", "ensembl"),
         ("tp53", "TP53", "case"),
         ("Cad", "CAD", "case"),
         ("C1ORF112", "FIRRM", "case"),
@@ -190,6 +194,8 @@ def plain_oracle(path):
                     names[name].add(symbol)
 
     def answer(name):
+        if re.fullmatch(r"\d+(\.\d+)?", name):
+            return set()  # "3" is listed as an alias of SLC25A6
         if name in approved:
             return {name}
         for found in (folded[name.casefold()], former.get(name), alias.get(name)):

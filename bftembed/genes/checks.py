@@ -1,0 +1,98 @@
+"""Lists of which next to no name is a gene's: told from lists of genes, with what to do about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bftembed.errors import GeneNameError
+from bftembed.genes.decorations import find_decoration
+from bftembed.genes.ids import clean_names, is_number
+from bftembed.genes.mapping import MAPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bftembed.genes.mapping import MappingResult
+    from bftembed.genes.table import GeneTable
+
+SHORT_LIST = 20
+"""Names from which on shares are looked at."""
+_STRONG, _FEW = 0.05, 0.5  # share by rules that accidents rarely fit, and by any rule
+_ACCIDENTAL = ("case", "alias", "excel")  # V1, PC5, c9, 3: names of columns that some gene was once called
+
+
+def next_to_none(result: MappingResult) -> bool:
+    """Whether no name is a gene's, or so few that they may well be accidents.
+
+    Of 20 names or more, that is less than half of them by any rule and less than 5 % by other rules than case slip,
+    alias and date.
+    """
+    n = int((result.frame["rule"] != "missing").sum())
+    strong = sum(count for rule, count in result.counts().items() if rule in MAPPED and rule not in _ACCIDENTAL)
+    return result.n_mapped == 0 or (n >= SHORT_LIST and result.n_mapped < _FEW * n and strong < _STRONG * n)
+
+
+def check_mapped(result: MappingResult, table: GeneTable | None) -> None:
+    """Refuse numbers, and a list of 20 names or more of which next to none is a gene's.
+
+    Parameters
+    ----------
+    result
+        Of `map_names`.
+    table
+        The table that it was made with.
+
+    Raises
+    ------
+    GeneNameError
+        With what the names look like and how to mend them.
+    """
+    numbers = all(is_number(str(name)) for name in result.frame["original"])
+    if len(result.frame) and next_to_none(result) and (numbers or len(result.frame) >= SHORT_LIST):
+        why = remedy(result, table, edit=_edit_list, entrez=_ENTREZ_LIST)
+        msg = f"{summary(result)} {why or 'Gene symbols or Ensembl gene ids (ENSG...) are needed.'}"
+        raise GeneNameError(msg)
+
+
+def summary(result: MappingResult) -> str:
+    """One sentence: how many names could be mapped, some of the others, the counts by rule."""
+    lost = [str(name) for name in result.frame["original"][result.frame["symbol"].isna()]]
+    count = f"Only {result.n_mapped}" if result.n_mapped else "None"
+    shown = ", ".join(map(repr, lost[:3]))
+    return f"{count} of {len(result.frame)} gene names could be mapped (not {shown}); {result.report()}."
+
+
+def remedy(result: MappingResult, table: GeneTable | None, *, edit: Callable[[str, bool], str], entrez: str) -> str:
+    """What names that could not be mapped look like, and the code that mends them; ``""`` where nothing is noticed.
+
+    Parameters
+    ----------
+    result, table
+        As for `check_mapped`.
+    edit
+        Code that takes a prefix or suffix away, from its pattern and whether other names have another one.
+    entrez
+        Code that makes symbols of Entrez ids.
+    """
+    unknown = clean_names(result.frame["original"][result.frame["rule"] == "unknown"])[0].tolist()
+    if np.mean([is_number(name) for name in unknown] or [False]) > _FEW:
+        return f"They are numbers: positions of a matrix without gene names, or Entrez ids. The latter become {entrez}"
+    if table is None or (found := find_decoration(unknown, table)) is None:
+        return ""
+    others = "".join(f", others {text!r}" for text in found.others)
+    return f"They have the {found.kind} {found.text!r}{others}; take it away first: {edit(found.pattern, bool(others))}"
+
+
+_ENTREZ_LIST = (
+    'symbols by `info = bftembed.data.load("ncbi_gene_info"); symbols = dict(zip(info["GeneID"].astype(str), '
+    'info["Symbol"])); names = [symbols[name] for name in names if name in symbols]`.'
+)
+
+
+def _edit_list(pattern: str, mixed: bool) -> str:  # noqa: FBT001
+    only, sed = (f" if re.search({pattern!r}, name)", "-nE 's/{}//p'") if mixed else ("", "-E 's/{}//'")
+    return (
+        f"`names = [re.sub({pattern!r}, '', name) for name in names{only}]`, or `sed {sed.format(pattern)}` on a file."
+    )
