@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bftembed.tl._embed import embed
+    from bftembed.tl._embed_cell_profiles import embed_cell_profiles
     from bftembed.tl._embed_cells import embed_cells
     from bftembed.tl._embed_genes import embed_genes
     from bftembed.tl._embed_perturbations import embed_perturbations
     from bftembed.tl._nearest import nearest
 
-__all__ = ["embed", "embed_cells", "embed_genes", "embed_perturbations", "nearest"]
+__all__ = ["embed", "embed_cell_profiles", "embed_cells", "embed_genes", "embed_perturbations", "nearest"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,66 +2,49 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, get_args
 
 from bftembed._keys import checked_key
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import os
 
-    import pandas as pd
     from anndata import AnnData
 
-    from bftembed.tl._entities import TextOptions
+    from bftembed.expression import Values
 
 Weights = Literal["log1p", "raw", "log", "binary"]
-_CHOICES = {
-    "method": ("weighted", "profile"),
-    "weights": ("log1p", "raw", "log", "binary"),
-    "values": ("auto", "counts", "lognorm"),
-    "empty": ("raise", "nan"),
-}
+Empty = Literal["raise", "nan"]
 
 
 def embed_cells(  # noqa: PLR0913
     adata: AnnData | str | os.PathLike[str],
     *,
-    method: Literal["weighted", "profile"] = "weighted",
     use_rep: str = "X_bft",
     weights: Weights = "log1p",
-    values: Literal["auto", "counts", "lognorm"] = "auto",
+    values: Values = "auto",
     layer: str | None = None,
     use_raw: bool = False,
     center: bool = False,
     normalize: bool = False,
-    empty: Literal["raise", "nan"] = "raise",
+    empty: Empty = "raise",
     chunk_size: int | None = None,
     key_added: str = "X_bft",
     output: str | os.PathLike[str] | None = None,
     keep_x: bool = True,
-    n_top: int = 50,
-    obs_fields: Sequence[str] = (),
-    allow_labels: Sequence[str] = (),
-    reference: pd.DataFrame | None = None,
-    **text_options: Unpack[TextOptions],
+    progress: bool | None = None,
 ) -> None:
-    """Embed cells: by the vectors of the genes that they express, or by a text about each cell.
+    """Embed cells by the vectors of the genes that they express.
 
-    ``method="weighted"``: the vector of cell *c* is ``sum_g w_cg v_g / sum_g w_cg`` over the genes *g* that have a
-    vector. It depends on the cell and on the gene vectors alone: not on the other cells, their order or `chunk_size`.
-    The matrix is read once, in chunks of rows, and is never made dense.
-
-    ``method="profile"``: the genes that a cell expresses most relative to a reference, and the `obs_fields` that you
-    name, make a prompt; its answer is encoded. A text for each different cell: for thousands of cells, not millions.
+    The vector of cell *c* is ``sum_g w_cg v_g / sum_g w_cg`` over the genes *g* that have a vector. It depends on the
+    cell and on the gene vectors alone: not on the other cells, their order or `chunk_size`. The matrix is read once, in
+    chunks of rows, and is never made dense. For a text about each cell see :func:`bftembed.tl.embed_cell_profiles`.
 
     Parameters
     ----------
     adata
         In memory, backed, or lazy (`anndata.experimental.read_lazy`), or the path of an .h5ad or .zarr file.
-    method
-        ``"weighted"`` or ``"profile"``.
     use_rep
         `.varm` key of the gene vectors, float32 (n_vars, d), from `embed_genes`. Genes whose row is NaN are not
         used. With `use_raw`, ``.raw.varm`` is looked at first; without the key there, the genes of `.raw` get
@@ -92,20 +75,8 @@ def embed_cells(  # noqa: PLR0913
         Needed when `adata` is a path.
     keep_x
         Whether `output` holds `X`, `layers`, `raw`, `obsp` and `varp` too.
-    n_top
-        Most genes in a cell's prompt (``"profile"``).
-    obs_fields
-        Columns of `.obs` to put into the prompt (``"profile"``). Columns that look like labels are refused.
-    allow_labels
-        Label-like columns to put into the prompt all the same: a later prediction of them is worthless then.
-    reference
-        ``median`` by gene, in counts per 10,000, that a cell's expression is divided by (``"profile"``); by default
-        ``.uns["bft"]["reference"]``, which is made from `adata` where it is missing: the median of each gene over the
-        cells that express it.
-    text_options
-        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, as in
-        :func:`bftembed.tl.embed_genes` (``"profile"``), and ``progress``: show bars, by default if the error stream is
-        a terminal.
+    progress
+        Show a bar, by default if the error stream is a terminal.
 
     Returns
     -------
@@ -113,8 +84,6 @@ def embed_cells(  # noqa: PLR0913
 
     ``.obsm[key_added]`` : numpy.ndarray, float32 (n_obs, d)
         Cell vectors.
-    ``.obs[f"{key_added}_text"]``, ``.obs[f"{key_added}_text_key"]`` : str
-        Each cell's text, and its key in the store (``"profile"``).
     ``.uns["bft"][key_added]["cells"]`` : dict
         Parameters, number of genes used and of cells without weight, package version and date.
 
@@ -123,7 +92,8 @@ def embed_cells(  # noqa: PLR0913
     InputError
         If the file, the gene vectors or the values cannot be used, or a cell has no weight. Nothing is written.
     DataError
-        If `output` cannot be written.
+        If `output` cannot be written, or an element of `adata` is of a kind that no such file can hold: said before
+        any work.
 
     Examples
     --------
@@ -136,26 +106,13 @@ def embed_cells(  # noqa: PLR0913
     array([[0.25, 0.  , 0.75],
            [0.  , 0.5 , 0.5 ]], dtype=float32)
     """
-    for name, value in {"method": method, "weights": weights, "values": values, "empty": empty}.items():
-        if value not in _CHOICES[name]:
-            msg = f"{name}={value!r} is not one of {', '.join(map(repr, _CHOICES[name]))}."
+    for name, value, choices in (("weights", weights, Weights), ("empty", empty, Empty)):
+        if value not in get_args(choices):
+            msg = f"{name}={value!r} is not one of {', '.join(map(repr, get_args(choices)))}."
             raise InputError(msg)
     checked_key(key_added)
     if chunk_size is not None and chunk_size < 1:
         msg = f"chunk_size={chunk_size} must be at least 1, or None."
-        raise InputError(msg)
-    if method == "profile":
-        if isinstance(adata, str | os.PathLike) or output is not None:
-            msg = 'method="profile" takes an AnnData, in memory or backed, and no `output`: read the file first.'
-            raise InputError(msg)
-        from bftembed.tl._cell_profiles import CellProfileOptions, embed_cell_profiles
-        from bftembed.tl._entities import TextSource
-
-        chosen = CellProfileOptions(n_top, obs_fields, allow_labels, reference, values, layer, use_raw, empty)
-        embed_cell_profiles(adata, chosen, TextSource(**text_options), key_added=key_added)
-        return
-    if others := set(text_options) - {"progress"}:
-        msg = f'{sorted(others)} can be given only with method="profile".'
         raise InputError(msg)
     # Here, and not at the top: numba and anndata take seconds to import.
     from bftembed.tl._stream.run import WeightedOptions, embed_weighted
@@ -170,6 +127,6 @@ def embed_cells(  # noqa: PLR0913
         normalize=normalize,
         empty=empty,
         chunk_size=chunk_size,
-        progress=text_options.get("progress"),
+        progress=progress,
     )
     embed_weighted(adata, options, key_added=key_added, output=output, keep_x=keep_x)

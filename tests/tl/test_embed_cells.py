@@ -213,7 +213,6 @@ def test_cells_without_weight(adata):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"method": "mean"}, "method='mean' is not one of 'weighted', 'profile'"),
         ({"weights": "tfidf"}, "weights='tfidf' is not one of"),
         ({"values": "cpm"}, "values='cpm' is not one of"),
         ({"empty": "drop"}, "empty='drop' is not one of"),

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 import bftembed as bft
 from bftembed.errors import BftembedWarning, InputError
 from bftembed.expression import chosen_matrix, parts_of
-from bftembed.tl._cell_profiles import expression_reference
+from bftembed.tl._embed_cell_profiles import expression_reference
 
 GENES = ["CD3E", "MS4A1", "ALB", "LYZ"]
 pytestmark = pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
@@ -29,7 +29,7 @@ def adata(monkeypatch, tmp_path):
 
 
 def embed(adata, **options):
-    bft.tl.embed_cells(adata, method="profile", engine="annotation", **options)
+    bft.tl.embed_cell_profiles(adata, engine="annotation", **options)
 
 
 def texts(adata):
@@ -157,22 +157,40 @@ def test_reference_against_numpy(counts):
     assert found.to_dict() == pytest.approx(expected)
 
 
-def test_text_options_belong_to_profiles_only(adata):
-    adata.varm["X_bft"] = np.eye(4, dtype=np.float32)
-    with pytest.raises(InputError, match='only with method="profile"'):
-        bft.tl.embed_cells(adata, engine="annotation")
+@pytest.mark.parametrize("verb", [bft.tl.embed_cells, bft.tl.embed_cell_profiles])
+@pytest.mark.parametrize("option", ["copy", "inplace", "method"])
+def test_unknown_options_are_named(adata, verb, option):
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
+        verb(adata, **{option: True})
 
 
-def test_unknown_options_are_named(adata):
-    with pytest.raises(TypeError, match="engin"):
-        embed(adata, engin="x")
+def test_options_of_the_other_verb_are_refused(adata):
+    with pytest.raises(TypeError, match="'weights'"):
+        embed(adata, weights="raw")
+    with pytest.raises(TypeError, match="'n_top'"):
+        bft.tl.embed_cells(adata, n_top=3)
 
 
-def test_a_path_or_an_output_is_refused(adata, tmp_path):
-    with pytest.raises(InputError, match="read the file first"):
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"empty": "drop"}, "empty='drop' is not one of"),
+        ({"values": "cpm"}, "values='cpm' is not one of"),
+        ({"n_top": 0}, "n_top=0 must be at least 1"),
+        ({"key_added": "a/b"}, "without `/`"),
+        ({"reference": pd.DataFrame({"mean": [1.0]})}, "no column 'median'; it has mean"),
+    ],
+)
+def test_arguments_that_cannot_be(how, message, adata):
+    with pytest.raises(InputError, match=message):
+        embed(adata, **how)
+    assert not adata.obsm
+    assert "reference" not in adata.uns.get("bft", {})
+
+
+def test_a_path_is_refused_with_the_line_that_reads_it(tmp_path):
+    with pytest.raises(InputError, match=r"read it first, e\.g\. `anndata\.read_h5ad\('.*a\.h5ad', backed='r'\)`"):
         embed(tmp_path / "a.h5ad")
-    with pytest.raises(InputError, match="read the file first"):
-        embed(adata, output=tmp_path / "a.h5ad")
 
 
 def test_map_genes_warns_once_without_a_table(adata):
@@ -185,3 +203,19 @@ def test_texts_of_cells_are_found_by_their_keys(adata):
     found = bft.get.profiles(adata, "X_cells")
     assert found.loc["a", "text"] == "a. CD3E."
     assert (found["status"] == "ok").all()
+
+
+def test_texts_are_kept_under_the_key(adata):
+    embed(adata, n_top=1, key_added="X_cells")
+    assert adata.obs["X_cells_text"].tolist()[0] == "a. CD3E."
+    assert adata.obs["X_cells_text_key"].str.len().min() > 0
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_what_is_taken_as_counts_does_not_depend_on_chunks(adata, rows, monkeypatch):
+    from bftembed.expression import values as module
+
+    monkeypatch.setattr(module, "default_chunk_rows", lambda *_: rows)
+    adata.X = sp.csr_matrix(np.array([[1, 2, 0, 0], [3, 0, 1, 0], [0.5, 0, 1, 0], [0.25, 1, 0, 0]], dtype=np.float32))
+    with pytest.raises(InputError, match="mixes kinds"):
+        embed(adata)
