@@ -1,7 +1,7 @@
 """Knowledge-aware embeddings of genes, cells and perturbations.
 
-``bft.pp.map_genes``, ``bft.tl.embed_genes``, ``bft.tl.embed_cells``, ``bft.tl.embed_perturbations``,
-``bft.tl.nearest``, ``bft.embed``, ``bft.get``, ``bft.pl``, ``bft.datasets``, ``bft.tune``, ``bft.bench``. Rooms are
+``bft.pp``, ``bft.tl``, ``bft.get`` and ``bft.pl`` work on AnnData, ``bft.embed`` on names; ``bft.bench`` runs
+benchmarks, ``bft.tune`` tunes the language model, ``bft.settings`` has the settings of the session. Subpackages are
 imported on first use.
 """
 
@@ -11,11 +11,29 @@ import importlib
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from bftembed._settings import settings
+
 if TYPE_CHECKING:
-    from bftembed import bench, data, datasets, encoders, engines, get, pl, pp, profiles, tl, tune
+    from bftembed import bench, data, datasets, encoders, engines, errors, genes, get, pl, pp, profiles, tl, tune
     from bftembed.tl import embed
 
-__all__ = ["bench", "data", "datasets", "embed", "encoders", "engines", "get", "pl", "pp", "profiles", "tl", "tune"]
+__all__ = [
+    "bench",
+    "data",
+    "datasets",
+    "embed",
+    "encoders",
+    "engines",
+    "errors",
+    "genes",
+    "get",
+    "pl",
+    "pp",
+    "profiles",
+    "settings",
+    "tl",
+    "tune",
+]
 __version__ = version("bftembed")
 
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from bftembed._settings import settings
 
 
 def cache_dir() -> Path:
-    """Directory for downloads, converted models, vectors and the default profile store.
-
-    ``BFTEMBED_CACHE`` if set, else the user cache directory of the platform.
-    """
-    if custom := os.environ.get("BFTEMBED_CACHE"):
-        return Path(custom).expanduser()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("bftembed")
+    """Directory for downloads, converted models, vectors and the default profile store: ``settings.cache_dir``."""
+    return settings.cache_dir
 
 
 def shipped_dir(name: str) -> Path:

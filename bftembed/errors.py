@@ -49,5 +49,9 @@ class MissingExtraError(BftembedError, ImportError):
     """An optional package is not installed."""
 
 
+class PluginError(BftembedError):
+    """A plug-in of another package cannot be loaded, or does not keep the contract."""
+
+
 class BftembedWarning(UserWarning):
     """Something is usable but not as good as it could be, and the user can do something about it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bftembed._lazy import attach
+from bftembed._plugins import load_plugin, plugin_names
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,21 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoder", "OpenAIEncoder", "SentenceTransformersEncoder", "encode_cached", "get_encoder"]
 
-_HOMES = {
-    "Encoder": "base",
-    "OpenAIEncoder": "openai",
-    "SentenceTransformersEncoder": "sentence_transformers",
-    "encode_cached": "cache",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    import importlib
-
-    return getattr(importlib.import_module(f"bftembed.encoders.{_HOMES[name]}"), name)
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "Encoder": "base",
+        "OpenAIEncoder": "openai",
+        "SentenceTransformersEncoder": "sentence_transformers",
+        "encode_cached": "cache",
+    },
+)
+_BACKENDS = {"openai": "OpenAIEncoder", "sentence-transformers": "SentenceTransformersEncoder"}
 
 
 def get_encoder(spec: str | Encoder = "default", **options: Any) -> Encoder:
@@ -38,7 +35,8 @@ def get_encoder(spec: str | Encoder = "default", **options: Any) -> Encoder:
     ----------
     spec
         ``"default"`` (all-MiniLM-L6-v2, embedded), ``"sentence-transformers:MODEL"`` with a directory or the id of a
-        model on the hub, ``"openai:MODEL@http://host:port/v1"``, or an encoder, which is given back as it is.
+        model on the hub, ``"openai:MODEL@http://host:port/v1"``, ``"NAME"`` or ``"NAME:MODEL"`` of a plug-in (entry
+        point ``bftembed.encoders``), or an encoder, which is given back as it is.
     options
         Handed to the encoder's class, e.g. ``batch_size=64``.
 
@@ -50,9 +48,14 @@ def get_encoder(spec: str | Encoder = "default", **options: Any) -> Encoder:
     if not isinstance(spec, str):
         return spec
     backend, _, model = ("sentence-transformers:default" if spec == "default" else spec).partition(":")
-    classes = {"sentence-transformers": "SentenceTransformersEncoder", "openai": "OpenAIEncoder"}
-    if backend not in classes or not model:
-        msg = f"`{spec}` is no encoder. Use `default`, `sentence-transformers:MODEL` or `openai:MODEL@http://host/v1`."
-        raise InputError(msg)
-    encoder: Encoder = __getattr__(classes[backend])(model, **options)
-    return encoder
+    if backend in _BACKENDS and model:
+        encoder: Encoder = __getattr__(_BACKENDS[backend])(model, **options)
+        return encoder
+    if (plugin := load_plugin("encoders", backend)) is not None:
+        encoder = plugin(model, **options) if model else plugin(**options)
+        return encoder
+    others = "".join(f", `{name}`" for name in plugin_names("encoders"))
+    msg = (
+        f"`{spec}` is no encoder. Use `default`, `sentence-transformers:MODEL`, `openai:MODEL@http://host/v1`{others}."
+    )
+    raise InputError(msg)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bftembed._lazy import attach
+from bftembed._plugins import load_plugin, plugin_names
 from bftembed.engines.base import Completion, Engine, Request, Sampling
 from bftembed.errors import InputError
 
@@ -27,21 +29,12 @@ __all__ = [
 ]
 
 _BACKENDS = {
-    "annotation": ("annotation", "AnnotationEngine"),
-    "openai": ("openai", "OpenAIEngine"),
-    "transformers": ("transformers", "TransformersEngine"),
-    "vllm": ("vllm", "VLLMEngine"),
+    "annotation": "AnnotationEngine",
+    "openai": "OpenAIEngine",
+    "transformers": "TransformersEngine",
+    "vllm": "VLLMEngine",
 }
-
-
-def __getattr__(name: str) -> Any:
-    for module, class_name in _BACKENDS.values():
-        if name == class_name:
-            import importlib
-
-            return getattr(importlib.import_module(f"bftembed.engines.{module}"), name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+__getattr__, __dir__ = attach(__name__, {class_name: module for module, class_name in _BACKENDS.items()})
 
 
 def get_engine(spec: str | Engine = "default", **options: Any) -> Engine:
@@ -51,7 +44,8 @@ def get_engine(spec: str | Engine = "default", **options: Any) -> Engine:
     ----------
     spec
         ``"default"`` (the embedded model), ``"transformers:MODEL"``, ``"vllm:MODEL"``,
-        ``"openai:MODEL@http://host:port/v1"``, ``"annotation"``, or an engine, which is given back as it is.
+        ``"openai:MODEL@http://host:port/v1"``, ``"annotation"``, ``"NAME"`` or ``"NAME:MODEL"`` of a plug-in (entry
+        point ``bftembed.engines``), or an engine, which is given back as it is.
         MODEL is a directory (a merged model or a PEFT adapter) or the id of a model on the hub.
     options
         Handed to the engine's class, e.g. ``batch_size=32``, ``dtype="bfloat16"``.
@@ -76,16 +70,21 @@ def engine_class(spec: str) -> type[Engine]:
     ------
     InputError
         If there is no such back end.
+    PluginError
+        If a plug-in of that name cannot be loaded.
     """
     backend, _, model = _full(spec).partition(":")
-    if backend not in _BACKENDS or (backend == "annotation") == bool(model):
+    if backend in _BACKENDS and (backend == "annotation") != bool(model):
+        found = __getattr__(_BACKENDS[backend])
+    elif (found := load_plugin("engines", backend)) is None:
+        others = "".join(f", `{name}`" for name in plugin_names("engines"))
         msg = (
-            f"`{spec}` is no engine. Use `default`, `annotation`, `transformers:MODEL`, `vllm:MODEL` or "
-            "`openai:MODEL@http://host:port/v1`."
+            f"`{spec}` is no engine. Use `default`, `annotation`, `transformers:MODEL`, `vllm:MODEL`, "
+            f"`openai:MODEL@http://host:port/v1`{others}."
         )
         raise InputError(msg)
-    found: type[Engine] = __getattr__(_BACKENDS[backend][1])
-    return found
+    made: type[Engine] = found
+    return made
 
 
 def _full(spec: str) -> str:

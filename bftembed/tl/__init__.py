@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bftembed._lazy import attach
 
 if TYPE_CHECKING:
     from bftembed.tl._embed import embed
@@ -15,11 +17,5 @@ if TYPE_CHECKING:
 __all__ = ["embed", "embed_cell_profiles", "embed_cells", "embed_genes", "embed_perturbations", "nearest"]
 
 
-def __getattr__(name: str) -> Any:
-    # One module each, so that the cell stage, which streams millions of cells, does not carry torch in its memory.
-    if name not in __all__:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    import importlib
-
-    return getattr(importlib.import_module(f"bftembed.tl._{name}"), name)
+# One module each, so that the cell stage, which streams millions of cells, does not carry torch in its memory.
+__getattr__, __dir__ = attach(__name__, {name: f"_{name}" for name in __all__})

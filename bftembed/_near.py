@@ -1,0 +1,33 @@
+"""The nearest known name to one that is not known."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def did_you_mean(name: str, choices: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Give `` Did you mean `x`?`` with the nearest of `choices`, compared without case, or nothing.
+
+    Parameters
+    ----------
+    name
+        The unknown name.
+    choices
+        All known names.
+    cutoff
+        Least similarity, 0 to 1, as in :func:`difflib.get_close_matches`.
+
+    Examples
+    --------
+    >>> did_you_mean("CD3Dd", ["CD3D", "CD19"])
+    ' Did you mean `CD3D`?'
+    >>> did_you_mean("zzz", ["CD3D", "CD19"])
+    ''
+    """
+    folded = {choice.casefold(): choice for choice in choices}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=cutoff)
+    return f" Did you mean `{folded[near[0]]}`?" if near else ""

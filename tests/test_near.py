@@ -1,0 +1,21 @@
+import pytest
+
+from bftembed._near import did_you_mean
+
+
+@pytest.mark.parametrize(
+    ("name", "choices", "hint"),
+    [
+        ("max_step", ["max_steps", "seed"], " Did you mean `max_steps`?"),
+        ("tp53", ["TP53", "TP63"], " Did you mean `TP53`?"),
+        ("zzzz", ["TP53"], ""),
+        ("TP53", [], ""),
+    ],
+)
+def test_the_nearest_name_is_given_in_its_own_spelling(name, choices, hint):
+    assert did_you_mean(name, choices) == hint
+
+
+def test_the_cutoff_decides_how_near():
+    assert did_you_mean("refseq_summary", ["refseq"], cutoff=0.5) == " Did you mean `refseq`?"
+    assert did_you_mean("refseq_summary", ["refseq"], cutoff=0.9) == ""

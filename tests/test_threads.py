@@ -1,0 +1,54 @@
+import logging
+import os
+
+import pytest
+import torch
+
+import bftembed as bft
+from bftembed import _threads
+from bftembed._threads import busy_advice, torch_threads
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    before = torch.get_num_threads()
+    yield
+    bft.settings.reset()
+    torch.set_num_threads(before)
+
+
+def test_the_argument_beats_the_setting_and_both_end_with_the_block():
+    torch.set_num_threads(2)
+    bft.settings.threads = 3
+    with torch_threads(1):
+        assert torch.get_num_threads() == 1
+    with torch_threads():
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == 2
+    bft.settings.threads = None
+    with torch_threads():
+        assert torch.get_num_threads() == 2
+
+
+def test_a_busy_machine_is_said(monkeypatch, caplog):
+    monkeypatch.setattr(os, "getloadavg", lambda: (7.3, 0.0, 0.0))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    with caplog.at_level(logging.INFO, logger="bftembed"), torch_threads(2):
+        pass
+    assert "load of this machine (7.3) is above its 2 cores" in caplog.text
+    assert busy_advice(1) == ""
+
+
+def test_a_quiet_machine_and_one_that_does_not_tell_are_not(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.0, 0.0, 0.0))
+    assert busy_advice(2) == ""
+
+    def unknown():
+        raise OSError
+
+    monkeypatch.setattr(os, "getloadavg", unknown)
+    assert busy_advice(2) == ""
+    monkeypatch.delattr(os, "getloadavg")  # as on Windows
+    assert _threads.load_average() is None
+    assert busy_advice(2) == ""
