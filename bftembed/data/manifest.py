@@ -50,7 +50,10 @@ class ManifestFile(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A data set of one or more files, with its licence as its source states it and whom to cite."""
+    """A data set of one or more files, with its licence as its source states it and whom to cite.
+
+    `version` is the release as the source calls it, where it does.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,9 +63,15 @@ class Manifest(BaseModel):
     licence: Text
     citation: Text
     homepage: Url
+    version: Text | None = None
     commit: Text | None = None
     files: Annotated[list[ManifestFile], Field(min_length=1)]
     known_defects: list[Text] = Field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Title and version, for people: the release where the source names it, else the commit."""
+        version = self.version or (self.commit or "")[:7]
+        return f"{self.title} ({version})" if version else self.title
 
     @model_validator(mode="after")
     def _distinct(self) -> Manifest:

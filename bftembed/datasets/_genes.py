@@ -129,6 +129,7 @@ def _build_facts(names: GeneTable, sources: Sequence[str]) -> GeneFacts:
         ncbi=frames.get("ncbi_gene_info"),
         refseq=frames.get("refseq_gene_summary"),
         go=frames.get("go_annotations"),
+        version=", ".join(str(data.get_manifest(source)) for source in ("hgnc_genes", *sources)),
     )
 
 

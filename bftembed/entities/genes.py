@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from bftembed import datasets
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from bftembed.genes import GeneFacts
+
+logger = logging.getLogger("bftembed")
 
 
 def canonical(names: Iterable[Any], *, check: bool = False) -> NDArray[np.object_]:
@@ -58,7 +63,7 @@ def gene_entities(genes: Sequence[str], *, facts: str, needed: bool = False) -> 
     entities
         In the order of `genes`.
     used
-        ``"none"``, or what the facts come from.
+        ``"none"``, or what the facts come from: digest, coverage, and sources with their versions.
 
     Raises
     ------
@@ -76,8 +81,17 @@ def gene_entities(genes: Sequence[str], *, facts: str, needed: bool = False) -> 
                 "ncbi_gene_info refseq_gene_summary go_annotations`, and leave facts at 'auto'."
             )
             raise InputError(msg)
+        if facts == "auto":
+            logger.info("facts: none, since the gene tables are not on this machine (`bftembed data fetch genes`)")
         return [Entity("gene", gene) for gene in genes], "none"
-    return [Entity("gene", gene, table.of(gene)) for gene in genes], f"sha256:{table.digest}"
+    return [Entity("gene", gene, table.of(gene)) for gene in genes], facts_used(table, genes)
+
+
+def facts_used(facts: GeneFacts, genes: Sequence[str]) -> str:
+    """Digest of the facts, and in words how many genes have some and from where, which is logged."""
+    words = facts.coverage(genes)
+    logger.info("facts: %s", words)
+    return f"sha256:{facts.digest} ({words})"
 
 
 def gene_set_entities(sets: Mapping[str, Sequence[str]]) -> tuple[list[Entity], str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bftembed import datasets
 from bftembed.entities.drugs import drug_facts
-from bftembed.entities.genes import canonical
+from bftembed.entities.genes import canonical, facts_used
 from bftembed.errors import InputError
 from bftembed.profiles import Entity
 
@@ -84,11 +84,11 @@ def _gene_entities(conditions: Sequence[Condition], how: str, facts: str) -> tup
             ):
                 lines[part] = text
         entities.append(Entity("perturbation", what + dose + where, lines))
-    return entities, f"sha256:{known.digest}" if known else "none"
+    return entities, facts_used(known, sorted(set(symbols.values()))) if known else "none"
 
 
 def _drug_entities(conditions: Sequence[Condition], facts: str) -> tuple[list[Entity], str]:
-    known, used = drug_facts(facts)
+    known, used = drug_facts(facts, (part for condition in conditions for part in condition.parts))
     entities = []
     for condition in conditions:
         lines: dict[str, str] = {}

@@ -16,10 +16,10 @@ from bftembed.genes.fact_sources import GO_DOMAINS, go_terms, ncbi_facts, refseq
 from bftembed.genes.table import GeneTable, read_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-SCHEMA = 1
+SCHEMA = 2
 """Number of the file layout and of the rules that made it."""
 FACTS = ("full_name", "locus", "gene_type", "summary", *GO_DOMAINS)
 """Names of the facts, in the order in which a prompt gets them."""
@@ -36,10 +36,13 @@ class GeneFacts:
         ``|`` separated, the most specific first.
     digest
         SHA-256 of all rows.
+    version
+        What the facts were made from, for people.
     """
 
     frame: pd.DataFrame
     digest: str
+    version: str = ""
 
     @classmethod
     def from_frames(
@@ -49,6 +52,7 @@ class GeneFacts:
         ncbi: pd.DataFrame | None = None,
         refseq: pd.DataFrame | None = None,
         go: pd.DataFrame | None = None,
+        version: str = "",
     ) -> GeneFacts:
         """Gather facts under the symbols of `table`.
 
@@ -62,6 +66,8 @@ class GeneFacts:
             RefSeq gene summaries, all species.
         go
             Experimental GO annotations, genes per term.
+        version
+            Names and versions of the sources, for people.
 
         Raises
         ------
@@ -83,7 +89,7 @@ class GeneFacts:
         frame = frame.reindex(columns=list(FACTS)).fillna("").sort_index().rename_axis("symbol").reset_index()
         frame = frame.astype(object)
         text = "\t".join(frame.to_numpy(dtype=object).ravel().tolist())
-        return cls(frame, hashlib.sha256(text.encode()).hexdigest())
+        return cls(frame, hashlib.sha256(text.encode()).hexdigest(), version)
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -122,12 +128,23 @@ class GeneFacts:
                 facts[domain] = "; ".join(facts[domain].split(SEPARATOR)[:max_terms])
         return {name: text for name, text in facts.items() if text}
 
+    def coverage(self, symbols: Iterable[str]) -> str:
+        """How many of the genes have facts, and where these are from, in words.
+
+        Examples
+        --------
+        >>> facts.coverage(["TP53", "NOT-A-GENE"])  # doctest: +SKIP
+        '1 of 2 genes from HGNC gene symbols (fa7c987), NCBI Gene, human gene_info (June 2015)'
+        """
+        names = list(symbols)
+        return f"{sum(name in self for name in names):,} of {len(names):,} genes from {self.version or 'tables'}"
+
     def save(self, path: Path) -> None:
         """Write the facts to one Parquet file."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        about = {"schema": SCHEMA, "digest": self.digest}
+        about = {"schema": SCHEMA, "digest": self.digest, "version": self.version}
         table = pa.Table.from_pandas(self.frame, preserve_index=False)
         pq.write_table(table.replace_schema_metadata({"bftembed.facts": json.dumps(about)}), path)
 
@@ -141,4 +158,4 @@ class GeneFacts:
             If the file is missing, damaged, or of another layout.
         """
         frame, about = read_parquet(path, "bftembed.facts", SCHEMA)
-        return cls(frame, about["digest"])
+        return cls(frame, about["digest"], about["version"])

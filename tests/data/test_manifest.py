@@ -28,6 +28,13 @@ def test_shipped_manifests_pin_what_they_point_at():
             assert paths.setdefault(file.path, file.sha256) == file.sha256
 
 
+def test_a_manifest_in_words_has_its_release_or_commit():
+    manifest = get_manifest("ncbi_gene_info")
+    assert str(manifest) == "NCBI Gene, human gene_info (June 2015)"
+    assert str(manifest.model_copy(update={"version": None})) == "NCBI Gene, human gene_info (a736274)"
+    assert str(manifest.model_copy(update={"version": None, "commit": None})) == "NCBI Gene, human gene_info"
+
+
 @pytest.mark.parametrize("wrong", ["HGNC_genes", "hgnc_gene", "GO_annotations"])
 def test_unknown_name_gives_the_nearest(wrong):
     with pytest.raises(DataError, match=r"did you mean '(hgnc_genes|go_annotations)'\?"):

@@ -42,5 +42,5 @@ def test_spreadsheet(tmp_path):
 
 def test_spreadsheet_without_openpyxl(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
-    with pytest.raises(MissingExtraError, match=r"openpyxl.*bftembed\[dev\]"):
+    with pytest.raises(MissingExtraError, match=r"openpyxl.*bftembed\[bench\]"):
         read_xlsx(tmp_path / "t.xlsx")

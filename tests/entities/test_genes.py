@@ -1,5 +1,6 @@
 import pytest
 
+from bftembed import datasets
 from bftembed.entities import canonical, gene_entities, gene_set_entities
 from bftembed.errors import InputError
 
@@ -18,3 +19,22 @@ def test_gene_sets_are_mappings():
     assert entities[0].facts["genes"] == "CD3E, CD3D"
     with pytest.raises(InputError, match="mapping"):
         gene_set_entities(["CD3E"])
+
+
+def test_where_facts_come_from_is_said_in_words(mirror, caplog):
+    with caplog.at_level("INFO", logger="bftembed"):
+        _, used = gene_entities(["TP53", "CD4", "NOT-A-GENE"], facts="auto")
+    digest, words = used.split(" ", 1)
+    assert digest == f"sha256:{datasets.gene_facts().digest}"
+    assert words.startswith("(2 of 3 genes from HGNC gene symbols (fa7c987), NCBI Gene, human gene_info (June 2015), ")
+    assert "RefSeq gene summaries (a86967a)" in words
+    assert f"facts: {words[1:-1]}" in caplog.messages
+
+
+def test_that_there_are_no_facts_is_said_too(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path))
+    monkeypatch.delenv("BFTEMBED_MIRROR", raising=False)
+    with caplog.at_level("INFO", logger="bftembed"):
+        _, used = gene_entities(["TP53"], facts="auto")
+    assert used == "none"
+    assert "`bftembed data fetch genes`" in caplog.text

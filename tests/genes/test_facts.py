@@ -37,7 +37,7 @@ def go():
 
 @pytest.fixture
 def facts(toy, gene_info, refseq, go):
-    return GeneFacts.from_frames(toy, ncbi=gene_info, refseq=refseq, go=go)
+    return GeneFacts.from_frames(toy, ncbi=gene_info, refseq=refseq, go=go, version="NCBI 7, GO 3")
 
 
 def test_facts_in_order(facts):
@@ -50,6 +50,10 @@ def test_facts_in_order(facts):
         "molecular_function": "p53 binding; DNA binding; binding",
     }
     assert list(facts.of("TP53")) == [name for name in FACTS if name in facts.of("TP53")]
+
+
+def test_coverage_is_in_words(facts):
+    assert facts.coverage(["TP53", "FIRRM", "NOT-A-GENE"]) == "2 of 3 genes from NCBI 7, GO 3"
 
 
 def test_facts_are_under_the_symbols_of_today(facts):
@@ -102,7 +106,7 @@ def test_save_and_load(facts, tmp_path):
     facts.save(tmp_path / "f.parquet")
     loaded = GeneFacts.load(tmp_path / "f.parquet")
     pd.testing.assert_frame_equal(loaded.frame, facts.frame)
-    assert loaded.digest == facts.digest
+    assert (loaded.digest, loaded.version) == (facts.digest, facts.version)
     assert len(loaded) == len(list(loaded)) == len(facts)
 
 
