@@ -10,7 +10,7 @@ from bftembed.bench.report.text import DASH, count, interval, number, p_value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bftembed.bench.report.heat import Cell, Heat
+    from bftembed.bench.report.score_tables import Cell, ScoreTable
     from bftembed.bench.report.tables import Report
 
 _SPECIAL = re.compile(r"([\\|`*<>\[\]~]|(?<!\w)_|_(?!\w))")
@@ -47,32 +47,32 @@ def _head(report: Report) -> list[str]:
 def _scores(report: Report) -> list[str]:
     if not report.sections:
         return ["There are no results."]
-    blocks = ["## Scores", _MARKS, *_heats(report.own, report.own_unranked), "## On the same items"]
+    blocks = ["## Scores", _MARKS, *_score_tables(report.own, report.own_unranked), "## On the same items"]
     if len(report.embeddings) < 2:
         return blocks[:-1]
     if report.is_same:
         return [*blocks, "All embeddings were scored on the same items in every task: see above."]
-    heats = _heats(report.same, report.same_unranked)
-    return [*blocks, *(heats or ["No two embeddings were scored on the same items."])]
+    tables = _score_tables(report.same, report.same_unranked)
+    return [*blocks, *(tables or ["No two embeddings were scored on the same items."])]
 
 
-def _heats(ranked: Heat, unranked: Heat) -> list[str]:
-    blocks = [_heat(ranked)] if ranked.columns else []
+def _score_tables(ranked: ScoreTable, unranked: ScoreTable) -> list[str]:
+    blocks = [_score_table(ranked)] if ranked.columns else []
     if unranked.columns:
-        blocks += ["Not ranked (too noisy, nearly solved, or superseded):", _heat(unranked)]
+        blocks += ["Not ranked (too noisy, nearly solved, or superseded):", _score_table(unranked)]
     return blocks
 
 
-def _heat(heat: Heat) -> str:
+def _score_table(table: ScoreTable) -> str:
     rows = []
-    for column in heat.columns:
+    for column in table.columns:
         info = column.info
         task = escape(info.name)
         if info.superseded_by:
             task += f" (superseded by {escape(info.superseded_by)})"
         metric = f"{escape(info.main_score)} {'↑' if info.higher_is_better else '↓'}"
         rows.append([task, metric, *map(_cell, column.cells)])
-    return _table(["task", "score", *map(escape, heat.embeddings)], rows)
+    return _table(["task", "score", *map(escape, table.embeddings)], rows)
 
 
 def _cell(cell: Cell) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bftembed.bench.report.heat import family_of
 from bftembed.bench.report.index import is_ranking
+from bftembed.bench.report.score_tables import family_of
 
 if TYPE_CHECKING:
     from bftembed.bench.base import TaskInfo

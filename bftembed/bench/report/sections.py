@@ -49,8 +49,8 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Said:
-    """A sentence, and the results that it is said of."""
+class Remark:
+    """A sentence, and the results that it is of."""
 
     text: str
     of: list[str]
@@ -65,9 +65,9 @@ class Section:
     plots: list[Plot]
     scores: list[ScoreRow]
     coverage: list[Coverage]
-    counts: list[Said]
-    removed: list[Said]
-    notes: list[Said]
+    counts: list[Remark]
+    removed: list[Remark]
+    notes: list[Remark]
     n_embeddings: int
 
 
@@ -81,9 +81,9 @@ def section_of(index: Index, info: TaskInfo) -> Section:
         [_plot(info, subset, of_subset[subset].values()) for subset in _SUBSETS if of_subset[subset]],
         [row for subset in _SUBSETS for row in _scores(subset, of_subset[subset])],
         [_coverage(result) for result in (of_subset["own"] or of_subset["shared"]).values()],
-        _said((_counted(result.counts | {"items": result.n_items}), _name(result)) for result in results),
-        _said((_counted(result.removed), _name(result)) for result in results if result.removed),
-        _said((note, _name(result)) for result in results for note in result.notes),
+        _remarks((_counted(result.counts | {"items": result.n_items}), _name(result)) for result in results),
+        _remarks((_counted(result.removed), _name(result)) for result in results if result.removed),
+        _remarks((note, _name(result)) for result in results for note in result.notes),
         len({result.embedding for result in results}),
     )
 
@@ -126,8 +126,8 @@ def _name(result: Result) -> str:
     return result.embedding if result.subset == "own" else f"{result.embedding} (shared)"
 
 
-def _said(pairs: Iterable[tuple[str, str]]) -> list[Said]:
-    said: dict[str, Said] = {}
+def _remarks(pairs: Iterable[tuple[str, str]]) -> list[Remark]:
+    remarks: dict[str, Remark] = {}
     for text, name in pairs:
-        said.setdefault(text, Said(text, [])).of.append(name)
-    return list(said.values())
+        remarks.setdefault(text, Remark(text, [])).of.append(name)
+    return list(remarks.values())

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bftembed.bench.report.comparisons import compare_all
-from bftembed.bench.report.heat import own_heat, same_heat
 from bftembed.bench.report.index import Index
+from bftembed.bench.report.metric_tables import metric_tables
 from bftembed.bench.report.provenance import provenance_of, timings_of
 from bftembed.bench.report.ranks import mean_ranks
+from bftembed.bench.report.score_tables import own_scores, same_scores
 from bftembed.bench.report.sections import section_of
-from bftembed.bench.report.wide import wide_tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bftembed.bench.report.comparisons import Pair
-    from bftembed.bench.report.heat import Heat
+    from bftembed.bench.report.metric_tables import MetricTable
     from bftembed.bench.report.provenance import Provenance, Timing
     from bftembed.bench.report.ranks import Ranks
+    from bftembed.bench.report.score_tables import ScoreTable
     from bftembed.bench.report.sections import Section
-    from bftembed.bench.report.wide import Wide
     from bftembed.bench.results import Result
 
 
@@ -63,14 +63,14 @@ class Report:
     embeddings: list[str]
     n_results: int
     n_fast: int
-    own: Heat
-    own_unranked: Heat
-    same: Heat
-    same_unranked: Heat
+    own: ScoreTable
+    own_unranked: ScoreTable
+    same: ScoreTable
+    same_unranked: ScoreTable
     is_same: bool
     ranks: list[Ranks]
     pairs: list[Pair]
-    wides: list[Wide]
+    metric_tables: list[MetricTable]
     sections: list[Section]
     failures: list[Failure]
     not_applicable: list[NotApplicable]
@@ -92,14 +92,14 @@ def collect(results: Sequence[Result], *, stale: Sequence[str] = (), timings: bo
         embeddings=index.embeddings,
         n_results=len(index.results),
         n_fast=sum(result.fast for result in index.results),
-        own=own_heat(index, ranked=True),
-        own_unranked=own_heat(index, ranked=False),
-        same=same_heat(index, ranked=True),
-        same_unranked=same_heat(index, ranked=False),
+        own=own_scores(index, ranked=True),
+        own_unranked=own_scores(index, ranked=False),
+        same=same_scores(index, ranked=True),
+        same_unranked=same_scores(index, ranked=False),
         is_same=_is_same(index),
         ranks=mean_ranks(index),
         pairs=compare_all(index),
-        wides=wide_tables(index),
+        metric_tables=metric_tables(index),
         sections=[section_of(index, info) for info in index.tasks],
         failures=_failures(index),
         not_applicable=_not_applicable(index),

@@ -137,9 +137,9 @@ def page():
 def mixed():
     """A run of three embeddings: one lacks entities and one task failed, is not applicable, or is not ranked."""
     error = make_info("toy.error", main_score="mse", higher_is_better=False, chance=None, best=0.0)
-    cells = make_info("atlas.cells", kind="cell", main_score="bio: nmi", chance=0.0)
+    cells = make_info("atlas.cells", kind="cell", main_score="NMI", chance=0.0)
     old = make_info("toy.old", superseded_by="toy.parity")
-    parts = [make_score(0.4, method="scib", metric=m, half=None) for m in ("bio: nmi", "batch: ilisi", "total")]
+    parts = [make_score(0.4, method="scib", metric=m, half=None) for m in ("NMI", "iLISI", "total")]
     few = {"found": 60, "n_items": 60, "items_digest": "few"}
     shared = {"subset": "shared", "n_items": 60, "items_digest": "shared"}
     return [

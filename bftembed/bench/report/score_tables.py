@@ -55,7 +55,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Heat:
+class ScoreTable:
     """A table of columns that are sorted by family, and how many each family has."""
 
     embeddings: list[str]
@@ -67,18 +67,18 @@ class Heat:
         return [(name, len(list(group))) for name, group in groupby(self.columns, key=lambda column: column.family)]
 
 
-def own_heat(index: Index, *, ranked: bool) -> Heat:
+def own_scores(index: Index, *, ranked: bool) -> ScoreTable:
     """Scores of each embedding on all that it has; of the tasks that may rank, or of the others."""
     tasks = [info for info in index.tasks if is_ranking(info) == ranked]
     columns = [_column(info, index.embeddings, index.of(info.name, "own"), index) for info in tasks]
-    return Heat(index.embeddings, sorted(columns, key=_order))
+    return ScoreTable(index.embeddings, sorted(columns, key=_order))
 
 
-def same_heat(index: Index, *, ranked: bool) -> Heat:
+def same_scores(index: Index, *, ranked: bool) -> ScoreTable:
     """Scores on the same items; tasks in which no two embeddings have the same are left out."""
     tasks = [(info, index.same_items(info.name)) for info in index.tasks if is_ranking(info) == ranked]
     columns = [_column(info, index.embeddings, same, index) for info, same in tasks if len(same) > 1]
-    return Heat(index.embeddings, sorted(columns, key=_order))
+    return ScoreTable(index.embeddings, sorted(columns, key=_order))
 
 
 def family_of(info: TaskInfo) -> tuple[str, str]:
