@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -217,6 +217,14 @@ def _file_digest(path: Path) -> str:
     if not path.is_file():
         msg = f"There is no file `{path}`."
         raise InputError(msg)
+    stat = path.stat()
+    return _digest_of(path, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _digest_of(path: Path, modified: int, size: int) -> str:
+    """Of a file's content, read again only once its time or size is another: a run asks for every result."""
+    del modified, size
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

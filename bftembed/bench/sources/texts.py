@@ -95,8 +95,11 @@ class Profiles(_Texts):
     """Texts of a profile store (SQLite) or of its Parquet export."""
 
     def describe(self) -> dict[str, Any]:
-        texts = {kind: _digest(self._texts(kind)) for kind in ("gene", "drug")}
-        return {"spec": self.spec, "encoder": self.encoder.describe(), "texts": texts}
+        return {"spec": self.spec, "encoder": self.encoder.describe(), "texts": self._digests}
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {kind: _digest(self._texts(kind)) for kind in ("gene", "drug")}
 
     def _texts(self, kind: str) -> Mapping[str, str]:
         return self._by_kind[kind]

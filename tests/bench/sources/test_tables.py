@@ -1,5 +1,8 @@
 """Tables of vectors: which row is a gene's, and arrays of AnnData files."""
 
+import hashlib
+from pathlib import Path
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -32,6 +35,22 @@ def test_names_without_gene_tables_and_no_names(monkeypatch):
     monkeypatch.setattr("bftembed.datasets.gene_table", lambda: None)
     assert rows_by_gene(["P53", "TP53", "P53"], "x") == {"P53": 0, "TP53": 1}
     assert rows_by_gene([], "x") == {}
+
+
+def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
+    hashed = []
+    real = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, name: hashed.append(file.name) or real(file, name))
+    path = tmp_path / "e.csv"
+    path.write_text("gene,d0\nTP53,1\n")
+    (tmp_path / "scgpt").mkdir()
+    (tmp_path / "scgpt" / "vocab.json").write_text("{}")
+    sources = [get_source(f"file:{path}"), get_source(f"h5ad:{path}#varm/X"), get_source(f"scgpt:{tmp_path}/scgpt")]
+    before = [[source.describe() for source in sources] for _ in range(3)]
+    assert before[0] == before[1] == before[2]
+    assert sorted(Path(name).name for name in hashed) == ["e.csv", "vocab.json"]
+    path.write_text("gene,d0\nTP53,22\n")
+    assert sources[0].describe()["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("name", ["my#1.h5ad", "a#varm/b.h5ad", "plain.h5ad"])
