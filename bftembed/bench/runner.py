@@ -31,7 +31,7 @@ from bftembed.bench.results import (
 from bftembed.bench.scoring.scores import digest_of, number
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, cell_vectors, checked
 from bftembed.bench.sources.grammar import get_source
-from bftembed.datasets._genes import NAME_SOURCES
+from bftembed.datasets import NAME_SOURCES
 from bftembed.errors import BftembedError, DataError, InputError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ Names = Annotated[list[str], typer.Argument(help="Names of data sets; `genes` is
 
 
 def _expand(names: list[str]) -> list[str]:
-    from bftembed.datasets._genes import FACT_SOURCES, NAME_SOURCES
+    from bftembed.datasets import FACT_SOURCES, NAME_SOURCES
 
     genes = dict.fromkeys((*NAME_SOURCES, *FACT_SOURCES))
     return [each for name in names for each in (genes if name == "genes" else [name])]

@@ -1,5 +1,6 @@
 """Data sets: what there is (`list_manifests`), getting it (`fetch`) and reading it (`load`)."""
 
+from bftembed.data._pickles import read_pickle
 from bftembed.data.fetch import FileStatus, available, fetch, verify
 from bftembed.data.manifest import Manifest, ManifestFile, get_manifest, list_manifests
 from bftembed.data.readers import load
@@ -13,5 +14,6 @@ __all__ = [
     "get_manifest",
     "list_manifests",
     "load",
+    "read_pickle",
     "verify",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bftembed.bench.problems.labels import canonical
+from bftembed.entities import canonical
 from bftembed.errors import InputError
 from bftembed.expression import chosen_matrix, normalised_chunks, parts_of
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bftembed.bench.problems.labels import canonical
+from bftembed.entities import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bftembed import data, datasets
-from bftembed.bench.problems.labels import canonical
+from bftembed.entities import canonical
 from bftembed.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import pandas as pd
 
 from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.problems.genes import spelling
-from bftembed.bench.problems.labels import canonical
 from bftembed.bench.scoring.metrics import auroc, drawn, mean_of_known, plain
 from bftembed.bench.scoring.probes import LINEAR, Fold, predict_folds
 from bftembed.bench.scoring.scores import Score, centred, item_weights
+from bftembed.entities import canonical
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:

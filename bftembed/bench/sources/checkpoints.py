@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from bftembed.bench.sources.files import Vectors, impostor
-from bftembed.data._pickles import read_pickle
+from bftembed.data import read_pickle
 from bftembed.errors import BftembedError, GeneNameError, InputError, ModelError
 from bftembed.genes.ids import strip_version
 from bftembed.models.files import loading_quietly

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from bftembed.data._pickles import read_pickle
+from bftembed.data import read_pickle
 from bftembed.errors import BftembedError, DataError
 
 if TYPE_CHECKING:

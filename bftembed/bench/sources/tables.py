@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from bftembed import data, datasets
-from bftembed.bench.problems.labels import canonical
 from bftembed.bench.scoring.scores import seed_of
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
+from bftembed.entities import canonical
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:

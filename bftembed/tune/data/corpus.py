@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed import data
-from bftembed.datasets import gene_facts
-from bftembed.datasets._genes import FACT_SOURCES, NAME_SOURCES
+from bftembed.datasets import FACT_SOURCES, NAME_SOURCES, gene_facts
 from bftembed.errors import DataError, InputError
 from bftembed.profiles import Entity
 from bftembed.profiles.template import load_template
