@@ -8,6 +8,7 @@ import torch
 
 from bftembed.models.causal import adapted, add_lora, load_model, load_tokenizer
 from bftembed.models.files import ModelFiles, resolve_adapted
+from bftembed.tune.devices import refuse_split_weights
 
 if TYPE_CHECKING:
     from bftembed.tune.config import Training, TuneConfig
@@ -23,8 +24,20 @@ class Trainable(NamedTuple):
 
 
 def load_trainable(config: TuneConfig) -> Trainable:
-    """The model to be trained, with a fresh LoRA adapter if one is asked for, and its tokenizer."""
+    """The model to be trained, with a fresh LoRA adapter if one is asked for, and its tokenizer.
+
+    Raises
+    ------
+    InputError
+        If an adapter is to be merged into weights that are split over processes.
+    ModelError
+        If the model, its adapter or its tokenizer cannot be loaded.
+    """
     files, adapter = resolve_adapted(config.model, config.adapter)
+    if adapter:
+        refuse_split_weights(f"Starting from the adapter `{adapter.name}`", config.training.trainer)
+    if config.lora and config.lora.merge:
+        refuse_split_weights("`lora.merge`", config.training.trainer)
     dtype = compute_dtype(config.training)
     tokenizer = load_tokenizer(files, adapter)
     # What is trained is kept in float32; autocast computes in bfloat16.

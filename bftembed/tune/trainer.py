@@ -13,6 +13,7 @@ from transformers import Trainer
 
 from bftembed.errors import TuneError
 from bftembed.tune.checkpoints import publishing, without_hub_warnings
+from bftembed.tune.devices import use_one_device
 from bftembed.tune.loss.head import add_logprob_head, sample_lengths, supervised_logprobs
 from bftembed.tune.loss.logprobs import CHUNK_SIZE
 from bftembed.tune.loss.objectives import Objective, Weights, named
@@ -69,6 +70,7 @@ class Tuner(Trainer):
         **options: Any,
     ) -> None:
         self.objective: Objective = named(objective)
+        use_one_device(args)
         add_logprob_head(model, chunk_size=chunk_size)
         super().__init__(model, args, **options)
         # The loss is normalised here, over the global batch; the trainer must not divide it again.

@@ -20,6 +20,7 @@ from bftembed.errors import InputError, TuneError
 from bftembed.models import causal
 from bftembed.models.files import DEFAULT_MODEL, resolve_adapted
 from bftembed.tune.config import Data, GRPOSettings, Training, TuneResult
+from bftembed.tune.devices import refuse_split_weights, use_one_device
 from bftembed.tune.grpo.questions import as_dataset, read_questions
 from bftembed.tune.grpo.rewards import BinaryReward
 
@@ -125,6 +126,8 @@ def train_grpo(
         raise InputError(msg)
     with held(output):
         arguments = _arguments(trl, settings, output)
+        if lora and lora.merge:
+            refuse_split_weights("`lora.merge`", settings.trainer)
         set_seed(settings.seed)
         start, policy, tokenizer = _policy(str(model), adapter, lora)
         dataset = as_dataset(questions, policy, tokenizer, max_new_tokens=settings.max_new_tokens)
@@ -182,10 +185,12 @@ def _arguments(trl: Any, settings: GRPOSettings, output: Path) -> Any:
         "disable_tqdm": True,
     }
     try:
-        return trl.GRPOConfig(**(values | settings.trainer))
+        arguments = trl.GRPOConfig(**(values | settings.trainer))
     except (TypeError, ValueError) as error:
         msg = f"The settings of GRPO are refused: {error}"
         raise InputError(msg) from error
+    use_one_device(arguments)
+    return arguments
 
 
 def _policy(model: str, adapter: str | None, lora: Lora | None) -> tuple[dict[str, str], Any, Any]:

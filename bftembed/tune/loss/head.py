@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 #: Label of a token that is not supervised.
 IGNORED = -100
-_MARK = "_bftembed_logprob_head"
 
 
 @dataclass
@@ -32,18 +32,31 @@ class LogprobOutput(ModelOutput):
     entropy: torch.Tensor | None = None
 
 
+class LogprobHead:
+    """Base of the classes of models that `add_logprob_head` was called on; the model's own class stands after it."""
+
+    _plain: Any  # the model's own class
+    _logprob_options: dict[str, Any]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class is made while the program runs, so that pickle cannot find it by its name.
+        return _empty, (self._plain,), self.__getstate__()
+
+
 def add_logprob_head(model: PreTrainedModel, *, chunk_size: int = CHUNK_SIZE) -> None:
     """Let ``model(..., labels=labels, token_logprobs=True)`` give a `LogprobOutput`, never holding all logits.
 
     Without that argument the model's forward is as it was, so generation is unchanged. It is the forward of the model
-    that is extended, and not a function beside it, so that the hooks of DDP, FSDP and PEFT run as for any other call.
+    that is extended, and not a function beside it, so that the hooks of DDP, FSDP and PEFT run as for any other call;
+    and it is its class that is extended, so that a copy of the model (``copy.deepcopy``, a moving average, a replica, a
+    pickle) runs its own weights.
 
     Parameters
     ----------
     model
         A causal language model, or a PEFT model around one.
     chunk_size
-        Tokens whose logits are held at once.
+        Tokens whose logits are held at once; a second call changes it.
 
     Raises
     ------
@@ -53,15 +66,38 @@ def add_logprob_head(model: PreTrainedModel, *, chunk_size: int = CHUNK_SIZE) ->
         known here.
     """
     base = base_model(model)
-    if getattr(base, _MARK, False):
+    if isinstance(base, LogprobHead):
+        base._logprob_options["chunk_size"] = chunk_size
         return
-    head = output_head(base)
+    output_head(base)
     config = base.config.get_text_config()
-    softcap, scale = getattr(config, "final_logit_softcapping", None), _logit_scale(config)
-    original = base.forward
+    plain: Any = type(base)
+    # A forward of the object itself, e.g. with accelerate's hooks, would hide that of the class.
+    own = vars(base).pop("forward", None)
+    base.__class__ = _with_logprobs(plain)
+    base._own_forward = own
+    base._logprob_options = {
+        "softcap": getattr(config, "final_logit_softcapping", None),
+        "scale": _logit_scale(config),
+        "chunk_size": chunk_size,
+    }
+    if all(_is_there(parameter) for parameter in base.parameters()):
+        try:
+            _compare(base)
+        except ModelError:
+            base.__class__ = plain
+            del base._own_forward, base._logprob_options
+            if own is not None:
+                base.forward = own
+            raise
 
-    @functools.wraps(original)
+
+@functools.cache
+def _with_logprobs(plain: Any) -> Any:
+    """A class of models with a log-prob head, under the name of the models' own class."""
+
     def forward(
+        self: Any,
         *args: Any,
         token_logprobs: bool = False,
         labels: torch.Tensor | None = None,
@@ -69,30 +105,25 @@ def add_logprob_head(model: PreTrainedModel, *, chunk_size: int = CHUNK_SIZE) ->
         **kwargs: Any,
     ) -> Any:
         if not token_logprobs:
+            original = self._own_forward or functools.partial(plain.forward, self)
             return original(*args, **kwargs) if labels is None else original(*args, labels=labels, **kwargs)
         kwargs.pop("num_items_in_batch", None)
-        outputs = base.base_model(*args, **{**kwargs, "use_cache": False})
-        # Looked up here and not above: FSDP and `modules_to_save` replace the head after this is set up.
-        values = _head_logprobs(
-            output_head(base),
-            outputs.last_hidden_state,
-            labels,
-            softcap=softcap,
-            scale=scale,
-            chunk_size=chunk_size,
-            entropy=entropy,
-        )
+        outputs = self.base_model(*args, **{**kwargs, "use_cache": False})
+        # Looked up here and not before: FSDP and `modules_to_save` replace the head after this is set up.
+        head, options = output_head(self), self._logprob_options
+        values = _head_logprobs(head, outputs.last_hidden_state, labels, entropy=entropy, **options)
         return LogprobOutput(values.logprobs, values.entropy)
 
-    base.forward = forward
-    setattr(base, _MARK, True)
-    if head.weight.numel() and not head.weight.is_meta and not _distributed():
-        try:
-            _compare(base)
-        except ModelError:
-            base.forward = original
-            setattr(base, _MARK, False)
-            raise
+    # Not `functools.wraps`: accelerate follows `__wrapped__` where it takes its autocast off a model.
+    forward.__doc__, forward.__signature__ = plain.forward.__doc__, inspect.signature(plain.forward)  # type: ignore[attr-defined]
+    names = {"__module__": plain.__module__, "__qualname__": plain.__qualname__, "__doc__": plain.__doc__}
+    return type(plain.__name__, (LogprobHead, plain), {**names, "forward": forward, "_plain": plain})
+
+
+def _empty(plain: Any) -> Any:
+    """A model with a log-prob head before its attributes are set."""
+    kind = _with_logprobs(plain)
+    return kind.__new__(kind)
 
 
 def supervised_logprobs(
@@ -165,6 +196,7 @@ def output_head(model: Any) -> Any:
     return head
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # a loop over chunks, whose number is another one in each batch
 def _head_logprobs(head: Any, hidden: torch.Tensor, labels: torch.Tensor | None, **options: Any) -> TokenLogprobs:
     if labels is None:
         msg = "`token_logprobs=True` needs `labels`."
@@ -207,6 +239,11 @@ def _logit_scale(config: Any) -> float:
     return float(divisor) if config.model_type == "hyperclovax" else 1 / float(divisor)
 
 
+def _is_there(parameter: Any) -> bool:
+    """Whether a process has values of a parameter: under ZeRO-3 it has a part, before FSDP's broadcast maybe none."""
+    return not (parameter.is_meta or hasattr(parameter, "ds_id"))
+
+
 def _compare(model: Any) -> None:
     """Compare the log-probabilities of a few tokens with those of the model's own logits."""
     head = output_head(model)
@@ -215,23 +252,16 @@ def _compare(model: Any) -> None:
     model.eval()
     with torch.no_grad():
         ours = model(input_ids=tokens, labels=tokens, token_logprobs=True).logprobs
-        logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].to(ours.dtype)
+        logits = model(input_ids=tokens, use_cache=False).logits[0, :-1]
     for module, training in modes:
         module.training = training
-    theirs = logits.log_softmax(-1).gather(1, tokens[0, 1:, None].to(logits.device))[:, 0]
-    tolerance = 1e-3 if head.weight.dtype in {torch.float32, torch.float64} else 0.1
-    if not torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance):
+    theirs = logits.to(ours.dtype).log_softmax(-1).gather(1, tokens[0, 1:, None].to(logits.device))[:, 0]
+    # The model rounds each logit to its type, and its products in it may be rounded too.
+    rounding = 2 * torch.finfo(logits.dtype).eps * float(logits.nan_to_num(0, 0, 0).abs().max())
+    if not torch.allclose(ours, theirs, rtol=1e-3, atol=max(1e-3, rounding)):
         msg = (
             f"The log-probabilities of this model (`{type(model).__name__}`) differ from those of its own logits by up "
             f"to {float((ours - theirs).abs().max()):.3g}: it changes its logits in a way that is not known here. Use "
             "`make_loss` with another trainer, which works on the logits."
         )
         raise ModelError(msg)
-
-
-def _distributed() -> bool:
-    return (
-        torch.distributed.is_available()
-        and torch.distributed.is_initialized()
-        and (torch.distributed.get_world_size() > 1)
-    )

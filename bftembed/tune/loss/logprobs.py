@@ -17,6 +17,10 @@ from bftembed.errors import InputError
 
 #: Tokens whose logits are held at once.
 CHUNK_SIZE = 256
+#: Logits per token that are computed again in float32 where the product is rounded to half precision.
+_CORRECTED = 16
+#: Whether CUDA multiplies half-precision matrices into a float32 result (from torch 2.8 on).
+_WIDE_PRODUCT = hasattr(torch.ops.aten.mm, "dtype_out") and torch.version.hip is None
 
 
 class TokenLogprobs(NamedTuple):
@@ -40,7 +44,9 @@ def token_logprobs(
     """Log-probability of each target token, in chunks of tokens.
 
     The logits are ``scale * (hidden @ weight.T + bias)``, and with a soft cap ``softcap * tanh(logits / softcap)``.
-    Under autocast the product is taken in autocast's dtype; the log-sum-exp is always at least float32.
+    Under autocast the product is taken in autocast's dtype, else in the weight's. Its result and the log-sum-exp are
+    float32 at least: where the device gives products of half precision in half precision only (CPU), the logits of the
+    target and of the likeliest tokens are computed again in float32.
 
     Parameters
     ----------
@@ -71,13 +77,8 @@ def token_logprobs(
     """
     _check(hidden, weight, targets, chunk_size)
     device = hidden.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        hidden, weight = hidden.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
-    elif weight.dtype != hidden.dtype:
-        hidden = hidden.to(weight.dtype)
-    head = _Head(softcap, scale, chunk_size)
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    head = _Head(softcap, scale, chunk_size, dtype)
     with torch.autocast(device, enabled=False):
         logprobs, spread = _TokenLogprobs.apply(  # type: ignore[no-untyped-call]
             hidden, weight, bias, targets, head, entropy, torch.is_grad_enabled()
@@ -110,19 +111,54 @@ class _Head(NamedTuple):
     softcap: float | None
     scale: float
     chunk_size: int
+    dtype: torch.dtype  # of the product
 
-    def logits(
-        self, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Logits of a chunk, free to be changed in place, and d(capped)/d(raw) where there is a soft cap."""
-        logits = torch.nn.functional.linear(hidden, weight, bias).to(_wide(hidden))
-        if self.scale != 1.0:
-            logits.mul_(self.scale)
-        if self.softcap is None:
+
+class _Logits:
+    """Float32 logits (float64 for float64) of one chunk of tokens after the other, in one buffer."""
+
+    def __init__(
+        self, head: _Head, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
+    ) -> None:
+        self.head, self.hidden, self.weight, self.bias, self.targets = head, hidden, weight, bias, targets
+        self.wide = _wide(head.dtype)
+        self.rows = weight.to(head.dtype)
+        self._buffer = hidden.new_empty(min(head.chunk_size, len(targets)), len(weight), dtype=self.wide)
+
+    def chunk(self, part: slice) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Logits, free to be changed in place, and d(capped)/d(raw) where there is a soft cap."""
+        hidden = self.hidden[part].to(self.head.dtype)
+        logits = self._buffer[: len(hidden)]
+        rounded = False
+        if self.wide == self.head.dtype:
+            torch.mm(hidden, self.rows.T, out=logits)
+        elif hidden.is_cuda and _WIDE_PRODUCT:
+            torch.mm(hidden, self.rows.T, out_dtype=self.wide, out=logits)
+        else:
+            logits.copy_(hidden @ self.rows.T)
+            rounded = True
+        if self.bias is not None:
+            logits.add_(self.bias)
+        if rounded:
+            self._correct(logits, part)
+        if self.head.scale != 1.0:
+            logits.mul_(self.head.scale)
+        if self.head.softcap is None:
             return logits, None
-        logits.div_(self.softcap).tanh_()
+        logits.div_(self.head.softcap).tanh_()
         slope = 1 - logits * logits
-        return logits.mul_(self.softcap), slope
+        return logits.mul_(self.head.softcap), slope
+
+    def _correct(self, logits: torch.Tensor, part: slice) -> None:
+        """Put products of unrounded float32 in place of the target's logit and the largest ones.
+
+        A product that comes in bfloat16 is off by up to 2**-9 of each logit. A probability hangs on the logits of its
+        token and of the likeliest ones; the errors of the many others cancel in the sum.
+        """
+        largest = logits.topk(min(_CORRECTED, logits.shape[1]), sorted=False).indices
+        where = torch.cat([largest, self.targets[part, None]], 1)
+        exact = (self.weight[where].to(self.wide) @ self.hidden[part, :, None].to(self.wide))[:, :, 0]
+        logits.scatter_(1, where, exact if self.bias is None else exact + self.bias[where])
 
 
 class _TokenLogprobs(torch.autograd.Function):
@@ -138,7 +174,8 @@ class _TokenLogprobs(torch.autograd.Function):
         grad: bool,  # noqa: FBT001
     ) -> tuple[torch.Tensor, torch.Tensor]:
         n = len(targets)
-        wide = _wide(hidden)
+        chunks = _Logits(head, hidden, weight, bias, targets)
+        wide = chunks.wide
         logprobs = hidden.new_empty(n, dtype=wide)
         spread = hidden.new_empty(n if entropy else 0, dtype=wide)
         logsumexp = hidden.new_empty(n, dtype=wide)
@@ -146,7 +183,7 @@ class _TokenLogprobs(torch.autograd.Function):
         slopes = torch.empty_like(hidden) if grad and ctx.needs_input_grad[0] else None
         for begin in range(0, n, head.chunk_size):
             part = slice(begin, begin + head.chunk_size)
-            logits, cap_slope = head.logits(hidden[part], weight, bias)
+            logits, cap_slope = chunks.chunk(part)
             target = targets[part, None]
             chosen = logits.gather(1, target)
             top = logits.amax(1, keepdim=True)
@@ -166,10 +203,9 @@ class _TokenLogprobs(torch.autograd.Function):
                 exp.scatter_add_(1, target, -total)
                 if cap_slope is not None:
                     exp.mul_(cap_slope)
-                product = exp.to(weight.dtype) @ weight
+                product = exp.to(head.dtype) @ chunks.rows
                 slopes[part] = product.to(wide).mul_(-head.scale / total).to(slopes.dtype)
-            # Else they live on until the next chunk's have been made.
-            del logits, exp, cap_slope
+            del cap_slope  # else it lives on until the next chunk's has been made
         trains_head = ctx.needs_input_grad[1] or (bias is not None and ctx.needs_input_grad[2])
         kept = (hidden, weight, bias, targets, logsumexp) if grad and trains_head else (None,) * 5
         ctx.save_for_backward(slopes, *kept)
@@ -192,12 +228,13 @@ class _TokenLogprobs(torch.autograd.Function):
 def _head_gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
     _, hidden, weight, bias, targets, logsumexp = ctx.saved_tensors
     head: _Head = ctx.head
-    wide = _wide(hidden)
+    chunks = _Logits(head, hidden, weight, bias, targets)
+    wide = chunks.wide
     grad_weight = torch.zeros_like(weight, dtype=wide) if ctx.needs_input_grad[1] else None
     grad_bias = torch.zeros_like(bias, dtype=wide) if bias is not None and ctx.needs_input_grad[2] else None
     for begin in range(0, len(targets), head.chunk_size):
         part = slice(begin, begin + head.chunk_size)
-        logits, cap_slope = head.logits(hidden[part], weight, bias)
+        logits, cap_slope = chunks.chunk(part)
         error = logits.sub_(logsumexp[part, None]).exp_()
         error.scatter_add_(1, targets[part, None], error.new_full((len(error), 1), -1.0))
         if cap_slope is not None:
@@ -207,7 +244,7 @@ def _head_gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, 
             grad_weight.addmm_(error.T, hidden[part].to(wide) * factor)
         if grad_bias is not None:
             grad_bias.add_((error * factor).sum(0))
-        del logits, error, cap_slope
+        del cap_slope
     return (
         None if grad_weight is None else grad_weight.to(weight.dtype),
         None if grad_bias is None or bias is None else grad_bias.to(bias.dtype),
@@ -217,7 +254,7 @@ def _head_gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, 
 class _LogitsLogprobs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: torch.Tensor, targets: torch.Tensor, chunk_size: int) -> torch.Tensor:
-        wide = _wide(logits)
+        wide = _wide(logits.dtype)
         logsumexp = logits.new_empty(len(targets), dtype=wide)
         chosen = logits.gather(1, targets[:, None])[:, 0].to(wide)
         for begin in range(0, len(targets), chunk_size):
@@ -240,8 +277,8 @@ class _LogitsLogprobs(torch.autograd.Function):
         return result, None, None
 
 
-def _wide(tensor: torch.Tensor) -> torch.dtype:
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def _check(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, chunk_size: int) -> None:

@@ -1,6 +1,9 @@
 """The log-prob head on models of several families, with adapters, packing and checkpointing."""
 
 import copy
+import inspect
+import io
+import pickle
 
 import numpy as np
 import pytest
@@ -206,11 +209,12 @@ class Tripled(transformers.LlamaForCausalLM):
 
 def test_an_unknown_change_of_the_logits_is_refused(batch):
     model = tiny(kind=Tripled)
-    before, forward = model(**batch).logits, model.forward
+    before = model(**batch).logits
     with pytest.raises(ModelError, match=r"`Tripled`.*differ from those of its own logits by up to"):
         add_logprob_head(model)
     assert torch.equal(model(**batch).logits, before)
-    assert model.forward == forward
+    assert type(model) is Tripled
+    assert vars(model).keys() == vars(tiny(kind=Tripled)).keys()
     with pytest.raises(ModelError, match="Tripled"):  # refused again, not taken for done
         add_logprob_head(model)
 
@@ -318,10 +322,10 @@ def test_generation_is_unchanged(batch):
 def test_calling_it_twice_is_harmless(batch):
     model = tiny()
     add_logprob_head(model)
-    forward = model.forward
+    kind = type(model)
     expected, _ = supervised_logprobs(model, batch)
     add_logprob_head(model)
-    assert model.forward is forward
+    assert type(model) is kind
     assert torch.equal(supervised_logprobs(model, batch)[0].logprobs, expected.logprobs)
 
 
@@ -336,3 +340,176 @@ def test_saving_and_loading_leave_no_trace(batch, tmp_path):
 def test_a_batch_without_labels_is_refused():
     with pytest.raises(InputError, match="no `labels`, only 'input_ids'"):
         sample_lengths({"input_ids": torch.zeros(1, 2)})
+
+
+def zeroed(model):
+    """The same model with a head of zeros, whose log-probabilities are all those of equal chances."""
+    with torch.no_grad():
+        output_head(base_model(model)).weight.zero_()
+    return model
+
+
+def averaged(model):
+    return torch.optim.swa_utils.AveragedModel(model).module
+
+
+def pickled(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def saved_whole(model):
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+def replica(module):
+    """What ``DataParallel`` puts on another device, here with the weights on the same one."""
+    made = module._replicate_for_data_parallel()
+    for name, child in module.named_children():
+        made._modules[name] = replica(child)
+    for name, value in module._parameters.items():
+        setattr(made, name, None if value is None else value.detach().clone())
+    return made
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+@pytest.mark.parametrize("copied", [copy.deepcopy, averaged, pickled, saved_whole, replica])
+def test_a_copy_runs_its_own_weights(batch, copied, adapted):
+    model = peft_pair()[0] if adapted else tiny()
+    add_logprob_head(model)
+    before = supervised_logprobs(model, batch)[0].logprobs
+    other = copied(model)
+    torch.testing.assert_close(supervised_logprobs(other, batch)[0].logprobs, before)
+    zeroed(other)
+    chances = torch.full_like(before, -np.log(VOCABULARY))
+    torch.testing.assert_close(supervised_logprobs(other, batch)[0].logprobs, chances)
+    assert not other(input_ids=batch["input_ids"]).logits.any()
+    torch.testing.assert_close(supervised_logprobs(model, batch)[0].logprobs, before)
+
+
+def test_training_a_copy_leaves_the_model_alone(batch):
+    model = tiny()
+    add_logprob_head(model)
+    other = copy.deepcopy(model)
+    values, lengths = supervised_logprobs(other, batch)
+    assert gradients(other, values.logprobs, lengths).keys() == {name for name, _ in other.named_parameters()}
+    assert all(value.grad is None for value in model.parameters())
+    assert type(other) is type(model)
+
+
+# torch's compiler looks at the gradient of every tensor it meets, after a part that it could not compile.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+def test_a_compiled_model_and_its_copy(batch):
+    model = tiny()
+    add_logprob_head(model)
+    expected, lengths = supervised_logprobs(model, batch)
+    slopes = gradients(model, expected.logprobs, lengths)
+    compiled = torch.compile(model, backend="eager")
+    other = copy.deepcopy(compiled)
+    for made in (compiled, other):
+        values = supervised_logprobs(made, batch)[0].logprobs
+        torch.testing.assert_close(values, expected.logprobs)
+        torch.testing.assert_close(gradients(made._orig_mod, values, lengths), slopes)
+    zeroed(other._orig_mod)
+    chances = torch.full_like(values, -np.log(VOCABULARY))
+    torch.testing.assert_close(supervised_logprobs(other, batch)[0].logprobs, chances)
+    torch.testing.assert_close(supervised_logprobs(compiled, batch)[0].logprobs, expected.logprobs)
+
+
+def test_the_class_goes_by_its_own_name():
+    """Configurations name the class of a model, and so do messages and look-ups of transformers."""
+    model, other = tiny(), tiny()
+    plain = type(model)
+    for each in (model, other):
+        add_logprob_head(each)
+    assert type(model) is type(other)
+    assert isinstance(model, plain)
+    assert (type(model).__name__, type(model).__module__) == (plain.__name__, plain.__module__)
+    assert inspect.signature(model.forward) == inspect.signature(plain.forward.__get__(model))
+    assert type(tiny()) is plain
+
+
+def test_hooks_on_the_forward_of_the_object_are_kept(batch):
+    """accelerate puts a forward on the object where it moves weights between devices."""
+    hooks = pytest.importorskip("accelerate.hooks", reason="needs the package `accelerate` (extra tune)")
+    runs = []
+
+    class Noting(hooks.ModelHook):
+        def pre_forward(self, module, *args, **kwargs):
+            runs.append(module)
+            return args, kwargs
+
+    model = hooks.add_hook_to_module(tiny(), Noting())
+    logits = model(**batch).logits
+    add_logprob_head(model)
+    other = copy.deepcopy(model)
+    runs.clear()
+    assert torch.equal(other(**batch).logits, logits)
+    assert runs == [other]
+    torch.testing.assert_close(supervised_logprobs(other, batch)[0].logprobs, naive(tiny(), batch))
+
+
+def test_autocast_of_accelerate_goes_on_and_off(batch):
+    accelerate = pytest.importorskip("accelerate", reason="needs the package `accelerate` (extra tune)")
+    model = tiny()
+    add_logprob_head(model)
+    exact = supervised_logprobs(model, batch)[0].logprobs
+    accelerator = accelerate.Accelerator(cpu=True, mixed_precision="bf16")
+    prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    rounded = supervised_logprobs(prepared, batch)[0].logprobs
+    assert not torch.equal(rounded, exact)
+    torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05)
+    plain = accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
+    assert torch.equal(supervised_logprobs(plain, batch)[0].logprobs, exact)
+
+
+def test_a_second_call_changes_the_chunk_size(batch, monkeypatch):
+    model = tiny()
+    add_logprob_head(model)
+    add_logprob_head(model, chunk_size=3)
+    sizes = []
+
+    def noting(*args, chunk_size, **options):
+        sizes.append(chunk_size)
+        return token_logprobs(*args, chunk_size=chunk_size, **options)
+
+    monkeypatch.setattr("bftembed.tune.loss.head.token_logprobs", noting)
+    supervised_logprobs(model, batch)
+    assert sizes == [3]
+
+
+@pytest.fixture
+def two_processes():
+    """A process group of two, of which this is the first; nothing is sent."""
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_an_unknown_change_of_the_logits_is_refused_by_several_processes_too(batch):
+    with pytest.raises(ModelError, match=r"`Tripled`.*differ from those of its own logits by up to"):
+        add_logprob_head(tiny(kind=Tripled))
+    add_logprob_head(tiny())
+
+
+def test_weights_that_a_process_does_not_have_are_not_compared():
+    """Before FSDP's broadcast all processes but one have the shapes alone."""
+    with torch.device("meta"):
+        model = tiny(kind=Tripled)
+    add_logprob_head(model)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rounding_of_large_logits_is_no_change_of_them(dtype, batch):
+    model = tiny().to(dtype)
+    with torch.no_grad():
+        model.lm_head.weight.mul_(8)
+    assert model(**batch).logits.abs().max() > 40
+    add_logprob_head(model)
+    values, _ = supervised_logprobs(model, batch)
+    torch.testing.assert_close(values.logprobs, naive(model, batch).float(), rtol=0.05, atol=0.5)

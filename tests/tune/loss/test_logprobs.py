@@ -138,6 +138,83 @@ def relative(value, reference):
     return float((value.double() - reference.double()).norm() / reference.double().norm())
 
 
+def errors(logprobs, exact):
+    """Relative errors of confidences."""
+    return (logprobs.detach().double() - exact).expm1().abs()
+
+
+def rounded_product(hidden, weight, targets):
+    """What a product gives that comes in bf16: a float32 log-softmax of it."""
+    return picked(torch.nn.functional.linear(hidden.bfloat16(), weight.bfloat16()).float(), targets)
+
+
+def real_sized(n, *, seed=0):
+    """States and a head of which the target has a large logit, as in language models, where rounding is coarse."""
+    generator = torch.Generator().manual_seed(seed)
+    width, vocabulary = 64, 2000
+    weight = torch.randn(vocabulary, width, generator=generator) / 8
+    targets = torch.randint(0, vocabulary, (n,), generator=generator)
+    near = 12 * weight[targets] / weight[targets].norm(dim=1, keepdim=True)
+    hidden = near + torch.randn(n, width, generator=generator) * 2 + 9 * weight.mean(0) / weight.mean(0).norm()
+    return hidden, weight, targets
+
+
+@pytest.mark.parametrize("states", ["float32", "bfloat16"])
+def test_confidences_of_half_precision_are_four_times_as_exact_as_a_rounded_product(states):
+    """Against a product of the given numbers in float64; those of a model in bf16 are bf16 themselves."""
+    hidden, weight, targets = real_sized(400)
+    assert (hidden @ weight.T).gather(1, targets[:, None]).median() > 8
+    if states == "float32":
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            ours = token_logprobs(hidden, weight, targets).logprobs
+    else:
+        hidden, weight = hidden.bfloat16(), weight.bfloat16()
+        ours = token_logprobs(hidden, weight, targets).logprobs
+    exact = picked(hidden.double() @ weight.double().T, targets)
+    before, after = errors(rounded_product(hidden, weight, targets), exact), errors(ours, exact)
+    for share in (0.5, 0.9, 1.0):
+        assert after.quantile(share) < before.quantile(share) / 4
+
+
+def test_confidences_of_the_embedded_model(model_dir):
+    """Half precision changes a confidence by a fifth of a per cent in the median, against the float32 of all logits."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
+    text = (
+        "The tumour suppressor p53 responds to DNA damage by stopping the cell cycle. Mutations of its gene are found "
+        "in about half of all human cancers, most of them in the domain that binds DNA. Its level is kept low by MDM2, "
+        "a ubiquitin ligase whose gene p53 activates itself, so that the two proteins form a loop of negative feedback."
+    )
+    ids = AutoTokenizer.from_pretrained(model_dir)(text, return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        hidden, weight = model.model(ids).last_hidden_state[0, :-1], model.lm_head.weight.detach()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            ours = token_logprobs(hidden, weight, ids[0, 1:]).logprobs
+        exact = picked(hidden.double() @ weight.double().T, ids[0, 1:])
+        before, after = errors(rounded_product(hidden, weight, ids[0, 1:]), exact), errors(ours, exact)
+    assert before.median() > 0.008
+    assert after.median() < 0.002
+    assert after.quantile(0.9) < before.quantile(0.9) / 4
+
+
+@pytest.mark.parametrize("options", [{}, {"softcap": 15.0, "scale": 0.5}])
+def test_logits_that_are_corrected_have_bias_scale_and_cap(options):
+    hidden, weight, targets = real_sized(60)
+    bias = torch.randn(len(weight), generator=torch.Generator().manual_seed(3)) * 3
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = token_logprobs(hidden, weight, targets, bias=bias, **options).logprobs
+    exact = picked(full_logits(hidden.double(), weight.double(), bias.double(), **options), targets)
+    assert errors(ours, exact).max() < 0.02
+
+
+def test_half_precision_with_a_vocabulary_of_three():
+    hidden, weight, bias, targets, _ = draw(5, 4, 3, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = token_logprobs(hidden, weight, targets, bias=bias).logprobs
+    torch.testing.assert_close(ours, picked(full_logits(hidden, weight, bias), targets))  # every logit is exact
+
+
 def test_bf16_autocast_keeps_float32_sums():
     """Only the product is bf16: nearer to float32 than a log-softmax of bf16 logits, and nothing is lost after it."""
     hidden, weight, _, targets, back = draw(256, 64, 2000, dtype=torch.float32, size=0.4)
@@ -149,18 +226,12 @@ def test_bf16_autocast_keeps_float32_sums():
         in_bf16 = picked(logits.bfloat16(), targets)
     assert logits.dtype == torch.bfloat16
     assert ours.logprobs.dtype == ours.entropy.dtype == torch.float32
-    # The float32 log-softmax of the very same bf16 product: no error beyond that of the product.
-    same = picked(logits.float(), targets)
-    torch.testing.assert_close(ours.logprobs, same, rtol=1e-5, atol=1e-5)
-    # bf16 keeps 8 bits: an error of up to 2**-9 of the logit in each product, and sums of rounded inputs.
-    largest = float(logits.detach().abs().max())
-    assert float((ours.logprobs - exact).detach().abs().max()) < 2**-7 * largest
-    assert relative(ours.logprobs.detach(), exact.detach()) < 0.5 * relative(in_bf16.detach(), exact.detach())
+    assert relative(ours.logprobs.detach(), exact.detach()) < 0.1 * relative(in_bf16.detach(), exact.detach())
     gradients = torch.autograd.grad(ours.logprobs, (hidden, weight), back)
     for gradient, slope, leaf in zip(gradients, slopes, (hidden, weight), strict=True):
         assert gradient.dtype == leaf.dtype
         assert relative(gradient, slope) < 0.02
-    naive = torch.autograd.grad(same, (hidden, weight), back)
+    naive = torch.autograd.grad(picked(logits.float(), targets), (hidden, weight), back)
     assert all(relative(a, s) < 2 * relative(b, s) for a, b, s in zip(gradients, naive, slopes, strict=True))
 
 
