@@ -9,6 +9,8 @@ from bftembed.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_IN_OBSM = {"cells", "perturbations", "entities"}
+
 
 def checked_key(key: str) -> str:
     """A key that AnnData files can hold.
@@ -25,5 +27,10 @@ def checked_key(key: str) -> str:
 
 
 def with_provenance(bft: Mapping[str, Any], key: str, side: str, info: dict[str, Any]) -> dict[str, Any]:
-    """``uns["bft"]`` with one side (genes, cells, entities) of `key` renewed and all else kept."""
-    return {**bft, key: {**bft.get(key, {}), side: info}}
+    """``uns["bft"]`` with one side of `key` (genes, cells, perturbations, entities) renewed and all else kept.
+
+    The vectors of cells, perturbations and entities are in ``obsm``: a new one takes the place of the others.
+    """
+    gone = _IN_OBSM if side in _IN_OBSM else {side}
+    kept = {name: known for name, known in bft.get(key, {}).items() if name not in gone}
+    return {**bft, key: {**kept, side: info}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -28,7 +28,13 @@ EncoderOption = Annotated[
     str, typer.Option(help="default | sentence-transformers:MODEL | openai:MODEL@http://host:port/v1.")
 ]
 TemplateOption = Annotated[str | None, typer.Option(help="Name or file of a prompt template.")]
-FactsOption = Annotated[str, typer.Option(help="auto: facts of the gene tables go into the prompt; none: bare names.")]
+FactsOption = Annotated[
+    Literal["auto", "none"], typer.Option(help="auto: facts of the gene tables go into the prompt; none: bare names.")
+]
+KindOption = Annotated[
+    Literal["gene", "cell", "drug", "perturbation", "gene_set"],
+    typer.Option(help="Of a list of names. Gene sets: a .gmt file, or lines of name, tab, genes with tabs between."),
+]
 StoreOption = Annotated[Path | None, typer.Option(help="Profile store (SQLite); by default in the user cache.")]
 TokensOption = Annotated[int, typer.Option(help="Most tokens of one profile.", min=1)]
 TemperatureOption = Annotated[float, typer.Option(help="0 is greedy.", min=0)]

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bftembed.cli import _arguments as arg
+from bftembed.cli._gene_sets import read_gene_sets
 from bftembed.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from bftembed.entities import Facts, NameKind
 
 _TRIAL = "bft_trial"
 
@@ -25,7 +28,7 @@ def embed(
         Path | None,
         typer.Option("--output", "-o", help="Result: .h5ad or .zarr, as the input; the other with --no-keep-x."),
     ] = None,
-    kind: Annotated[str, typer.Option(help="Of a list of names: gene | drug | perturbation.")] = "gene",
+    kind: arg.KindOption = "gene",
     engine: arg.EngineOption = "default",
     adapter: arg.AdapterOption = None,
     batch_size: arg.BatchOption = None,
@@ -72,7 +75,7 @@ def embed(
         "sampling": Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed),
         "store": store,
     }
-    if arg.is_list_of_names(source):
+    if kind == "gene_set" or arg.is_list_of_names(source):
         _embed_names(source, output, kind=kind, facts=facts, encoder=encoder, key_added=key_added, dry=dry_run, **texts)
         return
     import bftembed as bft
@@ -158,11 +161,19 @@ def _write(adata: AnnData, output: Path | None) -> None:
 
 
 def _embed_names(
-    source: Path, output: Path | None, *, kind: str, facts: str, encoder: str, key_added: str, dry: bool, **texts: Any
+    source: Path,
+    output: Path | None,
+    *,
+    kind: NameKind,
+    facts: Facts,
+    encoder: str,
+    key_added: str,
+    dry: bool,
+    **texts: Any,
 ) -> None:
     import bftembed as bft
 
-    names = arg.read_names(source)
+    names = read_gene_sets(source) if kind == "gene_set" else arg.read_names(source)
     if dry:
         _print_plan(names, kind=kind, facts=facts, **texts)
         return
@@ -172,7 +183,7 @@ def _embed_names(
 
 
 def _print_plan(
-    names: list[str], *, kind: str, facts: str, engine: Any, template: Any, sampling: Any, store: Any
+    names: Any, *, kind: NameKind, facts: Facts, engine: Any, template: Any, sampling: Any, store: Any
 ) -> None:
     from bftembed.entities import entities_of
     from bftembed.profiles import ProfileStore, estimate, plan_profiles

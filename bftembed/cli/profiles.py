@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bftembed.cli import _arguments as arg
+from bftembed.cli._gene_sets import read_gene_sets
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ app = typer.Typer(help="Write, show, export and import profile texts.", no_args_
 
 @app.command()
 def write(
-    names: Annotated[Path, typer.Argument(help="Names, one per line (.txt, .csv, .tsv).", exists=True)],
-    kind: Annotated[str, typer.Option(help="gene | drug | perturbation.")] = "gene",
+    names: Annotated[Path, typer.Argument(help="Names, one per line (.txt, .csv, .tsv), or gene sets.", exists=True)],
+    kind: arg.KindOption = "gene",
     engine: arg.EngineOption = "default",
     adapter: arg.AdapterOption = None,
     batch_size: arg.BatchOption = None,
@@ -37,7 +38,8 @@ def write(
     from bftembed.profiles import ProfileStore, write_profiles
 
     made = arg.make_engine(engine, adapter, batch_size)
-    entities, _ = entities_of(arg.read_names(names), kind=kind, facts=facts, needed=not made.generates)
+    listed = read_gene_sets(names) if kind == "gene_set" else arg.read_names(names)
+    entities, _ = entities_of(listed, kind=kind, facts=facts, needed=not made.generates)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     with ProfileStore(store) as opened:
         written = write_profiles(entities, made, store=opened, template=template, sampling=sampling)

@@ -3,41 +3,63 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import TYPE_CHECKING
 
 from bftembed import datasets
 from bftembed.data import get_manifest
+from bftembed.entities.facts import checked_facts
+from bftembed.errors import BftembedWarning
 from bftembed.profiles import Entity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+
+    from bftembed.entities.facts import Facts
 
 logger = logging.getLogger("bftembed")
 
 
-def drug_facts(facts: str, drugs: Iterable[str]) -> tuple[dict[str, dict[str, str]], str]:
-    """What the repurposing table knows by drug name in lower case, and in words how many of `drugs` from where.
-
-    Nothing and ``"none"`` where facts are not asked for or the table is not on this machine.
-    """
-    known = datasets.drug_facts() if facts == "auto" else None
-    if known is None:
-        return {}, "none"
-    names = {drug.casefold() for drug in drugs}
-    used = f"{len(names & set(known)):,} of {len(names):,} drugs from {get_manifest('broad_repurposing')}"
-    logger.info("facts: %s", used)
-    return known, used
-
-
-def drug_entities(names: Sequence[str], *, facts: str) -> tuple[list[Entity], str]:
-    """Entities of drugs in the order of `names`, and what their facts come from.
+def drug_facts(names: Sequence[str], *, facts: Facts, check: bool = True) -> tuple[dict[str, dict[str, str]], str]:
+    """What the repurposing table knows of drugs.
 
     Parameters
     ----------
     names
-        Names of drugs, of any case.
+        Names of drugs, in any case.
     facts
-        ``"auto"``: mechanism, targets and use where the repurposing table is available; ``"none"``: the bare name.
+        ``"auto"``: mechanism, targets and use, where the table is on this machine; ``"none"``: nothing.
+    check
+        Whether to look for names that the table does not know: texts that are given may be of anything.
+
+    Returns
+    -------
+    facts
+        By name; empty for a drug that the table does not know.
+    used
+        ``"none"``, or coverage and the table with its version, which are logged.
+
+    Warns
+    -----
+    BftembedWarning
+        If there is a table, and it does not know some of the names.
     """
-    known, used = drug_facts(facts, names)
-    return [Entity("drug", name, known.get(name.casefold(), {})) for name in names], used
+    known = datasets.drug_facts() if checked_facts(facts) == "auto" else None
+    if not known:
+        return {name: {} for name in names}, "none"
+    unknown = [name for name in names if name.casefold() not in known]
+    if unknown and check:
+        msg = (
+            f"{len(unknown)} of {len(names)} names are no drugs of the Drug Repurposing Hub "
+            f"({', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}): nothing but the name describes them."
+        )
+        warnings.warn(msg, BftembedWarning, stacklevel=2)
+    used = f"{len(names) - len(unknown):,} of {len(names):,} drugs from {get_manifest('broad_repurposing')}"
+    logger.info("facts: %s", used)
+    return {name: known.get(name.casefold(), {}) for name in names}, used
+
+
+def drug_entities(names: Sequence[str], *, facts: Facts, check: bool = True) -> tuple[list[Entity], str]:
+    """Entities of drugs in the order of `names`, and what their facts come from; see `drug_facts`."""
+    known, used = drug_facts(names, facts=facts, check=check)
+    return [Entity("drug", name, known[name]) for name in names], used

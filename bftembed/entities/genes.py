@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
+import warnings
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from bftembed import datasets
-from bftembed.errors import InputError
+from bftembed._near import did_you_mean
+from bftembed.entities.facts import checked_facts
+from bftembed.errors import BftembedWarning, InputError
 from bftembed.genes import check_mapped, map_names
 from bftembed.profiles import Entity
 
@@ -16,9 +21,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from bftembed.entities.facts import Facts
     from bftembed.genes import GeneFacts
 
 logger = logging.getLogger("bftembed")
+#: In larger sets genes have no sentence about them, or no full name: a prompt has to fit into a small model.
+_MOST_DESCRIBED, _MOST_NAMED = 20, 50
+_MOST_PROCESSES = 8
 
 
 def canonical(names: Iterable[Any], *, check: bool = False) -> NDArray[np.object_]:
@@ -45,15 +54,75 @@ def canonical(names: Iterable[Any], *, check: bool = False) -> NDArray[np.object
     return result.symbols
 
 
-def gene_entities(genes: Sequence[str], *, facts: str, needed: bool = False) -> tuple[list[Entity], str]:
-    """Entities of genes, with facts where they are asked for and at hand.
+def symbols_of(names: Sequence[str], *, remedy: str = "", check: bool = True) -> list[str]:
+    """Canonical symbols; a name that the gene table does not know stays as it is.
+
+    Parameters
+    ----------
+    names
+        Names of genes.
+    remedy
+        What to do about unknown names: added to the warning.
+    check
+        Whether to look for them: texts that are given may be of anything.
+
+    Raises
+    ------
+    GeneNameError
+        If next to no name is a gene's.
+
+    Warns
+    -----
+    BftembedWarning
+        If there is a gene table, and it does not know some of the names.
+    """
+    found = canonical(names, check=check)
+    table = datasets.gene_table() if check else None
+    unknown = list(dict.fromkeys(name for name, symbol in zip(names, found, strict=True) if symbol is None))
+    if unknown and table is not None:
+        shown = [f"{name}{did_you_mean(name, table.symbols, cutoff=0.8)}" for name in unknown[:5]]
+        msg = (
+            f"{len(unknown)} of {len(set(names))} names are not the name of one known gene, and nothing but the name "
+            f"describes them: {', '.join(shown)}{', ...' if len(unknown) > 5 else ''}.{remedy}"
+        )
+        warnings.warn(msg, BftembedWarning, stacklevel=2)
+    return [name if symbol is None else str(symbol) for name, symbol in zip(names, found, strict=True)]
+
+
+def known_genes(genes: Sequence[str], *, facts: Facts) -> tuple[GeneFacts | None, str]:
+    """The facts of genes, if they are asked for and on this machine, and where they are from.
+
+    Returns
+    -------
+    known
+        None without facts.
+    used
+        ``"none"``, or digest, coverage of `genes`, and sources with their versions, which are logged.
+    """
+    known = datasets.gene_facts() if checked_facts(facts) == "auto" else None
+    if known is None:
+        if facts == "auto":
+            logger.info("facts: none, since the gene tables are not on this machine (`bftembed data fetch genes`)")
+        return None, "none"
+    words = known.coverage(genes)
+    logger.info("facts: %s", words)
+    return known, f"sha256:{known.digest} ({words})"
+
+
+def described(facts: Mapping[str, str]) -> str:
+    """Full name and summary of a gene as sentences, ``""`` where neither is known."""
+    return " ".join(re.sub(r"(?<![.!?])$", ".", facts[name]) for name in ("full_name", "summary") if name in facts)
+
+
+def gene_entities(genes: Sequence[str], *, facts: Facts, needed: bool = False) -> tuple[list[Entity], str]:
+    """Entities of genes, with facts where they are asked for and on this machine.
 
     Parameters
     ----------
     genes
         Canonical symbols.
     facts
-        ``"auto"``: full name, locus, RefSeq summary and GO terms if the gene tables are at hand; ``"none"``: the bare
+        ``"auto"``: full name, locus, RefSeq summary and GO terms, where the gene tables are there; ``"none"``: the bare
         name.
     needed
         Whether there is no point in going on without facts.
@@ -70,44 +139,61 @@ def gene_entities(genes: Sequence[str], *, facts: str, needed: bool = False) -> 
     InputError
         If `facts` is unknown, or facts are needed and there are none.
     """
-    if facts not in {"auto", "none"}:
-        msg = f"`facts` is 'auto' or 'none', got {facts!r}."
+    known, used = known_genes(genes, facts=facts)
+    if known is None and needed:
+        msg = (
+            "The annotation engine needs facts, and there are none: run `bftembed data fetch hgnc_genes "
+            "ncbi_gene_info refseq_gene_summary go_annotations`, and leave facts at 'auto'."
+        )
         raise InputError(msg)
-    table = datasets.gene_facts() if facts == "auto" else None
-    if table is None:
-        if needed:
-            msg = (
-                "The annotation engine needs facts, and there are none: run `bftembed data fetch hgnc_genes "
-                "ncbi_gene_info refseq_gene_summary go_annotations`, and leave facts at 'auto'."
-            )
-            raise InputError(msg)
-        if facts == "auto":
-            logger.info("facts: none, since the gene tables are not on this machine (`bftembed data fetch genes`)")
-        return [Entity("gene", gene) for gene in genes], "none"
-    return [Entity("gene", gene, table.of(gene)) for gene in genes], facts_used(table, genes)
+    return [Entity("gene", gene, known.of(gene) if known else {}) for gene in genes], used
 
 
-def facts_used(facts: GeneFacts, genes: Sequence[str]) -> str:
-    """Digest of the facts, and in words how many genes have some and from where, which is logged."""
-    words = facts.coverage(genes)
-    logger.info("facts: %s", words)
-    return f"sha256:{facts.digest} ({words})"
-
-
-def gene_set_entities(sets: Mapping[str, Sequence[str]]) -> tuple[list[Entity], str]:
-    """Entities of gene sets, and what their facts come from.
+def gene_set_entities(
+    sets: Mapping[str, Sequence[str]], *, facts: Facts = "auto", check: bool = True
+) -> tuple[list[Entity], str]:
+    """Entities of gene sets: their genes, with full names and a sentence for each, and processes that they share.
 
     Parameters
     ----------
     sets
         Genes by name of the set.
+    facts
+        ``"auto"``: full names (up to 50 genes), the first sentence of the RefSeq summaries (up to 20), and GO processes
+        of several of the genes, where the gene tables are on this machine; ``"none"``: symbols alone.
+    check
+        Whether to look for genes that the gene table does not know.
 
     Raises
     ------
     InputError
-        If it is no mapping.
+        If it is no mapping of names to lists of genes.
     """
-    if not hasattr(sets, "items"):
-        msg = "Gene sets are given as a mapping from the set's name to its genes."
+    if not hasattr(sets, "items") or any(isinstance(genes, str) for genes in sets.values()):
+        msg = "Gene sets are given as a mapping from the set's name to the list of its genes."
         raise InputError(msg)
-    return [Entity("gene_set", str(name), {"genes": ", ".join(genes)}) for name, genes in sets.items()], "genes"
+    names = list(dict.fromkeys(str(gene) for genes in sets.values() for gene in genes))
+    symbols = dict(zip(names, symbols_of(names, check=check), strict=True))
+    known, used = known_genes(list(dict.fromkeys(symbols.values())), facts=facts)
+    entities = []
+    for name, genes in sets.items():
+        members = list(dict.fromkeys(symbols[str(gene)] for gene in genes))
+        entities.append(Entity("gene_set", str(name), _of_set(members, known)))
+    return entities, used
+
+
+def _of_set(genes: Sequence[str], known: GeneFacts | None) -> dict[str, str]:
+    if known is None:
+        return {"genes": ", ".join(genes)}
+    of_genes = {gene: known.of(gene, max_terms=1000) for gene in genes}
+    full = {gene: facts.get("full_name", "") if len(genes) <= _MOST_NAMED else "" for gene, facts in of_genes.items()}
+    listed = ", ".join(f"{gene} ({name})" if name else gene for gene, name in full.items())
+    terms = Counter(
+        term for facts in of_genes.values() for term in facts.get("biological_process", "").split("; ") if term
+    )
+    shared = [term for term, n in terms.most_common() if n > 1 or len(genes) == 1][:_MOST_PROCESSES]
+    lines = {"genes": listed} | ({"processes of several of them": "; ".join(shared)} if shared else {})
+    for gene in genes if len(genes) <= _MOST_DESCRIBED else ():
+        if summary := of_genes[gene].get("summary"):
+            lines[gene] = re.split(r"(?<=[.!?])\s+(?=[A-Z])", summary, maxsplit=1)[0]
+    return lines

@@ -3,101 +3,273 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
-from bftembed import datasets
 from bftembed.entities.drugs import drug_facts
-from bftembed.entities.genes import canonical, facts_used
+from bftembed.entities.genes import described, known_genes, symbols_of
 from bftembed.errors import InputError
 from bftembed.profiles import Entity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    import pandas as pd
+
+    from bftembed.entities.facts import Facts
+
+How = Literal["knockout", "knockdown", "activation", "drug"]
+HOW: tuple[How, ...] = get_args(How)
 #: What a prompt calls each kind of perturbation.
 _PHRASES = {
     "knockout": "knock-out of",
     "knockdown": "knock-down of",
     "activation": "transcriptional activation (overexpression) of",
 }
-HOW = (*_PHRASES, "drug")
-CONTROLS = ("control", "ctrl", "non-targeting", "NT", "DMSO", "DMSO_TF", "vehicle", "untreated")
+#: What public data sets call them (scPerturb, PerturBench), compared as controls are.
+_SYNONYMS: dict[str, How] = {
+    **dict.fromkeys(("ko", "crispr", "crisprko", "crisprcas9", "cas9", "deletion"), "knockout"),
+    **dict.fromkeys(("kd", "crispri", "interference", "rnai", "shrna", "sirna"), "knockdown"),
+    **dict.fromkeys(("crispra", "overexpression", "oe", "orf"), "activation"),
+    **dict.fromkeys(("compound", "chemical", "smallmolecule"), "drug"),
+}
+CONTROLS = (
+    "control",
+    "ctrl",
+    "control guide",
+    "negative control",
+    "neg control",
+    "neg ctrl",
+    "non-targeting",
+    "non-targeting control",
+    "non-target",
+    "no target",
+    "NT",
+    "NTC",
+    "NTg",
+    "scramble",
+    "scrambled",
+    "safe-targeting",
+    "intergenic",
+    "mock",
+    "no perturbation",
+    "unperturbed",
+    "untreated",
+    "none",
+    "vehicle",
+    "DMSO",
+    "DMSO_TF",
+)
+"""Names that stand for no perturbation, compared without case, blanks, ``-`` and ``_``."""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_\s]", "", name).casefold()
+
+
+#: Those that may carry the number of a guide ("non-targeting_0012"); a short one with a number may be a gene ("NT3").
+_NUMBERED = {_plain(name) for name in CONTROLS if len(name) > 3}
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A perturbation, where it happened and how strong."""
+    """A perturbation, where it happened and how strong; a control has no parts.
+
+    Attributes
+    ----------
+    label
+        As it came.
+    parts
+        The genes or drugs, without controls, as they came.
+    how
+        ``"knockout"``, ``"knockdown"``, ``"activation"`` or ``"drug"``; ``""`` of a control.
+    dose, cell_line
+        ``""`` where they are not known.
+    """
 
     label: str
     parts: tuple[str, ...]
+    how: How | Literal[""] = ""
     dose: str = ""
     cell_line: str = ""
 
     @property
     def row(self) -> str:
-        """Name of the row."""
+        """Name of the row: label, dose and cell line."""
         return " | ".join(part for part in (self.label, self.dose, self.cell_line) if part)
 
 
 def conditions_of(
-    rows: Sequence[tuple[str, ...]],
+    labels: Iterable[str],
     *,
-    fields: Sequence[str] = (),
+    how: str | Sequence[str] = "knockdown",
+    dose: str | Sequence[str] = "",
+    cell_line: str | Sequence[str] = "",
     control: Sequence[str] = CONTROLS,
-    separator: str = "+",
+    separator: str | None = None,
 ) -> list[Condition]:
-    """Different conditions of (perturbation, *fields) rows, sorted, controls left out."""
-    skip = {name.casefold() for name in control}
-    conditions = []
-    for row in dict.fromkeys(rows):
-        parts = tuple(p.strip() for p in row[0].split(separator) if p.strip() and p.strip().casefold() not in skip)
-        if parts:
-            conditions.append(Condition(row[0], parts, **dict(zip(fields, row[1:], strict=False))))
-    if not conditions:
-        found = ", ".join(sorted({row[0] for row in rows})[:5]) or "none at all"
-        msg = f"There is no perturbation but controls ({found})."
+    """Read labels of perturbations.
+
+    Parameters
+    ----------
+    labels
+        n labels: ``"KLF1"``, ``"KLF1+MAP2K6"``, ``"vorinostat"``, ``"ctrl"``.
+    how, dose, cell_line
+        Of all, or a sequence of n.
+    control
+        Names of controls, compared without case, blanks, ``-`` and ``_``; a number at the end is the number of a guide.
+    separator
+        Between the parts of a combination; by default ``"+"`` for genes, while names of drugs, such as ``(+)-JQ1``, are
+        not split.
+
+    Returns
+    -------
+    One condition per label, in their order.
+
+    Raises
+    ------
+    InputError
+        If `how` is unknown, a sequence has another length, or there are only controls.
+    """
+    labels = [str(label).strip() for label in labels]
+    controls = {_plain(name) for name in control}
+    fields = {"how": how, "dose": dose, "cell_line": cell_line}
+    columns = [_column(name, value, len(labels)) for name, value in fields.items()]
+    found = []
+    for label, way, amount, line in zip(labels, *columns, strict=True):
+        if not label or _is_control(label, controls):
+            found.append(Condition(label, (), dose=amount, cell_line=line))
+            continue
+        known = _how(way)
+        between = separator if separator is not None else None if known == "drug" else "+"
+        parts = [part.strip() for part in (label.split(between) if between else [label])]
+        kept = tuple(part for part in parts if part and not _is_control(part, controls))
+        found.append(Condition(label, kept, known, amount, line))
+    if not any(condition.parts for condition in found):
+        some = ", ".join(sorted(set(labels))[:5]) or "none at all"
+        msg = f"There is no perturbation but controls ({some})."
         raise InputError(msg)
-    return sorted(conditions, key=lambda condition: condition.row)
+    return found
 
 
-def perturbation_entities(conditions: Sequence[Condition], how: str, facts: str) -> tuple[list[Entity], str]:
-    """Entities of conditions, and what their facts come from."""
-    return _drug_entities(conditions, facts) if how == "drug" else _gene_entities(conditions, how, facts)
+def condition_table(conditions: Sequence[Condition]) -> pd.DataFrame:
+    """One row per condition, in their order: ``perturbation``, ``parts``, ``how``, ``dose``, ``cell_line``, text.
+
+    The index has the names of the rows, with `how` where it alone tells two of them apart.
+    """
+    import pandas as pd
+
+    rows = [condition.row for condition in conditions]
+    doubled = {row for row, n in Counter(rows).items() if n > 1}
+    names = [f"{c.row} | {c.how}" if c.row in doubled and c.how else c.row for c in conditions]
+    columns = {
+        "perturbation": [c.label for c in conditions],
+        "parts": [" + ".join(c.parts) for c in conditions],
+        "how": [c.how for c in conditions],
+        "dose": [c.dose for c in conditions],
+        "cell_line": [c.cell_line for c in conditions],
+    }
+    return pd.DataFrame(columns, index=pd.Index(names, dtype=str))
 
 
-def _gene_entities(conditions: Sequence[Condition], how: str, facts: str) -> tuple[list[Entity], str]:
-    genes = sorted({part for condition in conditions for part in condition.parts})
-    symbols = {gene: symbol or gene for gene, symbol in zip(genes, canonical(genes), strict=True)}
-    known = datasets.gene_facts() if facts == "auto" else None
+def perturbation_entities(
+    conditions: Sequence[Condition], *, facts: Facts, check: bool = True
+) -> tuple[list[Entity], str]:
+    """Entities of conditions, none of them a control, and what their facts come from.
+
+    The order, the case and the doubling of parts make no difference: ``A+B`` and ``b+A`` are one entity.
+
+    Parameters
+    ----------
+    conditions
+        At least one.
+    facts
+        ``"auto"``: what the tables on this machine know of the genes or drugs; ``"none"``: nothing.
+    check
+        Whether to look for names that the tables do not know: texts that are given may be of anything.
+
+    Raises
+    ------
+    InputError
+        If drugs and genes are mixed: their prompts have different templates.
+    """
+    if len({condition.how == "drug" for condition in conditions}) > 1:
+        msg = "Drugs and perturbations of genes have different templates: embed them in two calls, with two keys."
+        raise InputError(msg)
+    make = _drug_entities if conditions[0].how == "drug" else _gene_entities
+    return make(conditions, _spellings(conditions), facts=facts, check=check)
+
+
+def _is_control(name: str, controls: set[str]) -> bool:
+    plain = _plain(name)
+    stem = plain.rstrip("0123456789")
+    if plain in controls or stem == plain:
+        return plain in controls
+    return bool({stem, re.sub("(sg|g|guide|grna)$", "", stem)} & controls & _NUMBERED)
+
+
+def _how(value: str) -> How:
+    found = value if value in HOW else _SYNONYMS.get(_plain(value))
+    if found is None:
+        msg = f"`how` is 'knockout', 'knockdown', 'activation' or 'drug', got {value!r}."
+        raise InputError(msg)
+    return found
+
+
+def _column(name: str, value: str | Sequence[str], n: int) -> list[str]:
+    column = [value] * n if isinstance(value, str) else [str(one) for one in value]
+    if len(column) != n:
+        msg = f"`{name}` has {len(column)} values for {n} perturbations."
+        raise InputError(msg)
+    return column
+
+
+def _spellings(conditions: Sequence[Condition]) -> dict[str, str]:
+    """One spelling of all that differ by case alone: the one with the most capitals."""
+    one: dict[str, str] = {}
+    names = sorted({part for condition in conditions for part in condition.parts})
+    return {name: one.setdefault(name.casefold(), name) for name in names}
+
+
+def _parts(condition: Condition, names: dict[str, str]) -> list[str]:
+    return sorted({names[part] for part in condition.parts}, key=lambda name: (name.casefold(), name))
+
+
+def _gene_entities(
+    conditions: Sequence[Condition], names: dict[str, str], *, facts: Facts, check: bool
+) -> tuple[list[Entity], str]:
+    spelled = sorted(set(names.values()))
+    remedy = " Other names of controls are given as `control=`, another sign between genes as `separator=`."
+    symbols = dict(zip(spelled, symbols_of(spelled, remedy=remedy, check=check), strict=True))
+    names = {name: symbols[one] for name, one in names.items()}
+    known, used = known_genes(sorted(set(names.values())), facts=facts)
     entities = []
     for condition in conditions:
-        parts = [symbols[part] for part in condition.parts]
-        what = f"{_PHRASES[how]} {' and '.join(parts)}" + (" together" if len(parts) > 1 else "")
+        parts = _parts(condition, names)
+        what = f"{_PHRASES[condition.how]} {' and '.join(parts)}" + (" together" if len(parts) > 1 else "")
         where = f" in {condition.cell_line} cells" if condition.cell_line else ""
         dose = f" ({condition.dose})" if condition.dose else ""
-        lines = {}
-        for part in parts if known else ():
-            of_gene = known.of(part) if known else {}
-            if text := " ".join(
-                re.sub(r"(?<![.!?])$", ".", of_gene[f]) for f in ("full_name", "summary") if f in of_gene
-            ):
-                lines[part] = text
+        lines = {part: described(known.of(part)) for part in parts} if known else {}
+        lines = {part: text for part, text in lines.items() if text}
         entities.append(Entity("perturbation", what + dose + where, lines))
-    return entities, facts_used(known, sorted(set(symbols.values()))) if known else "none"
+    return entities, used
 
 
-def _drug_entities(conditions: Sequence[Condition], facts: str) -> tuple[list[Entity], str]:
-    known, used = drug_facts(facts, (part for condition in conditions for part in condition.parts))
+def _drug_entities(
+    conditions: Sequence[Condition], names: dict[str, str], *, facts: Facts, check: bool
+) -> tuple[list[Entity], str]:
+    known, used = drug_facts(sorted(set(names.values())), facts=facts, check=check)
     entities = []
     for condition in conditions:
+        parts = _parts(condition, names)
         lines: dict[str, str] = {}
-        for part in condition.parts:
-            for name, value in known.get(part.casefold(), {}).items():
-                lines[name if len(condition.parts) == 1 else f"{part}, {name}"] = value
+        for part in parts:
+            for name, value in known[part].items():
+                lines[name if len(parts) == 1 else f"{part}, {name}"] = value
         if condition.dose:
             lines["dose"] = condition.dose
         if condition.cell_line:
             lines["cell line"] = condition.cell_line
-        entities.append(Entity("drug", " combined with ".join(condition.parts), lines))
+        entities.append(Entity("drug", " combined with ".join(parts), lines))
     return entities, used

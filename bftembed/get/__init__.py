@@ -1,6 +1,8 @@
 """Read what the other rooms wrote into an AnnData."""
 
+from bftembed.get._conditions import conditions
+from bftembed.get._nearest import nearest
 from bftembed.get._profiles import profiles
 from bftembed.get._provenance import provenance
 
-__all__ = ["profiles", "provenance"]
+__all__ = ["conditions", "nearest", "profiles", "provenance"]

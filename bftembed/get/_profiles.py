@@ -35,8 +35,9 @@ def profiles(adata: AnnData, use_rep: str = "X_bft", *, store: ProfileStore | st
     Returns
     -------
     pandas.DataFrame
-        Indexed by ``var_names`` (genes) or ``obs_names``: ``text``, ``status``, ``issues``, ``n_tokens``. Texts are
-        missing where there is none; the other columns, where the text is not in the store.
+        Indexed by ``var_names`` (genes), ``obs_names``, or names of conditions (`tl.embed_perturbations`): ``text``,
+        ``status``, ``issues``, ``n_tokens``. Texts are missing where there is none; the other columns, where the text
+        is not in the store.
 
     Raises
     ------
@@ -74,9 +75,11 @@ def profiles(adata: AnnData, use_rep: str = "X_bft", *, store: ProfileStore | st
 def _side(adata: AnnData, use_rep: str) -> tuple[dict[str, Any], pd.DataFrame]:
     """Provenance of the side that has texts, and the frame that has a row for each."""
     sides = provenance(adata, use_rep)
-    for side in ("genes", "entities", "cells"):
+    conditions = adata.uns.get(f"{use_rep}_conditions", {}).get("obs")
+    frames = {"genes": adata.var, "entities": adata.obs, "perturbations": conditions, "cells": adata.obs}
+    for side, frame in frames.items():
         if "encoder" in sides.get(side, {}):
-            return sides[side], adata.var if side == "genes" else adata.obs
+            return sides[side], frame
     msg = f"`{use_rep}` was not made from texts of this package."
     raise InputError(msg)
 

@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from anndata import AnnData
 
+_LONGEST = 100
 
-def provenance(adata: AnnData, key: str = "X_bft") -> dict[str, Any]:
+
+class Provenance(dict[str, Any]):
+    """Nested dictionaries that print as an indented list."""
+
+    def __repr__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def _lines(known: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    for name, value in known.items():
+        if isinstance(value, Mapping):
+            yield f"{indent}{name}:"
+            yield from _lines(value, f"{indent}  ")
+        else:
+            text = str(value)
+            yield f"{indent}{name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
+
+
+def provenance(adata: AnnData, use_rep: str = "X_bft") -> Provenance:
     """Parameters and origin of an embedding.
 
     Parameters
     ----------
     adata
         With an embedding of this package.
-    key
+    use_rep
         Its key.
 
     Returns
     -------
     dict
         By side: ``genes`` (engine, encoder, template, sampling, counts, version, date), ``cells`` (method, weights,
-        counts), ``entities`` (of `bft.embed`).
+        counts), ``perturbations``, ``entities`` (of `bft.embed`). It prints as an indented list.
 
     Raises
     ------
     InputError
         If there is no such embedding.
+
+    Examples
+    --------
+    >>> import bftembed as bft
+    >>> genes = bft.embed(["TP53"], facts="none", profiles={"TP53": "Guards the genome."})
+    >>> bft.get.provenance(genes)["entities"]["n_embedded"]
+    1
     """
     known = adata.uns.get("bft", {})
-    if key not in known:
+    if use_rep not in known:
         keys = ", ".join(sorted(name for name in known if name != "map_genes")) or "none"
-        msg = f"`adata.uns['bft']` has no `{key}`; embeddings there: {keys}."
+        msg = f"`adata.uns['bft']` has no `{use_rep}`; embeddings there: {keys}."
         raise InputError(msg)
-    return dict(known[key])
+    return Provenance(known[use_rep])

@@ -1,4 +1,4 @@
-"""Tools: embeddings of genes, cells and perturbations, and what to ask of them."""
+"""Tools: embeddings of genes, cells and perturbations."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from bftembed.tl._embed_cells import embed_cells
     from bftembed.tl._embed_genes import embed_genes
     from bftembed.tl._embed_perturbations import embed_perturbations
-    from bftembed.tl._nearest import nearest
 
-__all__ = ["embed", "embed_cell_profiles", "embed_cells", "embed_genes", "embed_perturbations", "nearest"]
+__all__ = ["embed", "embed_cell_profiles", "embed_cells", "embed_genes", "embed_perturbations"]
 
 
 # One module each, so that the cell stage, which streams millions of cells, does not carry torch in its memory.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+import logging
+from typing import TYPE_CHECKING, Any, Unpack
 
 from bftembed._keys import checked_key
-from bftembed.entities import entities_of
+from bftembed.entities import condition_table, conditions_of, entities_of, perturbation_entities
 from bftembed.errors import InputError
-from bftembed.tl._embed_perturbations import embed_perturbations
 from bftembed.tl._entities import TextOptions, TextSource, embed_entities, to_anndata
 
 if TYPE_CHECKING:
@@ -15,26 +15,46 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from bftembed.entities import Facts, How, NameKind
+
+log = logging.getLogger("bftembed")
+
 
 def embed(
     names: Sequence[str] | Mapping[str, Sequence[str]],
     *,
-    kind: str = "gene",
-    facts: str = "auto",
+    kind: NameKind = "gene",
+    how: How | Sequence[How] | None = None,
+    dose: str | Sequence[str] | None = None,
+    cell_line: str | Sequence[str] | None = None,
+    control: Sequence[str] | None = None,
+    separator: str | None = None,
+    facts: Facts = "auto",
     key_added: str = "X_bft",
     **options: Unpack[TextOptions],
 ) -> AnnData:
-    """Embed genes, drugs, gene sets or perturbations by name.
+    """Embed genes, types of cells, drugs, gene sets or perturbations by name.
 
     Parameters
     ----------
     names
-        Names, each once; for gene sets a mapping from the set's name to its genes.
+        Names; for gene sets a mapping from the set's name to its genes. Perturbations are written ``"KLF1"``,
+        ``"KLF1+MAP2K6"`` (both at once; the order makes no difference) or, with ``how="drug"``, ``"vorinostat"``.
     kind
-        ``"gene"``, ``"drug"``, ``"gene_set"`` or ``"perturbation"`` (gene knock-downs, see
-        :func:`bftembed.tl.embed_perturbations` for others).
+        ``"gene"``, ``"cell"`` (names of types of cells), ``"drug"``, ``"gene_set"`` or ``"perturbation"``.
+    how
+        Of perturbations: ``"knockdown"`` (default), ``"knockout"``, ``"activation"`` or ``"drug"``, one for all or one
+        for each. What data sets write for these (``"CRISPRi"``, ``"CRISPRa"``, ...) is understood.
+    dose, cell_line
+        Of perturbations: what goes into the prompt about them, one for all or one for each.
+    control
+        Of perturbations: names of controls, compared without case, blanks, ``-`` and ``_``; by default the usual ones,
+        `bftembed.entities.CONTROLS`.
+    separator
+        Of perturbations: between the parts of a combination; by default ``"+"`` for genes, while names of drugs are not
+        split.
     facts
-        ``"auto"`` puts what the tables at hand know into the prompt, ``"none"`` asks by the bare name.
+        ``"auto"`` puts what the tables on this machine know into the prompt, ``"none"`` asks by the bare name.
     key_added
         Key of the result.
     options
@@ -44,36 +64,80 @@ def embed(
     Returns
     -------
     AnnData
-        One row per name. ``X`` and ``obsm[key_added]``: float32, shape (n, d), NaN rows where there is no vector;
-        ``obs[f"{key_added}_text"]``: text; for genes ``obs["bft_gene"]``: canonical symbol;
-        ``uns["bft"][key_added]["entities"]``: provenance.
+        One row per name, in their order. ``X`` and ``obsm[key_added]``: float32, shape (n, d), NaN rows where there is
+        no vector (no usable text, or a control); ``obs[f"{key_added}_text"]`` and ``obs[f"{key_added}_text_key"]``:
+        text, and its key in the store; for genes ``obs["bft_gene"]``: canonical symbol; for perturbations
+        ``obs[["perturbation", "parts", "how", "dose", "cell_line"]]``; ``uns["bft"][key_added]["entities"]``:
+        provenance.
 
     Raises
     ------
     InputError
-        If a name is repeated, empty or unknown, or `kind` is unknown.
+        If a name is repeated or empty, `kind` or another argument is unknown, or options of perturbations are given
+        with another kind.
+
+    Warns
+    -----
+    BftembedWarning
+        If there are gene (or drug) tables, and they do not know some of the names.
 
     Examples
     --------
     >>> import bftembed as bft
-    >>> genes = bft.embed(["TP53", "BRCA1"], kind="gene")  # doctest: +SKIP
+    >>> genes = bft.embed(["TP53", "BRCA1"])  # doctest: +SKIP
+    >>> pert = bft.embed(["KLF1", "KLF1+MAP2K6"], kind="perturbation", how="activation")  # doctest: +SKIP
     """
+    checked_key(key_added)
+    listed = _listed(names)
+    source = TextSource(**options)
+    given = {"how": how, "dose": dose, "cell_line": cell_line, "control": control, "separator": separator}
+    given = {name: value for name, value in given.items() if value is not None}
+    if kind == "perturbation":
+        return _perturbations(listed, source, facts, key_added, given)
+    if given:
+        hint = ' Drugs with a dose are kind="perturbation", how="drug".' if kind == "drug" else ""
+        msg = f'{sorted(given)} can be given only with kind="perturbation", not with kind={kind!r}.{hint}'
+        raise InputError(msg)
+    entities, used = entities_of(names, kind=kind, facts=facts, needed=source.annotates, check=source.profiles is None)
+    _distinct(listed)
+    result = embed_entities(entities, source, names=listed, facts=used)
+    log.info(result.summary(f"obsm[{key_added!r}]"))
+    columns = {"bft_gene": [entity.id for entity in entities]} if kind == "gene" else {}
+    return to_anndata(listed, result, columns, key_added=key_added)
+
+
+def _perturbations(
+    labels: list[str], source: TextSource, facts: Facts, key_added: str, given: Mapping[str, Any]
+) -> AnnData:
+    conditions = conditions_of(labels, **given)
+    table = condition_table(conditions)
+    _distinct(table.index.tolist())
+    treated = [i for i, condition in enumerate(conditions) if condition.parts]
+    entities, used = perturbation_entities([conditions[i] for i in treated], facts=facts, check=source.profiles is None)
+    n_controls = len(conditions) - len(treated)
+    result = embed_entities(
+        entities, source, names=[labels[i] for i in treated], facts=used, n_controls=n_controls
+    ).spread(len(conditions), treated)
+    log.info(result.summary(f"obsm[{key_added!r}]"))
+    return to_anndata(table.index.tolist(), result, dict(table), key_added=key_added)
+
+
+def _listed(names: Sequence[str] | Mapping[str, Sequence[str]]) -> list[str]:
     if isinstance(names, str):
         msg = f"`names` is a list of names, got the single name {names!r}: write [{names!r}]."
         raise InputError(msg)
-    checked_key(key_added)
+    if hasattr(names, "obs"):
+        msg = "`names` is a list of names, got an AnnData: see bft.tl for genes, cells and perturbations of an AnnData."
+        raise InputError(msg)
     listed = list(names)
     if odd := [name for name in listed if not isinstance(name, str)]:
         msg = f"Names are strings, got {odd[0]!r} ({type(odd[0]).__name__})."
         raise InputError(msg)
-    if kind == "perturbation":
-        return embed_perturbations(listed, facts=facts, key_added=key_added, **options)
-    if len(set(listed)) != len(listed):
-        repeated = sorted({name for name in listed if listed.count(name) > 1})[:5]
+    return listed
+
+
+def _distinct(names: list[str]) -> None:
+    if len(set(names)) != len(names):
+        repeated = sorted({name for name in names if names.count(name) > 1})[:5]
         msg = f"Names are repeated: {', '.join(repeated)}. Give each once."
         raise InputError(msg)
-    source = TextSource(**options)
-    check = source.profiles is None
-    entities, used = entities_of(names, kind=kind, facts=facts, needed=source.annotates, check=check)
-    columns = {"bft_gene": [entity.id for entity in entities]} if kind == "gene" else {}
-    return to_anndata(listed, embed_entities(entities, source, names=listed, facts=used), columns, key_added=key_added)

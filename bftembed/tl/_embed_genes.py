@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bftembed.encoders import Encoder
     from bftembed.engines import Engine, Sampling
+    from bftembed.entities import Facts
     from bftembed.profiles import ProfileStore
 
 
@@ -32,7 +33,7 @@ def embed_genes(
     engine: str | Engine = "default",
     encoder: str | Encoder = "default",
     template: str | Path | None = None,
-    facts: str = "auto",
+    facts: Facts = "auto",
     sampling: Sampling | None = None,
     store: ProfileStore | str | Path | None = None,
     profiles: Mapping[str, str] | pd.DataFrame | str | Path | None = None,

@@ -109,6 +109,15 @@ class EntityEmbeddings:
             texts[row], keys[row] = text, key
         return EntityEmbeddings(vectors, texts, keys, self.info)
 
+    def summary(self, target: str) -> str:
+        """One line for the log: how many names, with facts, with a text, and where the vectors went."""
+        counts, n_texts = self.info["counts"], self.info["n_embedded"]
+        source = f"{counts['stored']:,} stored" if "stored" in counts else "given"
+        return (
+            f"{self.info['n_entities']:,} names ({self.info['kind']}), {self.info['n_with_facts']:,} with facts, "
+            f"{n_texts:,} texts ({source}), {self.vectors.shape[1]} dimensions -> {target}"
+        )
+
     def annotate(self, frame: pd.DataFrame, key_added: str, *, texts: bool = True) -> None:
         """Put the texts (``""`` where there is none) and their keys in the store into columns of ``var`` or ``obs``."""
         frame[f"{key_added}_text_key"] = np.array(self.keys, dtype=object)
@@ -151,6 +160,9 @@ def embed_entities(
         by_id = given_texts(source.profiles, kind=entities[0].kind)
         other = names or [entity.id for entity in entities]
         texts = [by_id.get(entity.id) or by_id.get(name) for entity, name in zip(entities, other, strict=True)]
+        # Other spellings of one entity share its text.
+        shared = {entity.id: text for entity, text in zip(entities, texts, strict=True) if text}
+        texts = [text or shared.get(entity.id) for entity, text in zip(entities, texts, strict=True)]
         keys = [""] * len(texts)
         details = {"counts": {"given": len(by_id), "missing": sum(text is None for text in texts)}}
         if not any(texts):
@@ -160,6 +172,7 @@ def embed_entities(
     provenance = {
         "kind": entities[0].kind,
         "n_entities": len(entities),
+        "n_with_facts": sum(bool(entity.facts) for entity in entities),
         "n_embedded": int(sum(text is not None for text in texts)),
         "encoder": described,
         **details,

@@ -1,8 +1,12 @@
+import pytest
+
 from bftembed.entities import drug_entities
+from bftembed.errors import BftembedWarning
 
 
 def test_drugs_are_found_in_any_case(mirror):
-    entities, used = drug_entities(["Vorinostat", "no such drug"], facts="auto")
+    with pytest.warns(BftembedWarning, match=r"1 of 2 names are no drugs .*\(no such drug\)"):
+        entities, used = drug_entities(["Vorinostat", "no such drug"], facts="auto")
     assert entities[0].id == "Vorinostat"
     assert "HDAC" in entities[0].facts["mechanism of action"]
     assert not entities[1].facts

@@ -1,8 +1,8 @@
 import pytest
 
 from bftembed import datasets
-from bftembed.entities import canonical, gene_entities, gene_set_entities
-from bftembed.errors import InputError
+from bftembed.entities import canonical, gene_entities, gene_set_entities, symbols_of
+from bftembed.errors import BftembedWarning, InputError
 
 
 def test_canonical_symbols_are_none_where_a_name_is_unknown(mirror):
@@ -15,8 +15,8 @@ def test_facts_are_auto_or_none():
 
 
 def test_gene_sets_are_mappings():
-    entities, _ = gene_set_entities({"T cell receptor": ["CD3E", "CD3D"]})
-    assert entities[0].facts["genes"] == "CD3E, CD3D"
+    entities, _ = gene_set_entities({"T cell receptor": ["CD3E", "CD3D"]}, facts="none")
+    assert entities[0].facts == {"genes": "CD3E, CD3D"}
     with pytest.raises(InputError, match="mapping"):
         gene_set_entities(["CD3E"])
 
@@ -38,3 +38,19 @@ def test_that_there_are_no_facts_is_said_too(monkeypatch, tmp_path, caplog):
         _, used = gene_entities(["TP53"], facts="auto")
     assert used == "none"
     assert "`bftembed data fetch genes`" in caplog.text
+    with pytest.raises(InputError, match="list of its genes"):
+        gene_set_entities({"T cell receptor": "CD3E"})
+
+
+def test_large_sets_fit_into_a_prompt(mirror):
+    from bftembed.datasets import gene_table
+
+    genes = gene_table().symbols[:300].tolist()
+    facts = gene_set_entities({"large": genes})[0][0].facts
+    assert facts["genes"] == ", ".join(genes)
+    assert len(facts["processes of several of them"].split("; ")) <= 8
+
+
+def test_unknown_genes_are_named_with_the_nearest(mirror):
+    with pytest.warns(BftembedWarning, match=r"1 of 2 names .* CD3Dd Did you mean `CD3D`"):
+        assert symbols_of(["p53", "CD3Dd"]) == ["TP53", "CD3Dd"]

@@ -78,8 +78,8 @@ def test_texts_that_are_in_a_store_elsewhere(genes, tmp_path):
 
 
 def test_texts_of_perturbations_are_found_by_their_keys(tmp_path):
-    options = {"facts": "none", "engine": "annotation", "template": "perturbation", "store": tmp_path / "s.sqlite"}
-    adata = bft.tl.embed_perturbations(["KLF1", "KLF1+MAP2K6"], how="activation", **options)
+    options = {"facts": "none", "engine": Echo(), "store": tmp_path / "s.sqlite"}
+    adata = bft.embed(["KLF1", "KLF1+MAP2K6"], kind="perturbation", how="activation", **options)
     texts = bft.get.profiles(adata)["text"]
     assert texts.index.tolist() == ["KLF1", "KLF1+MAP2K6"]
     assert "of KLF1 and MAP2K6 together" in texts["KLF1+MAP2K6"]

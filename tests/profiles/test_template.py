@@ -80,5 +80,5 @@ def test_a_template_that_is_no_text_is_named(tmp_path):
 
 
 def test_missing_template_lists_the_shipped_ones(tmp_path):
-    with pytest.raises(TemplateError, match="annotation, cell, drug, gene"):
+    with pytest.raises(TemplateError, match="annotation, cell, cell_type, drug, gene"):
         load_template(tmp_path / "nothing.txt")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import bftembed as bft
-from bftembed.errors import InputError
+from bftembed.errors import BftembedWarning, InputError
 
 TEXTS = {"TP53": "Guards the genome.", "CD3E": "Part of the T cell receptor.", "ALB": "Carries molecules in blood."}
 
@@ -17,7 +17,8 @@ def test_rows_are_the_names_in_their_order():
 
 
 def test_aliases_become_symbols_and_facts_are_used(mirror, tmp_path):
-    adata = bft.embed(["p53", "TP53", "NOT-A-GENE"], engine="annotation", store=tmp_path / "s.sqlite")
+    with pytest.warns(BftembedWarning, match=r"1 of 3 names are not the name of one known gene.*NOT-A-GENE"):
+        adata = bft.embed(["p53", "TP53", "NOT-A-GENE"], engine="annotation", store=tmp_path / "s.sqlite")
     assert adata.obs["bft_gene"].tolist()[1] == "TP53"
     assert np.isnan(adata.X[2]).all()
     texts = bft.get.profiles(adata)
@@ -26,21 +27,55 @@ def test_aliases_become_symbols_and_facts_are_used(mirror, tmp_path):
 
 
 def test_drugs_with_what_the_repurposing_table_knows(mirror, tmp_path):
-    adata = bft.embed(["Vorinostat", "no such drug"], kind="drug", engine="annotation", store=tmp_path / "s.sqlite")
+    options = {"kind": "drug", "engine": "annotation", "store": tmp_path / "s.sqlite"}
+    with pytest.warns(BftembedWarning, match="no drugs of the Drug Repurposing Hub"):
+        adata = bft.embed(["Vorinostat", "no such drug"], **options)
     assert "HDAC inhibitor" in adata.obs["X_bft_text"].iloc[0]
     assert np.isnan(adata.X[1]).all()
 
 
 def test_gene_sets_carry_their_genes(tmp_path):
-    adata = bft.embed(
-        {"T cell receptor": ["CD3E", "CD3D"]}, kind="gene_set", engine="annotation", store=tmp_path / "s.sqlite"
-    )
+    options = {"kind": "gene_set", "engine": "annotation", "store": tmp_path / "s.sqlite"}
+    adata = bft.embed({"T cell receptor": ["CD3E", "CD3D"]}, facts="none", **options)
     assert adata.obs["X_bft_text"].iloc[0] == "T cell receptor. CD3E, CD3D."
 
 
+def test_annotation_of_a_gene_set_has_names_and_processes_of_its_genes(mirror, tmp_path):
+    options = {"kind": "gene_set", "engine": "annotation", "store": tmp_path / "s.sqlite"}
+    text = bft.embed({"SET": ["CD3D", "CD3E"]}, **options).obs["X_bft_text"].iloc[0]
+    assert "CD3D (CD3d molecule, delta (CD3-TCR complex))" in text
+    assert "part of the T-cell receptor/CD3 complex" in text
+
+
+def test_types_of_cells(tmp_path):
+    texts = {"CD4 T cell": "Helps.", "monocyte": "Eats."}
+    adata = bft.embed(list(texts), kind="cell", profiles=texts)
+    assert adata.obs["X_bft_text"].to_dict() == texts
+    with pytest.raises(InputError, match="choose another engine"):
+        bft.embed(list(texts), kind="cell", engine="annotation", store=tmp_path / "s.sqlite")
+
+
 def test_perturbations_by_name(tmp_path):
-    adata = bft.embed(["TP53", "control"], kind="perturbation", facts="none", profiles={"TP53": "Cells grow."})
-    assert adata.obs_names.tolist() == ["TP53"]
+    texts = {"TP53": "Cells grow.", "KLF1+TP53": "Both."}
+    names = ["TP53", "non_targeting", "TP53+KLF1", "KLF1+TP53"]
+    adata = bft.embed(names, kind="perturbation", facts="none", profiles=texts, how="knockout", cell_line="K562")
+    assert adata.obs_names.tolist() == [f"{name} | K562" for name in names]
+    assert adata.obs["X_bft_text"].tolist() == ["Cells grow.", "", "Both.", "Both."]
+    assert adata.obs["how"].tolist() == ["knockout", "", "knockout", "knockout"]
+    assert np.isnan(adata.X).all(axis=1).tolist() == [False, True, False, False]
+    np.testing.assert_array_equal(adata.X[2], adata.X[3])
+    assert bft.get.profiles(adata)["text"].isna().tolist() == [False, True, False, False]
+
+
+def test_options_of_perturbations_are_not_swallowed_by_other_kinds():
+    with pytest.raises(InputError, match=r"\['dose', 'how'\] .*kind=\"perturbation\", how=\"drug\""):
+        bft.embed(["vorinostat"], kind="drug", how="drug", dose="1 uM")
+
+
+def test_one_line_says_what_was_done(caplog):
+    with caplog.at_level("INFO", "bftembed"):
+        bft.embed([*TEXTS, "NONE"], profiles=TEXTS, facts="none", key_added="X_a")
+    assert "4 names (gene), 0 with facts, 3 texts (given), 384 dimensions -> obsm['X_a']" in caplog.messages
 
 
 @pytest.mark.parametrize(
@@ -49,7 +84,7 @@ def test_perturbations_by_name(tmp_path):
         ("TP53", "gene", r"write \['TP53'\]"),
         (["A", "A"], "gene", "repeated: A"),
         ([], "gene", "nothing to embed"),
-        (["A"], "cell", "tl.embed_cells"),
+        (["A"], "cells", "'cell', 'drug'"),
         (["A"], "gene_set", "mapping"),
         ([" "], "drug", "empty name"),
         (["A", None], "gene", "strings, got None"),

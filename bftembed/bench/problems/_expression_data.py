@@ -132,7 +132,8 @@ def _perturbations(
     of_cells = adata.obs[condition].astype(object)
     of_cells = of_cells.where(of_cells.notna(), "").astype(str).str.strip()
     labels = [label for label in dict.fromkeys(of_cells) if label]
-    found = conditions_of([(label,) for label in labels], control=controls, separator=separator)
+    conditions = conditions_of(labels, control=controls, separator=separator)
+    found = [condition for condition in conditions if condition.parts]
     codes = dict.fromkeys(set(labels) - {each.label for each in found}, 0)
     if not codes:
         some = ", ".join(sorted(labels)[:5])

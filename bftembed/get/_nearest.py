@@ -1,0 +1,206 @@
+"""Which genes or cells are near a gene, a cell or a free text."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bftembed._near import did_you_mean
+from bftembed.encoders import encode_cached, get_encoder
+from bftembed.errors import BftembedWarning, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from bftembed.encoders import Encoder
+
+QueryType = Literal["gene", "cell", "text"]
+#: Capitals and digits, as symbols of genes are written; ``C1orf112`` too.
+_SYMBOL = re.compile(r"(?=.*[A-Z0-9]{2})[A-Z0-9][A-Z0-9.-]*|C\d+orf\d+")
+_CLOSE, _VERY_CLOSE = 0.75, 0.9
+
+
+def nearest(
+    adata: AnnData,
+    query: str | Sequence[str],
+    *,
+    among: Literal["genes", "cells"] | None = None,
+    n: int = 10,
+    use_rep: str = "X_bft",
+    query_type: QueryType | None = None,
+    gene_symbols: str | None = None,
+    encoder: str | Encoder | None = None,
+) -> pd.DataFrame:
+    """Rank genes or cells by cosine similarity to a gene, a cell or a free text.
+
+    A gene or a cell that was embedded stands for its own vector; the encoder of the embedding turns a free text into
+    one. Cells that are weighted means of their genes (`tl.embed_cells`) are not described by their vectors as a text
+    would describe them: what is near a text among them is often not what the text says. Ask for genes there.
+
+    Parameters
+    ----------
+    adata
+        With embeddings in ``varm[use_rep]`` or ``obsm[use_rep]``.
+    query
+        Name of a gene (``var_names``, ``var["bft_gene"]``, or `gene_symbols`) or of an observation, or a free text; or
+        a list of these.
+    among
+        ``"genes"`` (``varm``) or ``"cells"`` (``obsm``: cells, or the rows of `bft.embed`); by default genes where
+        there are any.
+    n
+        How many for each query.
+    use_rep
+        Key of the embedding.
+    query_type
+        How to read the query: ``"gene"``, ``"cell"`` or ``"text"``. By default a name that is known is a gene or a
+        cell, and all else is a free text; a word that is close to a known name is refused.
+    gene_symbols
+        Column of ``var`` with names of the genes, which the result uses in place of ``var_names``.
+    encoder
+        For a free text where the embedding was made with an encoder object.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``name`` and ``similarity`` (cosine), best first; the gene or cell that was asked for is left out. For a list,
+        the rows of one query after those of another, with a first column ``query``.
+
+    Raises
+    ------
+    InputError
+        If there is no such embedding, the gene or cell has no vector, a name is misspelt, or the encoder is not the one
+        that made the embedding.
+
+    Warns
+    -----
+    BftembedWarning
+        If what is read as free text may have been meant as a name.
+
+    Examples
+    --------
+    >>> import bftembed as bft
+    >>> texts = {"CD3E": "T cell receptor.", "CD3D": "The T cell receptor.", "ALB": "Blood plasma."}
+    >>> genes = bft.embed(list(texts), facts="none", profiles=texts)
+    >>> bft.get.nearest(genes, "CD3E", n=1)["name"].tolist()
+    ['CD3D']
+    """
+    import pandas as pd
+
+    among = among or ("genes" if use_rep in adata.varm else "cells")
+    _check_choices(among, query_type)
+    _check_keys(adata, among, use_rep, gene_symbols)
+    queries = [query] if isinstance(query, str) else list(query)
+    if not queries or not all(isinstance(one, str) and one.strip() for one in queries):
+        msg = f"`query` is a name, a text, or a list of these, got {query!r}."
+        raise InputError(msg)
+    found = [_find(adata, one, use_rep, query_type, gene_symbols) for one in queries]
+    texts = [one for one, (vector, _, _) in zip(queries, found, strict=True) if vector is None]
+    encoded = iter(_encoded(adata, texts, use_rep, encoder) if texts else ())
+    matrix = np.asarray((adata.varm if among == "genes" else adata.obsm)[use_rep], dtype=np.float32)
+    lengths = np.linalg.norm(matrix, axis=1)
+    names = np.asarray(_labels(adata, among, gene_symbols), dtype=object)
+    frames = []
+    for one, (known, side, rows) in zip(queries, found, strict=True):
+        vector = next(encoded) if known is None else known
+        norms = lengths * np.linalg.norm(vector)
+        cosine = np.divide(matrix @ vector, norms, out=np.full(len(matrix), np.nan, dtype=np.float32), where=norms > 0)
+        if side == among:
+            cosine[rows] = np.nan
+        frame = pd.DataFrame({"query": one, "name": names, "similarity": cosine}).dropna(subset="similarity")
+        frames.append(frame.sort_values("similarity", ascending=False, kind="stable").head(n))
+    ranked = pd.concat(frames, ignore_index=True)
+    return ranked.drop(columns="query") if isinstance(query, str) else ranked
+
+
+def _check_choices(among: str, query_type: str | None) -> None:
+    if among not in {"genes", "cells"}:
+        msg = f"`among` is 'genes' or 'cells', got {among!r}."
+        raise InputError(msg)
+    if query_type not in {None, "gene", "cell", "text"}:
+        msg = f"`query_type` is 'gene', 'cell' or 'text', got {query_type!r}."
+        raise InputError(msg)
+
+
+def _check_keys(adata: AnnData, among: str, use_rep: str, gene_symbols: str | None) -> None:
+    where = "varm" if among == "genes" else "obsm"
+    if use_rep not in getattr(adata, where):
+        msg = f"`adata.{where}` has no `{use_rep}`; call bft.tl.embed_{among} first."
+        raise InputError(msg)
+    if gene_symbols is not None and gene_symbols not in adata.var:
+        msg = f"`adata.var` has no column `{gene_symbols}`; it has {', '.join(map(str, adata.var.columns)) or 'none'}."
+        raise InputError(msg)
+
+
+def _labels(adata: AnnData, among: str, gene_symbols: str | None) -> Any:
+    if among == "cells":
+        return adata.obs_names
+    return adata.var_names if gene_symbols is None else adata.var[gene_symbols]
+
+
+def _find(
+    adata: AnnData, query: str, use_rep: str, query_type: str | None, gene_symbols: str | None
+) -> tuple[NDArray[np.float32] | None, str, NDArray[np.intp]]:
+    """Vector, side and rows of the gene or cell that a query names; no vector where it is a free text."""
+    columns = [name for name in (gene_symbols, "bft_gene") if name in adata.var]
+    sides = {
+        "genes": (adata.varm, [adata.var_names, *(adata.var[column] for column in columns)]),
+        "cells": (adata.obsm, [adata.obs_names]),
+    }
+    none = np.empty(0, dtype=np.intp)
+    if query_type == "text":
+        return None, "", none
+    asked = {f"{query_type}s": sides[f"{query_type}s"]} if query_type else sides
+    without = ""
+    for side, (held, names) in asked.items():
+        rows = np.flatnonzero(np.any([np.asarray(one, dtype=object) == query for one in names], axis=0))
+        for row in rows if use_rep in held else ():
+            if np.isfinite(vector := np.asarray(held[use_rep])[row]).all():
+                return np.asarray(vector, dtype=np.float32), side, rows
+        without = without or (side[:-1] if len(rows) else "")
+    if without:
+        why = "not in `mask_var`, or no usable text" if without == "gene" else "no vector was made of it"
+        msg = f'`{query}` is a {without} here, and has no vector in `{use_rep}` ({why}). As a text: query_type="text".'
+        raise InputError(msg)
+    _misspelt(query, [str(name) for _, names in asked.values() for one in names for name in one], query_type)
+    return None, "", none
+
+
+def _misspelt(query: str, names: list[str], query_type: str | None) -> None:
+    """Refuse what is close to a name, and warn of what may be one."""
+    alike = [name for name in dict.fromkeys(names) if abs(len(name) - len(query)) <= 2]
+    looks_like_name = " " not in query.strip() and query != query.lower()
+    near = did_you_mean(query, alike, cutoff=_CLOSE if looks_like_name or query_type else _VERY_CLOSE)
+    if query_type:
+        msg = f"`{query}` is no {query_type} here.{near}"
+        raise InputError(msg)
+    if near and " " not in query.strip():
+        msg = f'`{query}` is no name of a gene or a cell here.{near} To have it read as free text: query_type="text".'
+        raise InputError(msg)
+    if near or _SYMBOL.fullmatch(query):
+        msg = f'`{query}` is no name here and is read as free text (query_type="text" says that it is one).{near}'
+        warnings.warn(msg, BftembedWarning, stacklevel=4)
+
+
+def _encoded(adata: AnnData, texts: Sequence[str], use_rep: str, encoder: str | Encoder | None) -> NDArray[np.float32]:
+    sides = adata.uns.get("bft", {}).get(use_rep, {})
+    made_with = next((dict(side["encoder"]) for side in sides.values() if "encoder" in side), {})
+    spec = encoder or made_with.get("spec") or ""
+    if not spec:
+        msg = (
+            f"`{texts[0]}` is no gene or cell with a vector; for a free text pass the `encoder` that made `{use_rep}`."
+        )
+        raise InputError(msg)
+    chosen = get_encoder(spec)
+    described = chosen.describe()
+    if any(str(made_with.get(name, value)) != value for name, value in described.items() if name != "version"):
+        msg = f"The encoder {described} is not the one that made `{use_rep}` ({made_with})."
+        raise InputError(msg)
+    vectors, _ = encode_cached(list(texts), chosen)
+    return np.asarray(vectors, dtype=np.float32)
