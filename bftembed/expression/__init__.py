@@ -2,7 +2,16 @@
 
 from bftembed.expression.chunks import default_chunk_rows, prefetched, row_blocks, row_chunks
 from bftembed.expression.files import checked_target, open_group
-from bftembed.expression.parts import AnnDataParts, DiskMatrix, Matrix, chosen_matrix, opened, parts_of
+from bftembed.expression.parts import (
+    AnnDataParts,
+    DiskMatrix,
+    Matrix,
+    checked_anndata,
+    chosen_matrix,
+    made_actual,
+    opened,
+    parts_of,
+)
 from bftembed.expression.values import (
     COUNTS_PER_CELL,
     LARGEST_LOG,
@@ -20,9 +29,11 @@ __all__ = [
     "Matrix",
     "ValueCheck",
     "Values",
+    "checked_anndata",
     "checked_target",
     "chosen_matrix",
     "default_chunk_rows",
+    "made_actual",
     "normalised_chunks",
     "open_group",
     "opened",

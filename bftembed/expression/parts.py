@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from bftembed.errors import InputError
 from bftembed.expression.files import NOT_ANNDATA, open_group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -31,6 +33,7 @@ class AnnDataParts:
     obs_names: Callable[[], pd.Index]
     var_names: Callable[[], pd.Index]
     raw: AnnDataParts | None
+    group: Any = None  # of a file
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ def opened(adata: Any) -> Iterator[AnnDataParts]:
         raise InputError(msg)
     group = open_group(path)
     try:
+        if "mod" in group:
+            how = f"mudata.read_h5ad({str(path)!r}, mod={{!r}})" if path.is_file() else "mudata.read_zarr(...)[{!r}]"
+            raise InputError(_one_modality(sorted(group["mod"]), f"{str(path)!r} holds MuData", how))
         if not {"obs", "var"} <= set(group):
             msg = f"{str(path)!r} holds {sorted(group)[:10]}, not the `obs` and `var` of an AnnData. {NOT_ANNDATA}"
             raise InputError(msg)
@@ -106,6 +112,34 @@ def chosen_matrix(parts: AnnDataParts, *, layer: str | None, use_raw: bool) -> M
     return Matrix(x, name, parts)
 
 
+def checked_anndata(adata: Any) -> None:
+    """Refuse what is no AnnData.
+
+    Raises
+    ------
+    InputError
+        If it is MuData, whose modalities are one AnnData each, or something else.
+    """
+    if isinstance(modalities := getattr(adata, "mod", None), Mapping):
+        raise InputError(_one_modality(list(modalities), "this is MuData", "mdata[{!r}]"))
+    if not (hasattr(adata, "obs_names") and hasattr(adata, "varm")):
+        msg = f"`adata` is a {type(adata).__name__}; give an AnnData or the path of an .h5ad or .zarr file."
+        raise InputError(msg)
+
+
+def _one_modality(modalities: list[str], what: str, how: str) -> str:
+    first = how.format("rna" if "rna" in modalities else modalities[0] if modalities else "rna")
+    return f"`adata`: {what}, of the modalities {modalities}; pass the AnnData of one of them: {first}."
+
+
+@contextmanager
+def made_actual() -> Iterator[None]:
+    """For results that are put into an AnnData: anndata makes a copy of a view then, and warns of it each time."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*of view, initializing view as actual")
+        yield
+
+
 def parts_of(adata: Any) -> AnnDataParts:
     """The parts of an AnnData in memory, lazy or backed.
 
@@ -114,9 +148,7 @@ def parts_of(adata: Any) -> AnnDataParts:
     InputError
         If it is no AnnData.
     """
-    if not (hasattr(adata, "obs_names") and hasattr(adata, "varm")):
-        msg = f"`adata` is a {type(adata).__name__}; give an AnnData or the path of an .h5ad or .zarr file."
-        raise InputError(msg)
+    checked_anndata(adata)
     raw = None
     if (own := adata.raw) is not None:
         raw = AnnDataParts(own.X, {}, own.varm or {}, {}, lambda: adata.obs_names, lambda: own.var_names, None)
@@ -135,6 +167,7 @@ def _of_group(group: Any) -> AnnDataParts:
         obs_names=lambda: _index(group["obs"]),
         var_names=lambda: _index(group["var"]),
         raw=raw,
+        group=group,
     )
 
 

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bftembed.errors import InputError
+from bftembed.expression import checked_anndata
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+_FEWEST = 4
+_KEPT = 8
+#: UMAPs of this process by what they were made from, the latest last: another colour needs no other UMAP.
+_maps: dict[tuple[str, int, int], NDArray[np.float32]] = {}
 
 
 def embedding(
-    adata: AnnData, *, key: str = "X_bft", n_neighbors: int = 15, random_state: int = 0, **kwargs: Any
-) -> Any:
-    """Draw cells (or the rows of `bft.embed`) on a UMAP of ``obsm[key]``.
+    adata: AnnData, *, use_rep: str = "X_bft", n_neighbors: int = 15, random_state: int = 0, **kwargs: Any
+) -> Axes | Figure | list[Axes] | None:
+    """Draw cells (or the rows of `bft.embed`) on a UMAP of ``obsm[use_rep]``.
 
-    Neighbours and UMAP are computed by scanpy where ``obsm[f"{key}_umap"]`` is missing.
+    The UMAP is always one of the vectors that are there now: it is computed by scanpy, kept for this process by the
+    content of the vectors, and not written into `adata`.
 
     Parameters
     ----------
     adata
-        With ``obsm[key]``; sets ``obsm[f"{key}_umap"]``.
-    key
+        With ``obsm[use_rep]``. Rows without a vector are not drawn.
+    use_rep
         Key of the embedding.
     n_neighbors, random_state
         Handed to ``scanpy.pp.neighbors`` and ``scanpy.tl.umap``.
@@ -32,23 +43,62 @@ def embedding(
 
     Returns
     -------
-    Axes or Figure, as ``scanpy.pl.embedding`` gives it.
+    Axes, a list of Axes, a Figure or None, as ``scanpy.pl.embedding`` gives it.
+
+    Raises
+    ------
+    InputError
+        If there is no such embedding, or fewer than four rows have a vector.
+
+    Examples
+    --------
+    >>> import scanpy as sc, bftembed as bft
+    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> bft.tl.embed_genes(adata)  # doctest: +SKIP
+    >>> bft.tl.embed_cells(adata, use_raw=True)  # doctest: +SKIP
+    >>> bft.pl.embedding(adata, color="bulk_labels")  # doctest: +SKIP
     """
+    import scanpy as sc
+
+    checked_anndata(adata)
+    if use_rep not in adata.obsm:
+        msg = f"`adata.obsm` has no `{use_rep}`; call bft.tl.embed_cells first."
+        raise InputError(msg)
+    umap = _umap(np.asarray(adata.obsm[use_rep]), use_rep, n_neighbors, random_state)
+    drawn = (adata.to_memory() if adata.isbacked else adata.copy()) if adata.is_view else adata
+    basis = f"{use_rep}_umap"
+    before = drawn.obsm.get(basis)
+    drawn.obsm[basis] = umap
+    try:
+        axes: Axes | Figure | list[Axes] | None = sc.pl.embedding(drawn, basis=basis, **kwargs)
+    finally:
+        del drawn.obsm[basis]
+        if before is not None:
+            drawn.obsm[basis] = before
+    return axes
+
+
+def _umap(vectors: NDArray[Any], use_rep: str, n_neighbors: int, random_state: int) -> NDArray[np.float32]:
+    """Coordinates (n, 2), NaN where a row has no vector."""
     import scanpy as sc
     from anndata import AnnData
 
-    if key not in adata.obsm:
-        msg = f"`adata.obsm` has no `{key}`; call bft.tl.embed_cells first."
+    known = np.isfinite(vectors).all(axis=1)
+    if known.sum() < _FEWEST:
+        msg = f"{known.sum()} of {len(vectors)} rows of `{use_rep}` have a vector: a UMAP needs at least {_FEWEST}."
         raise InputError(msg)
-    basis = f"{key}_umap"
-    if basis not in adata.obsm:
-        vectors = np.asarray(adata.obsm[key])
-        known = np.isfinite(vectors).all(axis=1)  # rows without a vector are not drawn
-        scratch = AnnData(obs=adata.obs.loc[known, []], obsm={key: vectors[known]})
-        sc.pp.neighbors(
-            scratch, use_rep=key, n_neighbors=min(n_neighbors, scratch.n_obs - 1), random_state=random_state
-        )
+    content = hashlib.sha256(f"{vectors.dtype} {vectors.shape}".encode())
+    content.update(np.ascontiguousarray(vectors))
+    made_from = (content.hexdigest(), n_neighbors, random_state)
+    if made_from not in _maps:
+        scratch = AnnData(obsm={use_rep: vectors[known]}, shape=(int(known.sum()), 0))
+        neighbours = min(n_neighbors, scratch.n_obs - 1)
+        sc.pp.neighbors(scratch, use_rep=use_rep, n_neighbors=neighbours, random_state=random_state)
         sc.tl.umap(scratch, random_state=random_state)
-        adata.obsm[basis] = np.full((adata.n_obs, 2), np.nan, dtype=np.float32)
-        adata.obsm[basis][known] = scratch.obsm["X_umap"]
-    return sc.pl.embedding(adata, basis=basis, **kwargs)
+        umap = np.full((len(vectors), 2), np.nan, dtype=np.float32)
+        umap[known] = scratch.obsm["X_umap"]
+        _maps[made_from] = umap
+    _maps[made_from] = _maps.pop(made_from)
+    if len(_maps) > _KEPT:
+        del _maps[next(iter(_maps))]
+    return _maps[made_from]

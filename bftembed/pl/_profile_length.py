@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def profile_length(
     adata: AnnData,
     *,
-    key: str = "X_bft",
+    use_rep: str = "X_bft",
     store: ProfileStore | str | Path | None = None,
     ax: Axes | None = None,
     show: bool = True,
@@ -31,7 +31,7 @@ def profile_length(
     ----------
     adata
         With an embedding of genes, or the result of `bft.embed`.
-    key
+    use_rep
         Key of the embedding.
     store
         Where the texts are; by default the store that the provenance names.
@@ -45,10 +45,24 @@ def profile_length(
     Returns
     -------
     matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        If there is no such embedding, or its texts cannot be found.
+
+    Examples
+    --------
+    >>> import bftembed as bft
+    >>> genes = bft.embed(["TP53"], facts="none", profiles={"TP53": "Guards the genome."})
+    >>> ax = bft.pl.profile_length(genes, show=False)
+    >>> ax.get_title()
+    '1 profiles, median 18'
     """
     import matplotlib.pyplot as plt
 
-    lengths = profiles(adata, key, store=store)["text"].dropna().str.len()
+    lengths = profiles(adata, use_rep, store=store)["text"].dropna().str.len()
+    lengths = lengths[lengths > 0]
     ax = ax or plt.subplots(figsize=(4, 3))[1]
     ax.hist(lengths, bins=30)
     ax.set(xlabel="characters", ylabel="profiles", title=f"{len(lengths)} profiles, median {lengths.median():.0f}")

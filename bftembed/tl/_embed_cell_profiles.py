@@ -12,7 +12,7 @@ import pandas as pd
 from bftembed import pp
 from bftembed._keys import checked_key, with_provenance
 from bftembed.errors import InputError
-from bftembed.expression import chosen_matrix, normalised_chunks, parts_of
+from bftembed.expression import chosen_matrix, made_actual, normalised_chunks, parts_of
 from bftembed.profiles import Entity
 from bftembed.tl._embed_cells import Empty
 from bftembed.tl._entities import TextSource, embed_entities
@@ -150,10 +150,11 @@ def embed_cell_profiles(
     ]
     info = {"method": "profile", "n_top": n_top, "obs_fields": list(map(str, obs_fields)), "n_empty": n_empty}
     result = embed_entities(entities, source, **info).spread(adata.n_obs, told)
-    adata.obsm[key_added] = result.vectors
-    result.annotate(adata.obs, key_added)
     made = {} if reference is not None else {"reference": known}
-    adata.uns["bft"] = with_provenance({**adata.uns.get("bft", {}), **made}, key_added, "cells", result.info)
+    with made_actual():
+        adata.obsm[key_added] = result.vectors
+        result.annotate(adata.obs, key_added)
+        adata.uns["bft"] = with_provenance({**adata.uns.get("bft", {}), **made}, key_added, "cells", result.info)
 
 
 def expression_reference(

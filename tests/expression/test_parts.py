@@ -124,3 +124,32 @@ def test_a_matrix_of_a_kind_unknown_to_anndata_is_refused(adata, tmp_path):
         file["X"].attrs["encoding-type"] = "coo_matrix"
     with pytest.raises(InputError, match="stored as 'coo_matrix'"):
         pick(tmp_path / "x.h5ad")
+
+
+def test_a_backed_anndata_without_x_has_its_layers(adata, tmp_path):
+    adata.X = None
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    for source in (adata, tmp_path / "x.h5ad", anndata.read_h5ad(tmp_path / "x.h5ad", backed="r")):
+        assert pick(source, layer="half")[0] == "layer 'half'"
+        with pytest.raises(InputError, match=r"`.X` of this AnnData is empty \(None\); pass layer=, one of \['half'\]"):
+            pick(source)
+
+
+class MuData:
+    """As mudata has it: the modalities in `mod`, and names of all of them together."""
+
+    def __init__(self, **modalities):
+        self.mod = modalities
+        self.obs_names = self.var_names = []
+        self.varm, self.obsm, self.uns = {}, {}, {}
+
+
+def test_of_mudata_one_modality_is_asked_for(adata, tmp_path):
+    message = r"MuData, of the modalities \['prot', 'rna'\]; pass the AnnData of one of them: "
+    with pytest.raises(InputError, match=message + r"mdata\['rna'\]"):
+        pick(MuData(prot=adata, rna=adata))
+    with h5py.File(tmp_path / "x.h5mu", "w") as file:
+        for name in ("obs", "var", "mod/rna", "mod/prot"):
+            file.create_group(name)
+    with pytest.raises(InputError, match=message + r"mudata.read_h5ad\('.*x.h5mu', mod='rna'\)"):
+        pick(tmp_path / "x.h5mu")

@@ -1,3 +1,5 @@
+import fcntl
+import os
 import subprocess
 import sys
 import warnings
@@ -13,6 +15,7 @@ from scipy import sparse
 
 from bftembed.errors import DataError, InputError
 from bftembed.tl._embed_cells import embed_cells
+from bftembed.tl._stream.output import EmbeddingFile
 
 N, GENES, DIM = 150, 40, 17
 QUIET = (
@@ -86,7 +89,6 @@ CONTAINERS = {
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)
-@pytest.mark.filterwarnings("ignore:Trying to modify attribute `._uns` of view")
 def test_the_same_bits_from_every_container_and_chunk_size(kind, adata, tmp_path):
     embed_cells(adata)
     reference = adata.obsm.pop("X_bft")
@@ -382,3 +384,44 @@ def test_the_cell_stage_does_not_load_torch(adata, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def open_files():
+    return h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+
+
+def test_no_file_is_open_when_the_result_takes_its_place_and_none_afterwards(adata, tmp_path, monkeypatch):
+    path = saved(adata, tmp_path, "h5ad")
+    before, seen = open_files(), []
+    replace = EmbeddingFile._replace
+
+    def noting(self):
+        seen.append(open_files())
+        replace(self)
+
+    monkeypatch.setattr(EmbeddingFile, "_replace", noting)
+    embed_cells(path, output=path)
+    assert [*seen, open_files()] == [before, before]
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_without_the_calls_of_one_platform(suffix, adata, tmp_path, monkeypatch):
+    path = saved(adata, tmp_path, suffix)
+    for name in ("posix_fadvise", "POSIX_FADV_DONTNEED", "sched_getaffinity", "fork", "getuid"):
+        monkeypatch.delattr(os, name, raising=False)
+    embed_cells(path, output=path)
+    embed_cells(adata)
+    np.testing.assert_array_equal(read(path).obsm["X_bft"], adata.obsm["X_bft"])
+
+
+def test_files_are_brought_to_the_disk_by_handles_that_may_write(adata, tmp_path, monkeypatch):
+    path, synced = saved(adata, tmp_path, "h5ad"), []
+    fsync = os.fsync
+
+    def noting(descriptor):
+        synced.append(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE)
+        fsync(descriptor)
+
+    monkeypatch.setattr("bftembed.tl._stream.output.os.fsync", noting)
+    embed_cells(path, output=path)
+    assert set(synced) == {os.O_RDWR}

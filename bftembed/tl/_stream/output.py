@@ -184,7 +184,7 @@ class EmbeddingFile:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             # zarr writes a chunk under the suffix .partial first; the name may be gone a moment later.
             if file.suffix != ".partial" and file.is_file() and not (self.is_zarr and file in self._synced):
-                with file.open("rb") as handle:
+                with file.open("rb+") as handle:  # Windows brings to the disk only what may be written
                     os.fsync(handle.fileno())
                     if hasattr(os, "posix_fadvise"):
                         os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -18,7 +18,7 @@ from bftembed.expression import (
     ValueCheck,
     checked_target,
     default_chunk_rows,
-    open_group,
+    made_actual,
     opened,
     prefetched,
     row_chunks,
@@ -68,8 +68,9 @@ def embed_weighted(
         if output is None:
             array = ArrayOutput(cells.shape)
             info = _run(cells, options, array)
-            adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "cells", info)
-            adata.obsm[key_added] = array.array
+            with made_actual():
+                adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "cells", info)
+                adata.obsm[key_added] = array.array
         else:
             _embed_to_file(adata, cells, options, Path(output).expanduser(), key_added, keep_x=keep_x)
 
@@ -79,7 +80,7 @@ def _embed_to_file(
 ) -> None:
     source = Path(adata).expanduser() if isinstance(adata, str | os.PathLike) else None
     _check_formats(source, adata, output, keep_x=keep_x)
-    group = None if source is None else open_group(source)
+    group = cells.matrix.parts.group
     replaced = {f"obsm/{key_added}", "uns/bft"}
 
     def copy(names: tuple[str, ...]) -> None:
@@ -101,6 +102,8 @@ def _embed_to_file(
 
         with file.filling() as root:
             write_elem(mapping(root, "uns"), "bft", with_provenance(_bft(cells.matrix.parts), key_added, "cells", info))
+        if hasattr(group, "close"):
+            group.close()  # Windows puts no file in the place of an open one
         file.complete()
 
 

@@ -1,0 +1,97 @@
+import anndata
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import bftembed as bft
+from bftembed.errors import InputError
+
+mpl.use("Agg")
+# scanpy 1.11 with matplotlib 3.11, and UMAP with a seed
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*n_jobs value.*:UserWarning"),
+]
+
+
+@pytest.fixture
+def cells():
+    rng = np.random.default_rng(0)
+    made = anndata.AnnData(rng.random((30, 2), dtype=np.float32), obsm={"X_bft": rng.normal(size=(30, 5))})
+    made.obs["group"] = ["a", "b", "c"] * 10
+    yield made
+    plt.close("all")
+
+
+def drawn(adata, **how):
+    """Coordinates of the points."""
+    ax = bft.pl.embedding(adata, show=False, **how)
+    found = np.asarray(ax.collections[0].get_offsets())
+    plt.close("all")
+    return found
+
+
+def test_the_points_are_those_of_scanpy_and_nothing_is_written(cells):
+    import scanpy as sc
+
+    before = cells.copy()
+    found = drawn(cells)
+    sc.pp.neighbors(before, use_rep="X_bft", n_neighbors=15, random_state=0)
+    sc.tl.umap(before, random_state=0)
+    np.testing.assert_allclose(found, before.obsm["X_umap"], rtol=1e-6)
+    assert set(cells.obsm) == {"X_bft"}
+    assert not cells.uns
+    assert not cells.obsp
+
+
+def test_the_umap_is_of_the_vectors_that_are_there_now(cells):
+    first = drawn(cells)
+    cells.obsm["X_bft"] = np.random.default_rng(1).normal(size=(30, 5))
+    second = drawn(cells)
+    assert np.abs(first - second).max() > 0.1
+    fresh = anndata.AnnData(cells.X, obsm={"X_bft": cells.obsm["X_bft"]})
+    np.testing.assert_array_equal(drawn(fresh), second)
+
+
+def test_neighbours_and_seed_are_respected_each_time(cells):
+    found = [drawn(cells), drawn(cells, n_neighbors=5), drawn(cells, random_state=1), drawn(cells)]
+    assert np.abs(found[0] - found[1]).max() > 0.1
+    assert np.abs(found[0] - found[2]).max() > 0.1
+    np.testing.assert_array_equal(found[0], found[3])
+
+
+def test_a_umap_of_the_user_is_neither_drawn_nor_lost(cells):
+    own = np.zeros((30, 2), dtype=np.float32)
+    cells.obsm["X_bft_umap"] = own
+    assert np.ptp(drawn(cells)) > 0
+    np.testing.assert_array_equal(cells.obsm["X_bft_umap"], own)
+
+
+def test_rows_without_a_vector_are_not_drawn(cells):
+    cells.obsm["X_bft"][[0, 7]] = np.nan
+    found = drawn(cells)
+    assert np.isnan(found[[0, 7]]).all()
+    assert np.isfinite(np.delete(found, [0, 7], axis=0)).all()
+
+
+def test_views_stay_views_and_options_reach_scanpy(cells):
+    view = cells[5:]
+    figure = bft.pl.embedding(view, show=False, color="group", return_fig=True)
+    assert isinstance(figure, mpl.figure.Figure)
+    assert view.is_view
+
+
+@pytest.mark.parametrize("n", [1, 3, 4])
+def test_few_rows(cells, n):
+    few = cells[:n].copy()
+    if n < 4:
+        with pytest.raises(InputError, match=f"{n} of {n} rows .* needs at least 4"):
+            bft.pl.embedding(few, show=False)
+    else:
+        assert np.isfinite(drawn(few)).all()
+
+
+def test_a_missing_key_is_named(cells):
+    with pytest.raises(InputError, match="no `X_none`"):
+        bft.pl.embedding(cells, use_rep="X_none")
