@@ -24,6 +24,8 @@ def demo(
     max_new_tokens: arg.TokensOption = 64,
 ) -> None:
     """Profile, embed, cluster and draw pbmc68k_reduced, beside two controls."""
+    import matplotlib.pyplot as plt
+
     import bftembed as bft
     from bftembed.engines import Sampling
     from bftembed.profiles import ProfileStore
@@ -51,9 +53,8 @@ def demo(
     for name, key in (("profiles", "X_bft"), ("control: random vectors", "X_random"), ("control: PCA", "X_pca50")):
         ari, nmi = _scores(adata, key)
         print(f"{name:28} {ari:6.3f} {nmi:6.3f}")
-    bft.pl.embedding(adata, color=["bulk_labels", "leiden_X_bft"], wspace=0.5, show=False, return_fig=True).savefig(
-        output / "umap.png", dpi=120, bbox_inches="tight"
-    )
+    bft.pl.embedding(adata, color=["bulk_labels", "leiden_X_bft"], wspace=0.5, show=False)
+    plt.savefig(output / "umap.png", dpi=120, bbox_inches="tight")
     store.export(output / "profiles.parquet")
     store.close()
     adata.write_h5ad(output / "pbmc68k_bft.h5ad")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bftembed.errors import InputError
+from bftembed.expression import checked_anndata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +61,7 @@ def provenance(adata: AnnData, use_rep: str = "X_bft") -> Provenance:
     >>> bft.get.provenance(genes)["entities"]["n_embedded"]
     1
     """
+    checked_anndata(adata)
     known = adata.uns.get("bft", {})
     if use_rep not in known:
         keys = ", ".join(sorted(name for name in known if name != "map_genes")) or "none"

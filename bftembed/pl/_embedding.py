@@ -88,7 +88,7 @@ def _umap(vectors: NDArray[Any], use_rep: str, n_neighbors: int, random_state: i
         msg = f"{known.sum()} of {len(vectors)} rows of `{use_rep}` have a vector: a UMAP needs at least {_FEWEST}."
         raise InputError(msg)
     content = hashlib.sha256(f"{vectors.dtype} {vectors.shape}".encode())
-    content.update(np.ascontiguousarray(vectors))
+    content.update(np.ascontiguousarray(vectors).data)
     made_from = (content.hexdigest(), n_neighbors, random_state)
     if made_from not in _maps:
         scratch = AnnData(obsm={use_rep: vectors[known]}, shape=(int(known.sum()), 0))

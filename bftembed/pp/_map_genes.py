@@ -11,6 +11,7 @@ import pandas as pd
 
 from bftembed import datasets
 from bftembed.errors import BftembedWarning, GeneNameError, InputError
+from bftembed.expression import checked_anndata, made_actual, parts_of
 from bftembed.genes import map_names
 from bftembed.genes.checks import SHORT_LIST, next_to_none, remedy, summary
 from bftembed.pp._column_sums import column_sums
@@ -96,6 +97,7 @@ def map_genes(
     >>> bftembed.pp.map_genes(adata)  # doctest: +SKIP
     >>> adata.var["bft_gene_rule"].value_counts()  # doctest: +SKIP
     """
+    checked_anndata(adata)
     names = _names(adata, gene_symbols)
     if table is None:
         table = datasets.gene_table()
@@ -110,8 +112,6 @@ def map_genes(
     if len(dropped):
         examples = ", ".join(f"{names[i]} ({matched[i]}; kept: {names[kept[i]]})" for i in dropped[:5])
         logger.info("Of columns of one gene the best match is kept, then the largest total; left out: %s", examples)
-    adata.var[key_added] = pd.Categorical(symbols)
-    adata.var[f"{key_added}_rule"] = pd.Categorical(rule)
     ambiguous = result.ambiguous
     summary = {
         "gene_symbols": gene_symbols or "var_names",
@@ -128,7 +128,10 @@ def map_genes(
         },
     }
     # Assigned anew: the `uns` of a view or of a lazy AnnData may hand out copies.
-    adata.uns["bft"] = {**adata.uns.get("bft", {}), "map_genes": summary}
+    with made_actual():
+        adata.var[key_added] = pd.Categorical(symbols)
+        adata.var[f"{key_added}_rule"] = pd.Categorical(rule)
+        adata.uns["bft"] = {**adata.uns.get("bft", {}), "map_genes": summary}
 
 
 def _texts(values: Any) -> npt.NDArray[np.object_]:
@@ -257,8 +260,8 @@ def _drop_duplicates(adata: AnnData, result: MappingResult) -> tuple[npt.NDArray
     if len(columns) == 0:
         return result.symbols, np.full(len(symbols), -1, dtype=np.intp)
     totals = np.zeros(len(symbols))
-    if adata.X is not None:
-        totals[columns] = column_sums(adata.X, columns)
+    if (matrix := parts_of(adata).x) is not None:
+        totals[columns] = column_sums(matrix, columns)
     kept = result.representatives(totals)
     kept[kept == np.arange(len(kept))] = -1
     symbols[kept >= 0] = None

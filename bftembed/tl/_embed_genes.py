@@ -10,6 +10,7 @@ from bftembed import pp
 from bftembed._keys import checked_key, with_provenance
 from bftembed.entities import gene_entities
 from bftembed.errors import InputError
+from bftembed.expression import checked_anndata, made_actual
 from bftembed.tl._entities import TextSource, embed_entities
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def embed_genes(
     >>> bft.tl.embed_genes(adata, mask_var="highly_variable")  # doctest: +SKIP
     """
     checked_key(key_added)
+    checked_anndata(adata)
     source = TextSource(engine, encoder, template, sampling, store, profiles, progress)
     if "bft_gene" not in adata.var:
         pp.map_genes(adata)
@@ -114,9 +116,10 @@ def embed_genes(
     names = adata.var_names[chosen].astype(str).tolist()
     result = embed_entities(entities, source, names=names, facts=used, n_vars=int(adata.n_vars))
     result = result.spread(adata.n_vars, chosen)
-    adata.varm[key_added] = result.vectors
-    result.annotate(adata.var, key_added, texts=add_profiles)
-    adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "genes", result.info)
+    with made_actual():
+        adata.varm[key_added] = result.vectors
+        result.annotate(adata.var, key_added, texts=add_profiles)
+        adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "genes", result.info)
 
 
 def chosen_genes(adata: AnnData, mask_var: Any) -> NDArray[np.intp]:
@@ -130,15 +133,26 @@ def chosen_genes(adata: AnnData, mask_var: Any) -> NDArray[np.intp]:
 
 
 def _mask(adata: AnnData, mask_var: Any) -> NDArray[np.bool_]:
+    import pandas as pd
+
     if mask_var is None:
         return np.ones(adata.n_vars, dtype=bool)
     if isinstance(mask_var, str):
         if mask_var not in adata.var:
             msg = f"`adata.var` has no column `{mask_var}`; it has {', '.join(map(str, adata.var.columns)) or 'none'}."
             raise InputError(msg)
-        mask_var = adata.var[mask_var]
-    mask = np.asarray(mask_var)
+        mask, name = np.asarray(adata.var[mask_var]), f"adata.var[{mask_var!r}]"
+    else:
+        mask, name = np.asarray(mask_var), "mask_var"
+    if mask.dtype == object:
+        if n_missing := int(pd.isna(mask).sum()):
+            msg = (
+                f"`{name}` holds {n_missing} missing values beside True and False. Say what they mean, e.g. that these "
+                f"genes are left out: `{name} = {name}.fillna(False).astype(bool)`."
+            )
+            raise InputError(msg)
+        mask = mask.astype(bool) if all(isinstance(value, bool | np.bool_) for value in mask) else mask
     if mask.dtype != bool or mask.shape != (adata.n_vars,):
-        msg = f"`mask_var` must be {adata.n_vars} booleans, got shape {mask.shape} of {mask.dtype}."
+        msg = f"`{name}` must be {adata.n_vars} booleans, got shape {mask.shape} of {mask.dtype}."
         raise InputError(msg)
     return mask

@@ -366,3 +366,26 @@ def test_real_repeated_genes_keep_the_largest_total(mirror):
             won += 1
             assert np.asarray(adata[:, winner].X.sum()) >= total[name].max()
     assert won > 0
+
+
+def test_duplicates_of_a_backed_anndata_without_x(table, tmp_path):
+    adata = ad.AnnData(shape=(2, 7), var=pd.DataFrame(index=NAMES))
+    adata.layers["counts"] = sp.csr_matrix(COUNTS)
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    pp.map_genes(adata, table=table)
+    backed = ad.read_h5ad(tmp_path / "x.h5ad", backed="r")
+    pp.map_genes(backed, table=table)
+    assert genes(backed) == genes(adata)
+    backed.file.close()
+
+
+def test_a_view_is_mapped_without_a_warning_of_anndata(table, adata):
+    view = adata[:, :]
+    pp.map_genes(view, table=table)
+    assert "bft_gene" in view.var
+    assert "bft_gene" not in adata.var
+
+
+def test_what_is_no_anndata_is_refused(table):
+    with pytest.raises(InputError, match="`adata` is a DataFrame"):
+        pp.map_genes(pd.DataFrame(), table=table)

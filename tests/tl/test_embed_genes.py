@@ -44,6 +44,36 @@ def test_mask_var_chooses_genes(adata, mask):
 
 
 @pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+@pytest.mark.parametrize(
+    "mask",
+    [
+        pd.array([True, False, None, True], dtype="boolean"),
+        np.array([True, False, None, True], dtype=object),
+        np.array([True, False, np.nan, True], dtype=object),
+    ],
+)
+def test_missing_values_in_a_mask_are_named_with_the_remedy(adata, mask):
+    adata.var["hv"] = mask
+    remedy = r"`adata.var\['hv'\] = adata.var\['hv'\].fillna\(False\).astype\(bool\)`"
+    with pytest.raises(InputError, match=r"`adata.var\['hv'\]` holds 1 missing values .*" + remedy):
+        bft.tl.embed_genes(adata, mask_var="hv", profiles=TEXTS)
+    with pytest.raises(InputError, match="`mask_var` holds 1 missing values"):
+        bft.tl.embed_genes(adata, mask_var=mask, profiles=TEXTS)
+    adata.var["whole"] = pd.array([True, False, False, False], dtype="boolean")
+    bft.tl.embed_genes(adata, mask_var="whole", profiles=TEXTS)
+    assert np.isfinite(adata.varm["X_bft"]).all(axis=1).tolist() == [True, False, False, False]
+
+
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+def test_a_view_becomes_an_anndata_of_its_own_without_a_warning(adata):
+    view = adata[:, :]
+    bft.tl.embed_genes(view, profiles=TEXTS)
+    assert not view.is_view
+    assert "X_bft" in view.varm
+    assert "X_bft" not in adata.varm
+
+
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
 def test_bad_masks_and_facts_are_refused(adata):
     with pytest.raises(InputError, match="no column `hvg`; it has chosen"):
         bft.tl.embed_genes(adata, mask_var="hvg", profiles=TEXTS)
