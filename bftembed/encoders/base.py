@@ -30,7 +30,19 @@ class Encoder(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, str]:
-        """Everything that fixes the vectors, without loading the weights."""
+        """Exactly what fixes the vectors, by content, without loading the weights: the key of the cache of vectors."""
+
+    def provenance(self) -> dict[str, str]:
+        """What a reader wants to know beside `describe`: names, revisions, versions. No part of a key."""
+        return {}
+
+    def in_current_terms(self, described: dict[str, str]) -> dict[str, str]:
+        """What an earlier version of this package returned from `describe`, as `describe` would put it now."""
+        return described
+
+    def former_descriptions(self) -> list[dict[str, str]]:
+        """What earlier versions of this package may have returned from `describe`: their vectors are found so."""
+        return []
 
     @property
     @abstractmethod

@@ -42,7 +42,7 @@ def encode_cached(
     texts
         Non-empty texts.
     encoder
-        Who encodes what is missing; not started where nothing is.
+        Encodes what is missing; not started where nothing is.
     cache
         SQLite file; by default ``vectors.sqlite`` in the user cache (``BFTEMBED_CACHE``).
     progress
@@ -56,7 +56,8 @@ def encode_cached(
         How many different texts were longer than the encoder's window.
     """
     path = cache or cache_dir() / "vectors.sqlite"
-    owner = hashlib.sha256(json.dumps(encoder.describe(), sort_keys=True).encode()).hexdigest()
+    described = [encoder.describe(), *encoder.former_descriptions()]
+    owners = [hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest() for each in described]
     unique = {hashlib.sha256(text.encode()).hexdigest(): text for text in texts}
     found: dict[str, NDArray[np.float32]] = {}
     n_split = 0
@@ -69,14 +70,16 @@ def encode_cached(
         digests = list(unique)
         for start in range(0, len(digests), _MOST_VARIABLES):
             part = digests[start : start + _MOST_VARIABLES]
-            marks = ",".join("?" * len(part))
+            by, of = (",".join("?" * len(values)) for values in (owners, part))
             with explained(path):
                 rows = connection.execute(
-                    f"SELECT text, split, vector FROM vectors WHERE encoder = ? AND text IN ({marks})", (owner, *part)
+                    f"SELECT text, split, vector FROM vectors WHERE encoder IN ({by}) AND text IN ({of})",
+                    (*owners, *part),
                 ).fetchall()
             for digest, split, blob in rows:
-                found[digest] = np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)
-                n_split += split
+                if digest not in found:
+                    n_split += split
+                    found[digest] = np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)
         missing = [digest for digest in digests if digest not in found]
         for start in range(0, len(missing), _STEP):
             part = missing[start : start + _STEP]
@@ -88,7 +91,7 @@ def encode_cached(
                 connection.executemany(
                     "INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)",
                     [
-                        (owner, digest, int(is_long), vector.astype("<f4").tobytes())
+                        (owners[0], digest, int(is_long), vector.astype("<f4").tobytes())
                         for digest, is_long, vector in zip(part, long, vectors, strict=True)
                     ],
                 )

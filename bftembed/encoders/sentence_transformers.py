@@ -12,8 +12,8 @@ import numpy as np
 
 from bftembed.encoders.base import Encoder
 from bftembed.errors import EncoderError, ModelError
-from bftembed.models.digest import directory_digest
-from bftembed.models.files import download, loading_quietly
+from bftembed.models.digest import directory_digest, former_digests
+from bftembed.models.files import ModelFiles, download, in_current_terms, loading_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ class SentenceTransformersEncoder(Encoder):
         dtype: str = "float32",
         trust_remote_code: bool = False,
     ) -> None:
-        self._path, self._model_name, self._revision = _find(model, revision)
+        self._files = _find(model, revision)
         self._device = device
         self._batch_size = batch_size
         self._dtype = dtype
@@ -70,14 +70,30 @@ class SentenceTransformersEncoder(Encoder):
         self._loaded: Any = None
 
     def describe(self) -> dict[str, str]:
-        """Model, digest or revision of its files, dtype, and version."""
+        """Digest of the model's files, and dtype."""
+        return {"encoder": self.name, "weights": self._files.digest, "dtype": self._dtype}
+
+    def provenance(self) -> dict[str, str]:
+        """Name and revision of the model, and version."""
         return {
-            "encoder": self.name,
-            "model": self._model_name,
-            "revision": self._revision,
-            "dtype": self._dtype,
+            "model": self._files.name,
+            "revision": self._files.revision,
             "version": f"sentence-transformers {version('sentence-transformers')}",
         }
+
+    def in_current_terms(self, described: dict[str, str]) -> dict[str, str]:
+        """A description by version 0.1, which held names and versions and hashed all files of the directory."""
+        return in_current_terms(described, self._files)
+
+    def former_descriptions(self) -> list[dict[str, str]]:
+        """With name, revision or digest of all files, and version; none with options that version 0.1 did not have."""
+        if any(value for name, value in self.describe().items() if name not in {"encoder", "weights", "dtype"}):
+            return []
+        revisions = [self._files.revision]
+        if revisions[0].startswith("sha256:"):
+            revisions = [f"sha256:{digest}" for digest in former_digests(self._files.path)]
+        common = {"encoder": self.name, "dtype": self._dtype, **self.provenance()}
+        return [{**common, "revision": revision} for revision in revisions]
 
     @property
     def window(self) -> int:
@@ -113,19 +129,19 @@ class SentenceTransformersEncoder(Encoder):
             try:
                 with loading_quietly():
                     self._loaded = SentenceTransformer(
-                        str(self._path),
+                        str(self._files.path),
                         device=device,
                         trust_remote_code=self._trust_remote_code,
                         model_kwargs={"dtype": self._dtype},
                     )
             except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-                msg = f"sentence-transformers cannot load `{self._path}`: {str(error).splitlines()[0]}"
+                msg = f"sentence-transformers cannot load `{self._files.path}`: {str(error).splitlines()[0]}"
                 raise EncoderError(msg) from error
         return self._loaded
 
 
-def _find(model: str, revision: str | None) -> tuple[Path, str, str]:
-    """Directory, name to show, and revision or digest of an encoder."""
+def _find(model: str, revision: str | None) -> ModelFiles:
+    """The files of an encoder."""
     path = Path(model).expanduser()
     name = path.resolve().name
     if model in {"default", DEFAULT_ENCODER} and revision is None and (embedded := _embedded()):
@@ -134,10 +150,10 @@ def _find(model: str, revision: str | None) -> tuple[Path, str, str]:
         if not list(path.rglob("*.safetensors")) and not list(path.rglob("pytorch_model*.bin")):
             msg = f"The encoder directory `{path}` has no weights (*.safetensors)."
             raise ModelError(msg)
-        return path, name, f"sha256:{directory_digest(path)}"
+        return ModelFiles(path, name, f"sha256:{directory_digest(path)}")
     name = DEFAULT_ENCODER if model == "default" else model
     path = download(name, revision)
-    return path, name, path.name
+    return ModelFiles(path, name, path.name)
 
 
 def _embedded() -> Path | None:

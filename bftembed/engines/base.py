@@ -133,10 +133,18 @@ class Engine(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, str]:
-        """Everything that fixes the output: back end and version, model, revision or digest, adapter, dtype, template.
+        """Exactly what fixes the output, by content: back end, model, adapter, dtype. It is part of every text's key.
 
-        Does not load the weights into memory.
+        Names, places and versions belong into `provenance`. Does not load the weights into memory.
         """
+
+    def provenance(self) -> dict[str, str]:
+        """What a reader wants to know beside `describe`: names, directories, versions. No part of a key."""
+        return {}
+
+    def in_current_terms(self, described: dict[str, str]) -> dict[str, str]:
+        """What an earlier version of this package returned from `describe`, as `describe` would put it now."""
+        return described
 
     def count_tokens(self, requests: Sequence[Request]) -> int:
         """Tokens of all prompts together; the rough rule of four characters a token where no tokenizer is at hand."""

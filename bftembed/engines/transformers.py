@@ -10,7 +10,7 @@ from bftembed.engines.base import Completion, Engine, check_positive, derived_se
 from bftembed.errors import EngineError, InputError
 from bftembed.models.causal import adapted, context_window, is_out_of_memory, load_model, load_tokenizer, on_device
 from bftembed.models.chat import prompt_ids
-from bftembed.models.files import resolve_adapted
+from bftembed.models.files import content_of, in_current_terms, origin_of, resolve_adapted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,15 +80,17 @@ class TransformersEngine(Engine):
         self._tokenizer: Any = None
 
     def describe(self) -> dict[str, str]:
-        """Model and adapter digests (which cover tokenizer and chat template), dtype, and versions."""
-        return {
-            "engine": self.name,
-            "model": self._files.name,
-            "revision": self._files.revision,
-            "adapter": self._adapter.revision if self._adapter else "",
-            "dtype": self._placement()[1],
-            "version": f"transformers {version('transformers')}, torch {version('torch')}",
-        }
+        """Digests of model and adapter (which cover tokenizer and chat template), and dtype."""
+        return {"engine": self.name, **content_of(self._files, self._adapter), "dtype": self._placement()[1]}
+
+    def provenance(self) -> dict[str, str]:
+        """Names and places of model and adapter, and versions."""
+        versions = f"transformers {version('transformers')}, torch {version('torch')}"
+        return {**origin_of(self._files, self._adapter), "version": versions}
+
+    def in_current_terms(self, described: dict[str, str]) -> dict[str, str]:
+        """A description by version 0.1, which held names and versions and hashed all files of the directories."""
+        return in_current_terms(described, self._files, self._adapter)
 
     def count_tokens(self, requests: Sequence[Request]) -> int:
         """Tokens of all prompts together, chat template included."""

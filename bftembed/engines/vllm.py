@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bftembed._optional import require
 from bftembed.engines.base import Completion, Engine, check_positive
 from bftembed.errors import EngineError
-from bftembed.models.files import resolve_adapted
+from bftembed.models.files import content_of, in_current_terms, origin_of, resolve_adapted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,22 +71,26 @@ class VLLMEngine(Engine):
         self._llm: Any = None
 
     def describe(self) -> dict[str, str]:
-        """Model and adapter digests, dtype, options that may change the text, and vLLM's version."""
+        """Digests of model and adapter, dtype, and the options that may change the text."""
+        options = {key: value for key, value in self._options.items() if key not in _LAYOUT}
+        return {
+            "engine": self.name,
+            **content_of(self._files, self._adapter),
+            "dtype": self._dtype,
+            "options": json.dumps(options, sort_keys=True, default=str),
+        }
+
+    def provenance(self) -> dict[str, str]:
+        """Names and places of model and adapter, and vLLM's version."""
         try:
             vllm_version = version("vllm")
         except PackageNotFoundError:
             vllm_version = "not installed"
-        return {
-            "engine": self.name,
-            "model": self._files.name,
-            "revision": self._files.revision,
-            "adapter": self._adapter.revision if self._adapter else "",
-            "dtype": self._dtype,
-            "options": json.dumps(
-                {key: value for key, value in self._options.items() if key not in _LAYOUT}, sort_keys=True, default=str
-            ),
-            "version": f"vllm {vllm_version}",
-        }
+        return {**origin_of(self._files, self._adapter), "version": f"vllm {vllm_version}"}
+
+    def in_current_terms(self, described: dict[str, str]) -> dict[str, str]:
+        """A description by version 0.1, which held names and versions and hashed all files of the directories."""
+        return in_current_terms(described, self._files, self._adapter)
 
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         if not requests:

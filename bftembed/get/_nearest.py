@@ -199,7 +199,8 @@ def _encoded(adata: AnnData, texts: Sequence[str], use_rep: str, encoder: str | 
         raise InputError(msg)
     chosen = get_encoder(spec)
     described = chosen.describe()
-    if any(str(made_with.get(name, value)) != value for name, value in described.items() if name != "version"):
+    known = chosen.in_current_terms(made_with)
+    if any(str(known.get(name, value)) != value for name, value in described.items()):
         msg = f"The encoder {described} is not the one that made `{use_rep}` ({made_with})."
         raise InputError(msg)
     vectors, _ = encode_cached(list(texts), chosen)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed._paths import cache_dir
 from bftembed.errors import ModelError
-from bftembed.models.digest import directory_digest
+from bftembed.models.digest import directory_digest, former_digests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +27,44 @@ _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A model on disk: its directory, the name to show, and what identifies the weights."""
+    """A model on disk: its directory, the name to show, and the commit on the hub or ``sha256:`` of the contents."""
 
     path: Path
     name: str
     revision: str
+
+    @property
+    def digest(self) -> str:
+        """``sha256:`` of what fixes the output, alike for a snapshot of the hub and for a copy of it."""
+        return f"sha256:{directory_digest(self.path)}"
+
+    def current(self, revision: str) -> str:
+        """The digest in place of a revision under which version 0.1 knew these files; others as they are."""
+        same = revision in {self.revision, self.path.name} or revision[7:] in former_digests(self.path)
+        return self.digest if same else revision
+
+
+def content_of(files: ModelFiles, adapter: ModelFiles | None) -> dict[str, str]:
+    """What fixes the output of a model, for the key of a text: nothing of names, places and versions."""
+    return {"weights": files.digest, "adapter": adapter.digest if adapter else ""}
+
+
+def origin_of(files: ModelFiles, adapter: ModelFiles | None) -> dict[str, str]:
+    """Where a model came from, for people to read."""
+    origin = {"model": files.name, "revision": files.revision, "directory": str(files.path)}
+    return {**origin, "adapter_name": adapter.name, "adapter_directory": str(adapter.path)} if adapter else origin
+
+
+def in_current_terms(described: dict[str, str], files: ModelFiles, adapter: ModelFiles | None = None) -> dict[str, str]:
+    """The description of an engine or encoder by version 0.1, as `content_of` would have it; others as they are."""
+    if "weights" in described or "revision" not in described:
+        return described
+    rest = {key: value for key, value in described.items() if key not in {"model", "revision", "adapter", "version"}}
+    content = {"weights": files.current(described["revision"])}
+    if "adapter" in described:
+        former = described["adapter"]
+        content["adapter"] = adapter.current(former) if adapter and former else former
+    return {**rest, **content}
 
 
 def resolve_model(model: str, revision: str | None = None) -> ModelFiles:

@@ -2,7 +2,8 @@
 
 from bftembed.profiles.clean import CleanedText, clean
 from bftembed.profiles.entity import KINDS, Entity, Kind
-from bftembed.profiles.store import Profile, ProfileStore, Recipe, read_export
+from bftembed.profiles.recipe import Recipe
+from bftembed.profiles.store import Profile, ProfileStore, read_export
 from bftembed.profiles.template import PromptTemplate, load_template
 from bftembed.profiles.write import Plan, WriteResult, estimate, plan_profiles, write_profiles
 

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bftembed._paths import cache_dir
 from bftembed._sqlite import connect, explained, transaction
 from bftembed.errors import InputError, StoreError
+from bftembed.profiles.recipe import SCHEMA_VERSION, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
-    from bftembed.engines import Request, Sampling
+    from bftembed.engines import Engine
     from bftembed.profiles.clean import Status
-    from bftembed.profiles.template import PromptTemplate
 
-#: Part of every key: texts of another schema are never mixed in.
-SCHEMA_VERSION = 1
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS recipes (
     recipe TEXT PRIMARY KEY, info TEXT NOT NULL, seconds REAL NOT NULL DEFAULT 0, tokens INTEGER NOT NULL DEFAULT 0
@@ -81,34 +78,6 @@ _NEWER_WINS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything but the prompt that fixes a text: engine, template, sampling."""
-
-    engine: dict[str, str]
-    template: str
-    template_digest: str
-    sampling: dict[str, Any]
-
-    @classmethod
-    def of(cls, engine: dict[str, str], template: PromptTemplate, sampling: Sampling) -> Recipe:
-        """Put the parts together."""
-        return cls(engine, template.name, template.digest, asdict(sampling))
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over engine, template digest, sampling with its seed, and the schema version."""
-        return _digest(self.engine, self.template_digest, self.sampling, SCHEMA_VERSION)
-
-    def key(self, request: Request) -> str:
-        """Content address of the text for one prompt."""
-        return _digest(self.digest, request.system, request.user)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
 class ProfileStore:
     """SQLite file of profile texts.
 
@@ -164,7 +133,7 @@ class ProfileStore:
         with transaction(self._connection, self.path):
             self._connection.execute(
                 "INSERT OR IGNORE INTO recipes (recipe, info) VALUES (?, ?)",
-                (recipe.digest, json.dumps(asdict(recipe))),
+                (recipe.digest, recipe.json),
             )
 
     def add_entities(self, rows: Iterable[tuple[str, str, str]]) -> None:
@@ -199,9 +168,30 @@ class ProfileStore:
         rows = self._rows("SELECT seconds, tokens FROM recipes WHERE recipe = ?", (recipe.digest,))
         return rows[0][1] / rows[0][0] if rows and rows[0][0] and rows[0][1] else None
 
-    def recipes(self) -> dict[str, dict[str, Any]]:
+    def recipes(self) -> dict[str, Recipe]:
         """How the texts were made, by recipe digest."""
-        return {digest: json.loads(info) for digest, info in self._rows("SELECT recipe, info FROM recipes")}
+        return {digest: Recipe.parse(info) for digest, info in self._rows("SELECT recipe, info FROM recipes")}
+
+    def former_recipes(self, recipe: Recipe, engine: Engine) -> list[str]:
+        """Digests under which earlier versions of this package kept what `recipe` makes."""
+        like = {
+            digest: known.in_current_terms(engine.in_current_terms)
+            for digest, known in self.recipes().items()
+            if (known.template_digest, known.sampling) == (recipe.template_digest, recipe.sampling)
+        }
+        return [digest for digest, known in like.items() if known.digest == recipe.digest != digest]
+
+    def recipes_of(self, kind: str, names: Sequence[str]) -> dict[str, int]:
+        """How many of some names have a good text, by recipe digest."""
+        found: Counter[str] = Counter()
+        for start in range(0, len(names), _MOST_VARIABLES):
+            part = names[start : start + _MOST_VARIABLES]
+            statement = (
+                "SELECT p.recipe, count(DISTINCT e.entity) FROM entities e JOIN profiles p USING (key) "
+                f"WHERE e.kind = ? AND p.status = 'ok' AND e.entity IN ({','.join('?' * len(part))}) GROUP BY p.recipe"
+            )
+            found.update(dict(self._rows(statement, (kind, *part))))
+        return dict(found)
 
     def frame(self, *, kind: str | None = None, entity: str | None = None) -> pd.DataFrame:
         """All profiles with the entities they belong to.

@@ -12,7 +12,8 @@ from tqdm.auto import tqdm
 
 from bftembed.engines import Sampling
 from bftembed.profiles.clean import ISSUES, clean, writable
-from bftembed.profiles.store import Profile, Recipe
+from bftembed.profiles.recipe import Recipe, key_of
+from bftembed.profiles.store import Profile
 from bftembed.profiles.template import load_template
 
 if TYPE_CHECKING:
@@ -74,15 +75,15 @@ def plan_profiles(
     """Render all prompts and look which of them the store has; nothing is generated."""
     kind = entities[0].kind if entities else "gene"
     parsed = load_template(template or engine.template or kind)
-    recipe = Recipe.of(engine.describe(), parsed, sampling or Sampling())
-    requests: dict[str, Request] = {}
-    keys = []
-    for entity in entities:
-        request = parsed.render(entity)
-        key = recipe.key(request)
-        requests.setdefault(key, replace(request, id=key))
-        keys.append(key)
-    return Plan(recipe, keys, requests, store.get(keys))
+    recipe = Recipe.by(engine, parsed, sampling or Sampling())
+    rendered = [parsed.render(entity) for entity in entities]
+    former = store.former_recipes(recipe, engine)
+    options = [[recipe.key(request), *(key_of(digest, request) for digest in former)] for request in rendered]
+    stored = store.get(key for each in options for key in each)
+    # What an earlier version of this package made stays under its key, unless it is to be made again.
+    keys = [next((key for key in each if key in stored and not stored[key].pending), each[0]) for each in options]
+    requests = {key: replace(request, id=key) for key, request in zip(keys, rendered, strict=True)}
+    return Plan(recipe, keys, requests, {key: stored[key] for key in requests if key in stored})
 
 
 def estimate(plan: Plan, engine: Engine, store: ProfileStore) -> dict[str, float]:
@@ -109,6 +110,21 @@ def estimate(plan: Plan, engine: Engine, store: ProfileStore) -> dict[str, float
     }
 
 
+def nearby(recipe: Recipe, engine: Engine, store: ProfileStore, *, kind: str, names: Sequence[str]) -> list[str]:
+    """What other recipes of a store have of names whose texts are missing, and how they differ; at most three lines."""
+    known = store.recipes()
+    found = []
+    for digest, n in store.recipes_of(kind, names).items():
+        other = known[digest].in_current_terms(engine.in_current_terms)
+        differences = recipe.differences(other) or ["other facts, or another name, in the prompt"]
+        found.append((len(differences), -n, digest, ", ".join(differences)))
+    return [
+        f"The store has texts of {-n:,} of {len(names):,} missing names by recipe {digest[:8]}, with {text}. To take "
+        f"these: profiles='{store.path}', recipe='{digest[:8]}' (--profiles {store.path} --recipe {digest[:8]})."
+        for _, n, digest, text in sorted(found)[:3]
+    ]
+
+
 def write_profiles(
     entities: Sequence[Entity],
     engine: Engine,
@@ -129,7 +145,7 @@ def write_profiles(
     entities
         Of one kind.
     engine
-        Who writes.
+        Writes what is missing.
     store
         Where texts are kept.
     template
@@ -145,11 +161,16 @@ def write_profiles(
         If the engine or the store cannot be used. What was finished is stored.
     """
     plan = plan_profiles(entities, engine, store=store, template=template, sampling=sampling)
-    draw = Sampling(**plan.recipe.sampling)
+    draw = sampling or Sampling()
     store.add_recipe(plan.recipe)
     store.add_entities((entity.kind, entity.id, key) for entity, key in zip(entities, plan.keys, strict=True))
     known = dict(plan.stored)
     missing = plan.missing
+    if missing:
+        wanted = {request.id for request in missing}
+        names = [entity.id for entity, key in zip(entities, plan.keys, strict=True) if key in wanted]
+        for line in nearby(plan.recipe, engine, store, kind=entities[0].kind, names=names):
+            log.info("%s", line)
     job = _Job(engine, plan, store, known, progress)
     job.run(missing, draw, attempt=1)
     bad = [r for key, r in plan.requests.items() if known[key].pending and known[key].status != "error"]

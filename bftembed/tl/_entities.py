@@ -192,7 +192,13 @@ def encode_texts(texts: Sequence[str | None], source: TextSource) -> tuple[NDArr
     if n_split:
         log.info("%d texts were longer than the encoder's window: split and mean-pooled.", n_split)
     spec = source.encoder if isinstance(source.encoder, str) else ""
-    return vectors, {**encoder.describe(), "spec": spec, "dim": int(found.shape[1]), "n_split": int(n_split)}
+    return vectors, {
+        **encoder.describe(),
+        **encoder.provenance(),
+        "spec": spec,
+        "dim": int(found.shape[1]),
+        "n_split": int(n_split),
+    }
 
 
 def open_store(store: ProfileStore | str | Path | None) -> ProfileStore:
@@ -226,7 +232,7 @@ def _written(entities: Sequence[Entity], source: TextSource) -> tuple[list[str |
         shown = ", ".join(name[:40] for name in names[:5]) + (", ..." if len(names) > 5 else "")
         log.warning("%d of %d names %s, and no vector: %s", len(failed), len(entities), why, shown)
     details = {
-        "engine": engine.describe(),
+        "engine": {**engine.describe(), **engine.provenance()},
         "template": written.recipe.template,
         "template_digest": written.recipe.template_digest,
         "sampling": dict(written.recipe.sampling),

@@ -126,9 +126,9 @@ def test_half_precision_on_a_cpu_is_refused(embedded_dir, dtype):
 def test_description_follows_the_files_and_loads_nothing(embedded_dir, variant):
     encoder = SentenceTransformersEncoder()
     described = encoder.describe()
-    assert described["model"] == "sentence-transformers/all-MiniLM-L6-v2"
+    assert encoder.provenance()["model"] == "sentence-transformers/all-MiniLM-L6-v2"
     other = SentenceTransformersEncoder(variant(modules__json=b"[]"))
-    assert other.describe()["revision"] != described["revision"]
+    assert other.describe()["weights"] != described["weights"]
     assert SentenceTransformersEncoder(dtype="float16").describe() != described
     assert encoder._loaded is None
 
@@ -157,8 +157,8 @@ def test_a_model_of_the_hub_is_identified_by_its_commit(monkeypatch, tmp_path):
     monkeypatch.setattr(
         "bftembed.encoders.sentence_transformers.download", lambda model, revision: tmp_path / f"{revision}-commit"
     )
-    described = SentenceTransformersEncoder("some/model", revision="v1").describe()
-    assert (described["model"], described["revision"]) == ("some/model", "v1-commit")
+    origin = SentenceTransformersEncoder("some/model", revision="v1").provenance()
+    assert (origin["model"], origin["revision"]) == ("some/model", "v1-commit")
 
 
 def test_code_of_a_model_is_not_run_unless_asked_for(variant, tmp_path):

@@ -16,7 +16,7 @@ def test_specs_name_the_back_end_and_the_model(tiny_model):
 
 def test_default_is_the_embedded_model(model_dir):
     description = get_engine("default").describe()
-    assert description["model"].startswith("HuggingFaceTB/SmolLM2-135M-Instruct")
+    assert get_engine("default").provenance()["model"].startswith("HuggingFaceTB/SmolLM2-135M-Instruct")
     assert description == get_engine("transformers:default").describe()
     assert description == get_engine("transformers:HuggingFaceTB/SmolLM2-135M-Instruct").describe()
 

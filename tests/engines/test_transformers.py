@@ -448,7 +448,8 @@ def test_description_follows_what_changes_texts_and_loads_nothing(tiny_model, lo
     ]
     assert len({json.dumps(d, sort_keys=True) for d in described}) == 4
     assert TransformersEngine(directory, batch_size=7).describe() == described[0]
-    assert set(described[0]) == {"engine", "model", "revision", "adapter", "dtype", "version"}
+    assert set(described[0]) == {"engine", "weights", "adapter", "dtype"}
+    assert TransformersEngine(directory).provenance()["model"] == "tiny"
 
 
 def test_no_requests_load_nothing(tiny_model):

@@ -109,7 +109,8 @@ def test_missing_package_names_the_extra(monkeypatch, tiny_model):
 
 def test_description_follows_what_changes_texts(tiny_model):
     plain = VLLMEngine(str(tiny_model)).describe()
-    assert plain["version"] == "vllm not installed" or plain["version"].startswith("vllm 0")
+    said = VLLMEngine(str(tiny_model)).provenance()["version"]
+    assert said == "vllm not installed" or said.startswith("vllm 0")
     assert VLLMEngine(str(tiny_model), tensor_parallel_size=8).describe() == plain
     others = [VLLMEngine(str(tiny_model), dtype="half"), VLLMEngine(str(tiny_model), quantization="fp8")]
     assert all(other.describe() != plain for other in others)

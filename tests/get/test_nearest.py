@@ -134,6 +134,6 @@ def test_bad_arguments_are_named(rows):
         with pytest.raises((InputError, TypeError)):
             bft.get.nearest(rows, query)
     other = rows.copy()
-    other.uns["bft"]["X_bft"]["entities"]["encoder"]["revision"] = "sha256:0"
+    other.uns["bft"]["X_bft"]["entities"]["encoder"]["weights"] = "sha256:0"
     with pytest.raises(InputError, match="is not the one that made"):
         bft.get.nearest(other, "free text")

@@ -5,6 +5,7 @@ commit made with them: texts of four genes by the model (drawn, and greedy), by 
 annotation.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 import bftembed as bft
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.engines import AnnotationEngine, Sampling, TransformersEngine
-from bftembed.profiles import Entity, ProfileStore, write_profiles
+from bftembed.profiles import Entity, ProfileStore, Recipe, load_template, plan_profiles, write_profiles
 
 OLD = Path(__file__).parent / "store_250848a"
 GENES = [Entity("gene", name) for name in ("TP53", "BRCA1", "CD3E", "HBB")]
@@ -54,6 +55,89 @@ def test_texts_of_a_model_are_found(old, recipe, adapter, sampling):
     result = written(old, GENES, engine, sampling)
     assert result.counts["generated"] == 0
     assert result.texts == [texts_of(old)[recipe, gene.id] for gene in GENES]
+
+
+def test_texts_are_found_when_directories_were_renamed_reports_added_and_versions_changed(old, monkeypatch):
+    monkeypatch.setattr("bftembed.engines.transformers.version", lambda package: "99.9")
+    model = (old / "model").rename(old / "another name")
+    adapter = (old / "adapter").rename(old / "tuned")
+    (adapter / "bft_report.json").write_text('{"date": "2031-01-01"}')
+    (adapter / "training_args.bin").write_bytes(b"arguments")
+    engine = TransformersEngine(str(model), adapter=str(adapter))
+    for _ in range(2):
+        result = written(old, GENES, engine, DRAWN)
+        assert result.counts["generated"] == 0
+        assert result.texts == [texts_of(old)["2256", gene.id] for gene in GENES]
+
+
+def test_texts_made_now_are_found_after_the_same_changes(old, monkeypatch):
+    first = written(old, GENES, TransformersEngine(str(old / "model")), Sampling(max_new_tokens=8, temperature=1.0))
+    assert first.counts["generated"] == 4
+    monkeypatch.setattr("bftembed.engines.transformers.version", lambda package: "99.9")
+    model = (old / "model").rename(old / "another name")
+    (model / "trainer_state.json").write_text("{}")
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "transformers_version": "99.9"}))
+    again = written(old, GENES, TransformersEngine(str(model)), Sampling(max_new_tokens=8, temperature=1.0))
+    assert again.counts["generated"] == 0
+    assert again.texts == first.texts
+
+
+@pytest.mark.parametrize("change", ["weights", "chat template", "tokenizer"])
+def test_another_model_takes_no_text_of_it(old, change):
+    file = {"weights": "model.safetensors", "chat template": "chat_template.jinja", "tokenizer": "tokenizer.json"}[
+        change
+    ]
+    if change == "weights":
+        import torch
+        from safetensors.torch import load_file, save_file
+
+        tensors = load_file(old / "model" / file)
+        save_file(
+            {name: torch.flip(each, [0]) for name, each in tensors.items()}, old / "model" / file, {"format": "pt"}
+        )
+    else:
+        text = (old / "model" / file).read_text()
+        (old / "model" / file).write_text(text + "{# other #}" if change == "chat template" else text + "\n")
+    engine = TransformersEngine(str(old / "model"))
+    with ProfileStore(old / "profiles.sqlite") as store:
+        assert len(plan_profiles(GENES, engine, store=store, sampling=DRAWN).missing) == 4
+
+
+def test_a_snapshot_of_the_hub_is_known_by_its_commit(old):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    snapshot = (old / "model").rename(old / commit)
+    import sqlite3
+
+    connection = sqlite3.connect(old / "profiles.sqlite")
+    [info] = connection.execute("SELECT info FROM recipes WHERE recipe LIKE 'ba17%'").fetchone()
+    known = json.loads(info)
+    known["engine"] |= {"model": "some/model", "revision": commit}
+    connection.execute("UPDATE recipes SET info = ? WHERE recipe LIKE 'ba17%'", (json.dumps(known),))
+    connection.execute("DELETE FROM recipes WHERE recipe LIKE '676b%'")
+    connection.commit()
+    connection.close()
+    engine = TransformersEngine(str(snapshot))
+    with ProfileStore(old / "profiles.sqlite") as store:
+        digests = store.former_recipes(Recipe.by(engine, load_template("gene"), DRAWN), engine)
+    assert [digest[:4] for digest in digests] == ["ba17"]
+
+
+def test_what_is_missing_names_near_recipes_and_what_differs(old, caplog):
+    engine = TransformersEngine(str(old / "model"), dtype="bfloat16")
+    with caplog.at_level("INFO", logger="bftembed"):
+        written(old, GENES, engine, DRAWN)
+    [first, second, third] = [line for line in caplog.messages if "missing names" in line]
+    assert "texts of 4 of 4 missing names by recipe ba178b2d, with dtype float32 (here bfloat16). To take" in first
+    assert "profiles.sqlite', recipe='ba178b2d'" in first
+    assert "adapter 850bcf25bb6c (here none), dtype" in second + third
+    assert "max_new_tokens 512 (here 24), temperature 0.0 (here 1.0)" in second + third
+
+
+def test_other_facts_are_named_as_what_differs(old, caplog):
+    with caplog.at_level("INFO", logger="bftembed"):
+        written(old, [Entity("gene", "TP53", {"summary": "Other."})], AnnotationEngine())
+    assert "by recipe 7e3a7ae2, with other facts, or another name, in the prompt" in caplog.text
 
 
 def test_annotation_is_found(old):

@@ -50,7 +50,7 @@ def test_what_is_added_is_found_by_key_after_reopening(tmp_path):
         assert list(found) == [profile("TP53").key]
         assert found[profile("TP53").key].text == "Text of TP53."
         assert len(store) == 2
-        assert store.recipes()[RECIPE.digest]["engine"] == {"engine": "test", "model": "m"}
+        assert store.recipes()[RECIPE.digest].engine == {"engine": "test", "model": "m"}
 
 
 def test_more_keys_than_sqlite_takes_at_once(tmp_path):

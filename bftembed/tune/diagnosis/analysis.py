@@ -93,7 +93,13 @@ def diagnose(
         name: read_tracks(network, tokenizer, texts, name=name, settings=settings, batch_size=batch_size)
         for name, texts in corpora.items()
     }
-    return analyse(tracks, biomedical=biomedical, settings=settings, lexicons=lexicons, model=engine.describe())
+    return analyse(
+        tracks,
+        biomedical=biomedical,
+        settings=settings,
+        lexicons=lexicons,
+        model={**engine.describe(), **engine.provenance()},
+    )
 
 
 def read_tracks(

@@ -1,0 +1,149 @@
+"""`Recipe`: everything but the prompt that fixes a text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from bftembed.engines import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from bftembed.engines import Engine, Request
+    from bftembed.profiles.template import PromptTemplate
+
+#: Part of every key: texts of another schema are never mixed in.
+SCHEMA_VERSION = 1
+#: Fields of `Sampling` that are part of every key; one that was added later only where it is not its default.
+_FIRST_FIELDS = {"max_new_tokens", "temperature", "top_p", "seed"}
+_MODEL = {"weights", "model", "revision"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything but the prompt that fixes a text: engine, template, sampling; and what people want to know beside it.
+
+    Parameters
+    ----------
+    engine
+        `Engine.describe`.
+    template, template_digest
+        Name of the template, and the digest of its text.
+    sampling
+        Fields of `Sampling`.
+    provenance
+        `Engine.provenance`: names, places, versions. No part of the digest.
+    """
+
+    engine: dict[str, str]
+    template: str
+    template_digest: str
+    sampling: dict[str, Any]
+    provenance: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        engine: dict[str, str],
+        template: PromptTemplate,
+        sampling: Sampling,
+        provenance: dict[str, str] | None = None,
+    ) -> Recipe:
+        """Put the parts together."""
+        default = Sampling()
+        drawn = {
+            each.name: list(value) if isinstance(value := getattr(sampling, each.name), tuple) else value
+            for each in fields(Sampling)
+            if each.name in _FIRST_FIELDS or getattr(sampling, each.name) != getattr(default, each.name)
+        }
+        return cls(engine, template.name, template.digest, drawn, provenance or {})
+
+    @classmethod
+    def by(cls, engine: Engine, template: PromptTemplate, sampling: Sampling) -> Recipe:
+        """How an engine makes texts."""
+        return cls.of(engine.describe(), template, sampling, engine.provenance())
+
+    @classmethod
+    def parse(cls, info: str) -> Recipe:
+        """Read what `json` wrote, in this version or before."""
+        known = json.loads(info)
+        return cls(**{each.name: known[each.name] for each in fields(cls) if each.name in known})
+
+    @property
+    def json(self) -> str:
+        """All of it as JSON."""
+        return json.dumps(asdict(self))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over engine, template digest, sampling with its seed, and the schema version."""
+        return _digest(self.engine, self.template_digest, self.sampling, SCHEMA_VERSION)
+
+    def key(self, request: Request) -> str:
+        """Content address of the text for one prompt."""
+        return key_of(self.digest, request)
+
+    def in_current_terms(self, translate: Callable[[dict[str, str]], dict[str, str]]) -> Recipe:
+        """The same with its engine described as today, see `Engine.in_current_terms`."""
+        return replace(self, engine=translate(self.engine))
+
+    @property
+    def model(self) -> str:
+        """Name of the model; ``""`` where there is none."""
+        return self.provenance.get("model") or self.engine.get("model", "")
+
+    @property
+    def words(self) -> str:
+        """A line for people: engine, model, adapter, dtype, template, sampling."""
+        adapter = self.provenance.get("adapter_name") or self.engine.get("adapter", "").removeprefix("sha256:")[:8]
+        engine = " ".join(filter(None, [self.engine["engine"], self.model]))
+        engine += f" with adapter {adapter}" if adapter else ""
+        rest = [value for name in ("dtype", "server") if (value := self.engine.get(name))]
+        parts = [", ".join([engine, *rest]), f"template {self.template}"]
+        if len(self.engine) > 1:  # nothing is drawn where there is no model
+            drawn = dict(self.sampling)
+            most, temperature = drawn.pop("max_new_tokens"), drawn.pop("temperature")
+            how = [
+                f"{name} {value}" for name, value in drawn.items() if (name, value) not in {("top_p", 1.0), ("seed", 0)}
+            ]
+            greedy = "greedy" if not temperature else f"temperature {temperature:g}"
+            parts.append(", ".join([f"at most {most} tokens", greedy, *how]))
+        return "; ".join(parts)
+
+    def differences(self, other: Recipe) -> list[str]:
+        """What the other recipe has otherwise, in words."""
+        found = []
+        if any(self.engine.get(name) != other.engine.get(name) for name in ("weights", "revision")):
+            same = self.model == other.model
+            found.append(
+                f"other contents of model {self.model}" if same else f"model {other.model} (here {self.model})"
+            )
+        if self.template_digest != other.template_digest:
+            same = self.template == other.template
+            found.append(f"another text of template {self.template}" if same else f"template {other.template}")
+        default = asdict(Sampling())
+        here, there = ({**default, **each.sampling, **each.engine} for each in (self, other))
+        for name in {**here, **there}:
+            if name not in {*_MODEL, "version"} and here.get(name) != there.get(name):
+                values = (
+                    str(value).removeprefix("sha256:")[:12] or "none" for value in (there.get(name), here.get(name))
+                )
+                found.append("{} {} (here {})".format(name, *values))
+        return found
+
+
+def key_of(recipe: str, request: Request) -> str:
+    """Content address of the text that a recipe, given by its digest, makes of a prompt."""
+    return _digest(recipe, request.system, request.user)
+
+
+def matching(recipes: Iterable[str], beginning: str) -> list[str]:
+    """Digests that begin with some letters."""
+    return sorted({recipe for recipe in recipes if recipe.startswith(beginning.lower())})
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
