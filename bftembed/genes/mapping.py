@@ -168,7 +168,7 @@ def map_names(
     if species == "mouse" or table is None:
         rule = np.where(missing, "missing", "as given" if species == "human" else "unmapped species")
         keep = clean.copy()
-        keep[missing | [is_number(name) for name in clean]] = None
+        keep[missing | np.array([is_number(name) for name in clean], dtype=bool)] = None
         return _result(original, keep, rule, whole=True)
     answer, rule = _human(keys, tried, table)
     rule[missing] = "missing"

@@ -152,6 +152,7 @@ def test_no_names(toy):
     result = map_names([], toy)
     assert len(result.frame) == result.n_mapped == 0
     assert map_names([], toy, species="mouse", orthologs={"Trp53": "TP53"}).frame.empty
+    assert map_names([], None).frame.empty
 
 
 @shared
