@@ -51,7 +51,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def _move(made: Path, target: Path) -> None:
-    if not target.is_dir():
+    if not (target.is_dir() and made.is_dir()):  # a file never takes the place of a directory: that is an OSError
         made.replace(target)
         return
     # A directory cannot be replaced in one step: the old one is set aside and removed last.

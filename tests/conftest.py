@@ -1,7 +1,9 @@
 """What all tests share: real data from a mirror, and a cache of their own."""
 
+import importlib
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,23 @@ def tiny_model(model_dir, tmp_path_factory):
         LlamaForCausalLM(config).save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     return directory
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Put packages with entry points on the path, as an installer would."""
+    there = []
+
+    def install(package, code, entry_points):
+        (tmp_path / f"{package}.py").write_text(code)
+        info = tmp_path / f"{package}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(entry_points)
+        importlib.invalidate_caches()
+        there.append(package)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    yield install
+    for name in there:
+        sys.modules.pop(name, None)

@@ -47,6 +47,15 @@ def test_a_directory_replaces_a_directory(tmp_path):
     assert entries(target) == ["new"]
 
 
+def test_a_file_does_not_replace_a_directory(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "kept.txt").write_text("old")
+    with pytest.raises(OSError, match="d"), replacing(tmp_path / "d") as made:
+        made.write_text("new")
+    assert entries(tmp_path) == ["d"]
+    assert (tmp_path / "d" / "kept.txt").read_text() == "old"
+
+
 def test_an_old_directory_comes_back_where_the_new_one_is_missing(tmp_path):
     target = tmp_path / "a.zarr"
     target.mkdir()

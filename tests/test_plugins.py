@@ -1,28 +1,9 @@
 import importlib
-import sys
 
 import pytest
 
 from bftembed._plugins import load_plugin, plugin_names
 from bftembed.errors import PluginError
-
-
-@pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """Put packages with entry points on the path, as an installer would."""
-
-    def install(package, code, entry_points):
-        (tmp_path / f"{package}.py").write_text(code)
-        info = tmp_path / f"{package}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(entry_points)
-        importlib.invalidate_caches()
-
-    monkeypatch.syspath_prepend(tmp_path)
-    yield install
-    for name in ("plug_one", "plug_two"):
-        sys.modules.pop(name, None)
 
 
 def test_what_a_package_registers_is_found_and_loaded(installed):

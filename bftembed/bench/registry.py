@@ -1,24 +1,31 @@
-"""Find tasks: every `task.py` in the directories of families, read by path."""
+"""Find tasks: every `task.py` in the directories of families, read by path, and those of installed packages."""
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
+import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bftembed._near import did_you_mean
 from bftembed._paths import shipped_dir
+from bftembed._plugins import load_plugin, plugin_names
 from bftembed.bench.base import Task
-from bftembed.errors import InputError
+from bftembed.errors import InputError, PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import ModuleType
+
+logger = logging.getLogger("bftembed")
 
 
 def find_tasks(directories: Sequence[str | Path] = (), *, names: Sequence[str] = ()) -> list[Task]:
-    """Tasks of this package and of a user, sorted by name.
+    """Tasks of this package, of installed packages and of a user, sorted by name.
+
+    A package registers a `Task`, or a list of them, under the entry-point group ``bftembed.tasks``. What cannot be
+    loaded is left out with a warning in the log.
 
     Parameters
     ----------
@@ -33,18 +40,27 @@ def find_tasks(directories: Sequence[str | Path] = (), *, names: Sequence[str] =
     InputError
         If a directory has no task, two tasks have one name, or a name fits none.
     """
-    found: dict[str, tuple[Task, Path]] = {}
+    found: dict[str, tuple[Task, str]] = {}
+
+    def add(tasks: Iterable[Task], home: str) -> None:
+        for each in tasks:
+            if each.name in found:
+                msg = f"Two tasks are called {each.name!r}, in {found[each.name][1]} and {home}; rename one."
+                raise InputError(msg)
+            found[each.name] = each, home
+
     for place in [shipped_dir("tasks"), *(Path(each).expanduser() for each in directories)]:
         paths = sorted(place.glob("*/task.py"))
         if not paths:
             msg = f"`{place}` has no tasks: there is no <family>/task.py in it."
             raise InputError(msg)
         for path in paths:
-            for each in _tasks_in(path):
-                if each.name in found:
-                    msg = f"Two tasks are called {each.name!r}, in {found[each.name][1]} and {path}; rename one."
-                    raise InputError(msg)
-                found[each.name] = each, path
+            add(_tasks_among(value for name, value in vars(_load(path)).items() if not name.startswith("_")), str(path))
+    for name in plugin_names("tasks"):
+        try:
+            add(_registered(name), f"the installed package that registers {name!r}")
+        except PluginError as error:
+            logger.warning("%s Its tasks are left out.", error)
     every = [found[name][0] for name in sorted(found)]
     return [each for each in every if not names or any(_fits(each.name, name) for name in _checked(names, found))]
 
@@ -53,22 +69,28 @@ def _fits(task: str, name: str) -> bool:
     return task == name or task.startswith(f"{name}.")
 
 
-def _checked(names: Sequence[str], known: Sequence[str] | dict[str, tuple[Task, Path]]) -> Sequence[str]:
+def _checked(names: Sequence[str], known: Iterable[str]) -> Sequence[str]:
     for name in names:
         if not any(_fits(task, name) for task in known):
             choices = {*known, *(task.partition(".")[0] for task in known)}
-            near = difflib.get_close_matches(name, choices, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(choices))}."
-            msg = f"There is no task {name!r}; {hint}"
+            hint = did_you_mean(name, choices) or f" There are {', '.join(sorted(choices))}."
+            msg = f"There is no task {name!r}.{hint}"
             raise InputError(msg)
     return names
 
 
-def _tasks_in(path: Path) -> list[Task]:
-    module = _load(path)
-    values = [value for name, value in vars(module).items() if not name.startswith("_")]
+def _tasks_among(values: Iterable[Any]) -> list[Task]:
+    """The tasks, by themselves or in lists, each once."""
     flat = [each for value in values for each in (value if isinstance(value, list | tuple) else [value])]
     return list({each.name: each for each in flat if isinstance(each, Task)}.values())
+
+
+def _registered(name: str) -> list[Task]:
+    tasks = _tasks_among([load_plugin("tasks", name)])
+    if not tasks:
+        msg = f"What is registered as `{name}` in `bftembed.tasks` is neither a task nor a list of tasks."
+        raise PluginError(msg)
+    return tasks
 
 
 def _load(path: Path) -> ModuleType:

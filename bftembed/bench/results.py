@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bftembed import datasets
+from bftembed._files import replacing
 from bftembed.bench.base import TaskInfo  # noqa: TC001 (pydantic reads it)
 from bftembed.data import get_manifest
 from bftembed.errors import DataError
@@ -154,15 +154,11 @@ def write_result(path: Path, result: Result) -> None:
     DataError
         If it cannot be written.
     """
-    temporary = path.with_suffix(".part")
+    text = json.dumps(result.model_dump(mode="json"), indent=1, allow_nan=False, ensure_ascii=False)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result.model_dump(mode="json"), indent=1, allow_nan=False, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path) as made:
+            made.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        with contextlib.suppress(OSError):  # what cannot be written can often not be removed either
-            temporary.unlink(missing_ok=True)
         msg = f"The result {path} cannot be written: {error}. What was saved before stays; run again to go on."
         raise DataError(msg) from error
 
@@ -197,7 +193,7 @@ def read_results(directory: str | Path, *, fast: bool = False) -> list[Result]:
     DataError
         If there is not one.
     """
-    paths = sorted(Path(directory).expanduser().glob(f"{_FOLDERS[fast]}/*/*.json"))
+    paths = sorted(Path(directory).expanduser().glob(f"{_FOLDERS[fast]}/*/[!.]*.json"))  # .* is being written
     results = [result for path in paths if (result := read_result(path)) is not None]
     if not results:
         what = "results of fast runs" if fast else "results"

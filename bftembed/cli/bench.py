@@ -24,15 +24,15 @@ FastOption = Annotated[bool, typer.Option("--fast", help="A small part of each t
 def list_(task: TasksOption = None, tasks_dir: DirsOption = None) -> None:
     """List tasks, and the kinds of embeddings."""
     from bftembed.bench import find_tasks
-    from bftembed.bench.sources.grammar import FORMS, grammar
+    from bftembed.bench.sources.grammar import kinds
 
     for each in find_tasks(tasks_dir or (), names=task or ()):
         info = each.info
         mark = "" if info.ranked and not info.superseded_by else "  (not ranked)"
         print(f"{info.name:36} v{info.version}  {info.kind:12} {info.main_score:18} {info.title}{mark}")
     print("\nEmbeddings, as KIND:ARGUMENT or LABEL=KIND:ARGUMENT:")
-    for kind, form in FORMS.items():
-        print(f"  {grammar(kind):24} {form.about}")
+    for kind, about in kinds().items():
+        print(f"  {kind:24} {about}")
 
 
 @app.command()

@@ -3,7 +3,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from bftembed.bench import find_tasks
+from bftembed.bench import find_tasks, run
 from bftembed.errors import InputError
 
 TASK = """
@@ -59,9 +59,9 @@ def test_families_and_names_choose():
     names = [task.name for task in find_tasks(names=["gene_interaction", "gene_property.dosage"])]
     assert "gene_property.dosage" in names
     assert not any(name.startswith("gene_property") for name in names if name != "gene_property.dosage")
-    with pytest.raises(InputError, match="There is no task 'gene_propety'; did you mean 'gene_property'"):
+    with pytest.raises(InputError, match=r"There is no task 'gene_propety'\. Did you mean `gene_property`\?"):
         find_tasks(names=["gene_propety"])
-    with pytest.raises(InputError, match="There is no task 'xyz'; there are cell_clustering, "):
+    with pytest.raises(InputError, match=r"There is no task 'xyz'\. There are cell_clustering, "):
         find_tasks(names=["xyz"])
 
 
@@ -92,6 +92,36 @@ def test_a_directory_without_tasks_and_a_broken_file_are_named(tmp_path):
     (tmp_path / "bad" / "task.py").write_text("import sys; sys.exit(3)")
     with pytest.raises(InputError, match=r"bad/task\.py cannot be loaded: SystemExit: 3"):
         find_tasks([tmp_path])
+
+
+PLUGIN = """
+from bftembed.bench import LINEAR, GeneLabels, task
+
+@task(name="plug.parity", kind="gene", title="t", data=(), main_score="auroc", licence="own", citation="none")
+def parity(fast):
+    return GeneLabels({f"G{i:03d}": i % 2 for i in range(60)}, probes=(LINEAR,), n_repeats=1)
+
+TASKS = [parity]
+NONE = "no task"
+"""
+
+
+def test_tasks_of_an_installed_package_are_found(installed, planted, tmp_path, caplog):
+    installed("plug_tasks", PLUGIN, "[bftembed.tasks]\none = plug_tasks:parity\n")
+    (found,) = find_tasks(names=["plug"])
+    assert found.name == "plug.parity"
+    (result,) = run([found], [planted()], tmp_path / "results")
+    assert result.status == "ok"
+    installed("plug_more", PLUGIN.replace("plug.", "more."), "[bftembed.tasks]\ntwo = plug_more:TASKS\n")
+    assert [task.name for task in find_tasks(names=["plug", "more"])] == ["more.parity", "plug.parity"]
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_what_cannot_be_loaded_of_an_installed_package_leaves_the_others(installed, caplog):
+    installed("plug_tasks", PLUGIN, "[bftembed.tasks]\nnone = plug_tasks:NONE\nlost = plug_tasks:LOST\n")
+    assert "gene_property.dosage" in [task.name for task in find_tasks()]
+    assert "What is registered as `none` in `bftembed.tasks` is neither a task nor a list of tasks." in caplog.text
+    assert "`lost` of `plug_tasks` cannot be loaded" in caplog.text
 
 
 def test_metadata_is_checked(tmp_path):

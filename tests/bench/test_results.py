@@ -1,4 +1,5 @@
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -24,6 +25,23 @@ def test_a_file_that_is_no_result_is_not_read(tmp_path, caplog):
         read_results(tmp_path)
     with pytest.raises(DataError, match="no results of fast runs"):
         read_results(tmp_path, fast=True)
+
+
+def test_a_half_file_of_a_run_that_was_killed_is_not_read(planted, planted_task, tmp_path, caplog):
+    results = run([planted_task()], [planted()], tmp_path)
+    (tmp_path / "results" / "toy.parity" / ".0123456789ab.planted.own.json").write_text("{")
+    assert read_results(tmp_path) == results
+    assert "no result file" not in caplog.text
+
+
+def test_two_runs_into_one_directory_write_whole_files(planted, planted_task, tmp_path):
+    """Each by a name of its own: with one name for both, one renamed the other's half file or found none."""
+    (result,) = run([planted_task()], [planted()], tmp_path)
+    path = result_path(tmp_path, "toy.parity", "planted", "own")
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: write_result(path, result), range(100)))
+    assert read_result(path) == result
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_another_schema_is_not_read(planted, planted_task, tmp_path, caplog):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bftembed._files import replacing
 from bftembed.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -48,14 +48,10 @@ def write_report(
     """
     path = Path(output).expanduser()
     text = _text(results, path, stale=stale, timings=timings)
-    temporary = path.with_name(f"{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
+        with replacing(path) as made:
+            made.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
-        with contextlib.suppress(OSError):  # what cannot be written can often not be removed either
-            temporary.unlink(missing_ok=True)
         msg = f"The report {path} cannot be written: {error}. Give another place for it."
         raise DataError(msg) from error
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
+import importlib
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
+from bftembed._near import did_you_mean
+from bftembed._plugins import load_plugin, plugin_names
 from bftembed.bench.sources.base import Source
-from bftembed.errors import InputError
+from bftembed.errors import InputError, PluginError
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ def get_source(spec: str | Source, *, encoder: Any = "default") -> Source:
     Parameters
     ----------
     spec
-        ``KIND``, ``KIND:ARGUMENT`` or ``LABEL=KIND:ARGUMENT``, with the kinds of `FORMS`; or a source, which is given
-        back as it is. The label names it in results; by default it is the short name.
+        ``KIND``, ``KIND:ARGUMENT`` or ``LABEL=KIND:ARGUMENT``, with the kinds of `FORMS` and those that installed
+        packages register under the entry-point group ``bftembed.sources``; or a source, which is given back as it is.
+        The label names it in results; by default it is the short name.
     encoder
         For texts: see `bftembed.encoders.get_encoder`.
 
@@ -52,6 +56,8 @@ def get_source(spec: str | Source, *, encoder: Any = "default") -> Source:
     ------
     InputError
         If the short name is none, or its argument is missing.
+    PluginError
+        If what a package registered cannot be loaded or is no `Source`.
 
     Examples
     --------
@@ -65,24 +71,55 @@ def get_source(spec: str | Source, *, encoder: Any = "default") -> Source:
     if not equals or ":" in label or "/" in label:
         label, rest = spec, spec
     kind, _, argument = rest.partition(":")
-    if kind not in FORMS:
-        near = difflib.get_close_matches(kind, FORMS, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "the kinds are:"
-        listed = "\n".join(f"  {grammar(name):22} {form.about}" for name, form in FORMS.items())
-        msg = f"`{spec}` is no embedding; {hint}\n{listed}"
+    form = _form(kind)
+    if form is None:
+        others = plugin_names("sources")
+        listed = [f"  {_written(name, form):22} {form.about}" for name, form in FORMS.items()]
+        listed += [f"  {name:22} of an installed package" for name in others]
+        msg = "\n".join([f"`{spec}` is no embedding.{did_you_mean(kind, [*FORMS, *others])} The kinds are:", *listed])
         raise InputError(msg)
-    form = FORMS[kind]
     if bool(argument) != bool(form.argument):
-        msg = f"`{spec}` is incomplete: write `{grammar(kind)}`." if form.argument else f"`{kind}` takes no argument."
+        msg = (
+            f"`{spec}` is incomplete: write `{_written(kind, form)}`."
+            if form.argument
+            else f"`{kind}` takes no argument."
+        )
         raise InputError(msg)
-    import importlib
-
-    module = importlib.import_module(f"bftembed.bench.sources.{form.module}")
-    kind_of_source: type[Source] = getattr(module, form.factory)
-    options = {"encoder": encoder} if kind_of_source.takes_encoder else {}
-    return kind_of_source(argument, label=label, spec=rest, **options)
+    source = _class_of(kind)
+    options = {"encoder": encoder} if source.takes_encoder else {}
+    return source(argument, label=label, spec=rest, **options)
 
 
-def grammar(kind: str) -> str:
-    """How a kind is written."""
-    return f"{kind}:{FORMS[kind].argument}" if FORMS[kind].argument else kind
+def kinds() -> dict[str, str]:
+    """Every kind as it is written, and what it is; with those of installed packages.
+
+    Raises
+    ------
+    PluginError
+        If what a package registered cannot be loaded or is no `Source`.
+    """
+    forms = {name: _form(name) for name in [*FORMS, *plugin_names("sources")]}
+    return {_written(name, form): form.about for name, form in forms.items() if form is not None}
+
+
+def _form(kind: str) -> _Form | None:
+    if kind in FORMS or kind not in plugin_names("sources"):
+        return FORMS.get(kind)
+    source = _class_of(kind)
+    return _Form("", "", source.argument_name, (inspect.getdoc(source) or "of an installed package").splitlines()[0])
+
+
+def _class_of(kind: str) -> type[Source]:
+    if kind in FORMS:
+        module = importlib.import_module(f"bftembed.bench.sources.{FORMS[kind].module}")
+        source: type[Source] = getattr(module, FORMS[kind].factory)
+        return source
+    source = load_plugin("sources", kind)
+    if not (isinstance(source, type) and issubclass(source, Source)):
+        msg = f"What is registered as `{kind}` in `bftembed.sources` is no subclass of `bftembed.bench.Source`."
+        raise PluginError(msg)
+    return source
+
+
+def _written(kind: str, form: _Form) -> str:
+    return f"{kind}:{form.argument}" if form.argument else kind

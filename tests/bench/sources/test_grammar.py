@@ -7,8 +7,8 @@ import pytest
 
 from bftembed.bench import Source, get_source
 from bftembed.bench.sources.base import NotApplicableError, checked
-from bftembed.bench.sources.grammar import FORMS
-from bftembed.errors import InputError
+from bftembed.bench.sources.grammar import FORMS, kinds
+from bftembed.errors import InputError, PluginError
 from bftembed.profiles import ProfileStore
 
 
@@ -26,7 +26,7 @@ def test_labels_and_arguments(tmp_path):
 @pytest.mark.parametrize(
     ("spec", "match"),
     [
-        ("randon", "did you mean `random`"),
+        ("randon", r"Did you mean `random`\?"),
         ("", "is no embedding"),
         ("file", "write `file:PATH`"),
         ("random:3", "`random` takes no argument"),
@@ -38,6 +38,53 @@ def test_labels_and_arguments(tmp_path):
 def test_bad_names_are_refused_with_what_to_write(spec, match):
     with pytest.raises(InputError, match=match):
         get_source(spec)
+
+
+PLUGIN = """
+import numpy as np
+from bftembed.bench import Source
+
+class Same(Source):
+    \"\"\"The same number for every gene.\"\"\"
+
+    argument_name = "NUMBER"
+
+    def genes(self, names):
+        return np.full((len(names), 2), float(self.argument), dtype=np.float32)
+
+class Plain(Source):
+    takes_encoder = True
+
+    def __init__(self, argument, *, label, spec, encoder):
+        super().__init__(argument, label=label, spec=spec)
+        self.encoder = encoder
+"""
+
+
+def test_a_source_of_an_installed_package_is_found(installed):
+    installed(
+        "plug_sources",
+        PLUGIN,
+        "[bftembed.sources]\nsame = plug_sources:Same\nplain = plug_sources:Plain\nno = plug_sources:np\n"
+        "random = plug_sources:Same\n",
+    )
+    source = get_source("mine=same:3")
+    assert (source.label, source.spec, source.argument) == ("mine", "same:3", "3")
+    np.testing.assert_array_equal(source.genes(["TP53"]), [[3, 3]])
+    assert get_source("plain", encoder="any").encoder == "any"
+    assert get_source("random").genes(["TP53"]).shape == (1, 384)  # what the project has is not replaced
+    with pytest.raises(InputError, match="write `same:NUMBER`"):
+        get_source("same")
+    with pytest.raises(InputError, match=r"Did you mean `same`\?(?s:.*)same +of an installed package"):
+        get_source("sam")
+    with pytest.raises(PluginError, match="is no subclass"):
+        get_source("no")
+
+
+def test_the_list_of_kinds_has_those_of_installed_packages(installed):
+    installed("plug_sources", PLUGIN, "[bftembed.sources]\nsame = plug_sources:Same\n")
+    assert kinds()["same:NUMBER"] == "The same number for every gene."
+    assert kinds()["h5ad:FILE#varm/KEY"] == FORMS["h5ad"].about
 
 
 def test_random_vectors_are_those_of_the_name():
