@@ -11,6 +11,7 @@ import numpy as np
 from bftembed._near import did_you_mean
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.errors import BftembedWarning, InputError
+from bftembed.expression import checked_anndata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +94,7 @@ def nearest(
     """
     import pandas as pd
 
+    checked_anndata(adata)
     among = among or ("genes" if use_rep in adata.varm else "cells")
     _check_choices(among, query_type)
     _check_keys(adata, among, use_rep, gene_symbols)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from typing import TYPE_CHECKING, Unpack, get_args
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bftembed.expression import Matrix, Values
     from bftembed.tl._entities import TextOptions
 
+log = logging.getLogger("bftembed")
 _LABEL = re.compile(
     r"cell.?(type|state|ontology)|label|annot|cluster|leiden|louvain|truth|lineage|subset", re.IGNORECASE
 )
@@ -151,6 +153,7 @@ def embed_cell_profiles(
     info = {"method": "profile", "n_top": n_top, "obs_fields": list(map(str, obs_fields)), "n_empty": n_empty}
     result = embed_entities(entities, source, **info).spread(adata.n_obs, told)
     made = {} if reference is not None else {"reference": known}
+    log.info(result.summary(f"obsm[{key_added!r}]"))
     with made_actual():
         adata.obsm[key_added] = result.vectors
         result.annotate(adata.obs, key_added)

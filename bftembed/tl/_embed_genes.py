@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from bftembed.entities import Facts
     from bftembed.profiles import ProfileStore
 
+log = logging.getLogger("bftembed")
 
-def embed_genes(
+
+def embed_genes(  # noqa: PLR0913
     adata: AnnData,
     *,
     mask_var: str | Sequence[bool] | NDArray[np.bool_] | None = None,
+    gene_symbols: str | None = None,
     engine: str | Engine = "default",
     encoder: str | Encoder = "default",
     template: str | Path | None = None,
@@ -54,6 +58,9 @@ def embed_genes(
     mask_var
         Genes to embed: a boolean column of ``var`` (e.g. ``"highly_variable"``) or a boolean array of shape
         (n_vars,). By default all.
+    gene_symbols
+        Column of ``var`` with the names of the genes, in place of ``var_names``: ``var["bft_gene"]`` is made from it,
+        and texts that are given are looked up by it.
     engine
         Who writes: ``"default"``, ``"transformers:MODEL"``, ``"openai:MODEL@URL"``, ``"vllm:MODEL"``,
         ``"annotation"``, or an engine.
@@ -108,13 +115,15 @@ def embed_genes(
     checked_key(key_added)
     checked_anndata(adata)
     source = TextSource(engine, encoder, template, sampling, store, profiles, progress)
-    if "bft_gene" not in adata.var:
-        pp.map_genes(adata)
+    if gene_symbols is not None or "bft_gene" not in adata.var:
+        pp.map_genes(adata, gene_symbols=gene_symbols)
     chosen = chosen_genes(adata, mask_var)
     genes = adata.var["bft_gene"].iloc[chosen].astype(str).tolist()
     entities, used = gene_entities(genes, facts=facts, needed=source.annotates)
-    names = adata.var_names[chosen].astype(str).tolist()
+    own = adata.var_names if gene_symbols is None else adata.var[gene_symbols]
+    names = np.asarray(own, dtype=object)[chosen].astype(str).tolist()
     result = embed_entities(entities, source, names=names, facts=used, n_vars=int(adata.n_vars))
+    log.info(result.summary(f"varm[{key_added!r}]"))
     result = result.spread(adata.n_vars, chosen)
     with made_actual():
         adata.varm[key_added] = result.vectors

@@ -11,6 +11,7 @@ import numpy as np
 from bftembed._keys import checked_key, with_provenance
 from bftembed.entities import CONTROLS, condition_table, conditions_of, perturbation_entities
 from bftembed.errors import BftembedWarning, InputError
+from bftembed.expression import checked_anndata, made_actual
 from bftembed.tl._entities import TextOptions, TextSource, embed_entities
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def _cells(adata: AnnData, columns: dict[str, str]) -> pd.DataFrame:
     if not hasattr(adata, "obs"):
         msg = 'embed_perturbations takes an AnnData; names are embedded by bft.embed(names, kind="perturbation").'
         raise InputError(msg)
+    checked_anndata(adata)
     if missing := [column for column in columns.values() if column not in adata.obs]:
         msg = f"`adata.obs` has no column {missing}; it has {', '.join(map(str, adata.obs.columns)) or 'none'}."
         raise InputError(msg)
@@ -160,7 +162,8 @@ def _write(adata: AnnData, result: Any, table: pd.DataFrame, row_of_cell: Any, k
     vectors = np.full((adata.n_obs, result.vectors.shape[1]), np.nan, dtype=np.float32)
     vectors[treated] = result.vectors[row_of_cell[treated]]
     result.annotate(table, key_added)
-    adata.obsm[key_added] = vectors
-    adata.obs[f"{key_added}_condition"] = pd.Categorical.from_codes(row_of_cell, categories=table.index)
-    adata.uns[f"{key_added}_conditions"] = {"obs": table, "X": result.vectors}
-    adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "perturbations", result.info)
+    with made_actual():
+        adata.obsm[key_added] = vectors
+        adata.obs[f"{key_added}_condition"] = pd.Categorical.from_codes(row_of_cell, categories=table.index)
+        adata.uns[f"{key_added}_conditions"] = {"obs": table, "X": result.vectors}
+        adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "perturbations", result.info)

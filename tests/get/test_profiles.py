@@ -77,6 +77,22 @@ def test_texts_that_are_in_a_store_elsewhere(genes, tmp_path):
         bft.get.profiles(genes, store=tmp_path / "no such" / "s.sqlite")
 
 
+def test_a_gene_without_a_text_has_none(genes, tmp_path):
+    """An empty answer is stored, and is no profile."""
+
+    class Mute(Echo):
+        def _generate(self, requests, sampling):
+            texts = [request.user if "TP53" in request.user else "" for request in requests]
+            yield [bft.engines.Completion(r.id, text, "stop") for r, text in zip(requests, texts, strict=True)]
+
+    for kept in (True, False):
+        options = {"facts": "none", "store": tmp_path / "s.sqlite", "add_profiles": kept}
+        bft.tl.embed_genes(genes, engine=Mute(), **options)
+        found = bft.get.profiles(genes)
+        assert found["text"].notna().tolist() == [True, False, False]
+        assert found["status"].tolist() == ["ok", "empty", "empty"]
+
+
 def test_texts_of_perturbations_are_found_by_their_keys(tmp_path):
     options = {"facts": "none", "engine": Echo(), "store": tmp_path / "s.sqlite"}
     adata = bft.embed(["KLF1", "KLF1+MAP2K6"], kind="perturbation", how="activation", **options)

@@ -11,3 +11,14 @@ def test_provenance_of_an_unknown_key_lists_the_known_ones():
     assert bft.get.provenance(adata, "X_mine")["entities"]["n_embedded"] == 2
     with pytest.raises(InputError, match="embeddings there: X_mine"):
         bft.get.provenance(adata)
+
+
+def test_it_prints_as_an_indented_list():
+    adata = bft.embed(list(TEXTS), facts="none", profiles=TEXTS)
+    found = bft.get.provenance(adata)
+    shown = str(found).splitlines()
+    assert shown[0] == "entities:"
+    assert "  n_embedded: 2" in shown
+    assert "    spec: default" in shown
+    assert max(map(len, shown)) < 130
+    assert found == adata.uns["bft"]["X_bft"]

@@ -74,6 +74,19 @@ def test_a_view_becomes_an_anndata_of_its_own_without_a_warning(adata):
 
 
 @pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+def test_names_may_be_in_a_column(adata, caplog):
+    adata.var["symbol"] = adata.var_names
+    adata.var_names = ["ENSG00000141510", "ENSG00000198851", "ENSG00000163631", "x"]
+    with caplog.at_level("INFO", "bftembed"):
+        bft.tl.embed_genes(adata, gene_symbols="symbol", profiles=TEXTS)
+    assert np.isfinite(adata.varm["X_bft"]).all(axis=1).tolist() == [True, True, True, False]
+    assert adata.var["bft_gene"].tolist() == ["TP53", "CD3E", "ALB", "XYZ"]
+    assert "4 names (gene), 0 with facts, 3 texts (given), 384 dimensions -> varm['X_bft']" in caplog.messages
+    with pytest.raises(InputError, match="no column 'name'"):
+        bft.tl.embed_genes(adata, gene_symbols="name", profiles=TEXTS)
+
+
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
 def test_bad_masks_and_facts_are_refused(adata):
     with pytest.raises(InputError, match="no column `hvg`; it has chosen"):
         bft.tl.embed_genes(adata, mask_var="hvg", profiles=TEXTS)

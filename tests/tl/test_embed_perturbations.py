@@ -102,6 +102,14 @@ def test_bad_input_is_refused():
         bft.tl.embed_perturbations(["A"])
 
 
+def test_a_view_becomes_an_anndata_of_its_own_without_a_warning():
+    adata = cells(perturbation=["KLF1", "control", "TP53"])
+    view = adata[:2]
+    bft.tl.embed_perturbations(view, facts="none", profiles=TEXTS)
+    assert view.obsm["X_bft"].shape == (2, 384)
+    assert "X_bft" not in adata.obsm
+
+
 def test_one_line_says_what_was_done(caplog):
     with caplog.at_level("INFO", "bftembed"):
         bft.tl.embed_perturbations(cells(perturbation=["KLF1", "TP53"]), facts="none", profiles=TEXTS, key_added="P")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from bftembed.tl._stream.input import CellInput, choose
 from bftembed.tl._stream.output import ArrayOutput, EmbeddingFile
 from bftembed.tl._stream.weighted import WeightedMean
 
+log = logging.getLogger("bftembed")
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
@@ -129,6 +131,8 @@ def _run(cells: CellInput, options: WeightedOptions, sink: ArrayOutput | Embeddi
             bar.update(stop - start)
     check.finish()
     n_empty = empty.finish(check, empty=options.empty)
+    shape = cells.shape
+    log.info("%s cells: means of %s genes, %s dimensions, %s without weight", shape[0], known.sum(), shape[1], n_empty)
     return {
         "method": "weighted",
         **{name: value for name, value in asdict(options).items() if name not in {"chunk_size", "progress", "layer"}},
