@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +9,8 @@ import typer
 
 from bftembed.cli import _arguments as arg
 from bftembed.cli._gene_sets import read_gene_sets
-from bftembed.errors import DataError, InputError
+from bftembed.cli._vectors import TABLES, checked_output, write_vectors
+from bftembed.errors import InputError
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,7 +24,12 @@ def embed(
     source: Annotated[Path, typer.Argument(help="AnnData (.h5ad, .zarr), or names, one per line (.txt, .csv, .tsv).")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Result: .h5ad or .zarr, as the input; the other with --no-keep-x."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Result: .h5ad or .zarr, as the input; the other with --no-keep-x. Vectors of names, or of genes with "
+            "--no-cells, also as .csv or .parquet.",
+        ),
     ] = None,
     kind: arg.KindOption = "gene",
     engine: arg.EngineOption = "default",
@@ -58,16 +61,16 @@ def embed(
     """Embed the genes and cells of an AnnData file, or a list of names."""
     from bftembed._keys import checked_key
     from bftembed.engines import Sampling
-    from bftembed.expression import checked_target
 
+    is_names = kind == "gene_set" or arg.is_list_of_names(source)
     if not source.exists():
         msg = f"There is no file `{source}`."
         raise InputError(msg)
     if output is None and not dry_run:
-        msg = "Say where the result goes: `-o result.h5ad` (or .zarr), or pass --dry-run."
+        msg = "Say where the result goes: `-o result.h5ad` (or .zarr; .csv or .parquet of names), or pass --dry-run."
         raise InputError(msg)
     if output is not None:
-        checked_target(output)
+        checked_output(output, one_table=is_names or not cells)
     checked_key(key_added)
     texts: dict[str, Any] = {
         "engine": arg.make_engine(engine, adapter, batch_size),
@@ -75,7 +78,7 @@ def embed(
         "sampling": Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed),
         "store": store,
     }
-    if kind == "gene_set" or arg.is_list_of_names(source):
+    if is_names:
         _embed_names(source, output, kind=kind, facts=facts, encoder=encoder, key_added=key_added, dry=dry_run, **texts)
         return
     import bftembed as bft
@@ -89,14 +92,16 @@ def embed(
         _print_plan(genes, kind="gene", facts=facts, **texts)
         return
     how: dict[str, Any] = {"weights": weights, "values": values, "layer": layer, "use_raw": use_raw, "empty": empty}
+    if output is not None:
+        _check_writable(adata, output)
     if cells:
         _check_cells(adata, mask_var, source, output, keep_x=keep_x, how=how)
     bft.tl.embed_genes(adata, mask_var=mask_var, encoder=encoder, facts=facts, key_added=key_added, **texts)
     if cells:
         bft.tl.embed_cells(adata, use_rep=key_added, key_added=key_added, output=output, keep_x=keep_x, **how)
-    else:
-        _write(adata, output)
-    print(f"wrote {output}")
+        print(f"wrote {output}")
+    elif output is not None:
+        _write(adata, adata.varm[key_added], adata.var_names, output)
 
 
 def _check_cells(
@@ -125,6 +130,13 @@ def _check_cells(
         adata.uns["bft"] = before
 
 
+def _check_writable(adata: AnnData, output: Path) -> None:
+    from bftembed.expression import check_writable
+
+    if output.suffix not in TABLES:
+        check_writable(adata, output)
+
+
 def open_adata(source: Path) -> AnnData:
     """AnnData of a file whose matrix is read chunk by chunk later, where the format allows it."""
     import anndata
@@ -133,31 +145,18 @@ def open_adata(source: Path) -> AnnData:
 
     with opened(source):  # says what is wrong with a file that holds no AnnData
         pass
-    if source.suffix == ".h5ad":
-        return anndata.read_h5ad(source, backed="r")
-    return anndata.read_zarr(source)
+    return anndata.read_zarr(source) if source.is_dir() else anndata.read_h5ad(source, backed="r")
 
 
-def _write(adata: AnnData, output: Path | None) -> None:
-    """Write under a temporary name first, so that a full disk leaves an older file as it was."""
-    if output is None:
+def _write(adata: AnnData, vectors: Any, names: Any, output: Path) -> None:
+    from bftembed.expression import write_anndata
+
+    if output.suffix in TABLES:
+        n, without = write_vectors(names, vectors, output)
+        print(f"wrote {output}: {n} x {vectors.shape[1]}" + (f"; {without} have no vector" if without else ""))
         return
-    made = output.with_name(f".{os.getpid()}.{output.name}")
-    in_memory = adata.to_memory()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Writing zarr v2 data|zarr v3 autosharding")
-            in_memory.write_h5ad(made) if output.suffix == ".h5ad" else in_memory.write_zarr(made)
-        if output.is_dir():
-            shutil.rmtree(output)
-        made.replace(output)
-    except (OSError, RuntimeError) as error:
-        msg = (
-            f"`{output}` cannot be written ({str(error).splitlines()[0][:200]}). Free space, or choose another output."
-        )
-        raise DataError(msg) from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True) if made.is_dir() else made.unlink(missing_ok=True)
+    write_anndata(adata, output)
+    print(f"wrote {output}: {len(vectors)} x {vectors.shape[1]}")
 
 
 def _embed_names(
@@ -171,15 +170,20 @@ def _embed_names(
     dry: bool,
     **texts: Any,
 ) -> None:
+    import pandas as pd
+    from anndata import AnnData
+
     import bftembed as bft
 
     names = read_gene_sets(source) if kind == "gene_set" else arg.read_names(source)
     if dry:
         _print_plan(names, kind=kind, facts=facts, **texts)
         return
+    if output is not None:
+        _check_writable(AnnData(obs=pd.DataFrame(index=pd.Index(list(names), dtype=object))), output)
     adata = bft.embed(names, kind=kind, facts=facts, encoder=encoder, key_added=key_added, **texts)
-    _write(adata, output)
-    print(f"wrote {output}: {adata.n_obs} x {adata.n_vars}")
+    if output is not None:
+        _write(adata, adata.obsm[key_added], adata.obs_names, output)
 
 
 def _print_plan(

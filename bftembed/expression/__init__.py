@@ -20,6 +20,7 @@ from bftembed.expression.values import (
     normalised_chunks,
     row_flags,
 )
+from bftembed.expression.writing import check_writable, mapping_group, write_anndata, write_element, write_elements
 
 __all__ = [
     "COUNTS_PER_CELL",
@@ -29,11 +30,13 @@ __all__ = [
     "Matrix",
     "ValueCheck",
     "Values",
+    "check_writable",
     "checked_anndata",
     "checked_target",
     "chosen_matrix",
     "default_chunk_rows",
     "made_actual",
+    "mapping_group",
     "normalised_chunks",
     "open_group",
     "opened",
@@ -42,4 +45,7 @@ __all__ = [
     "row_blocks",
     "row_chunks",
     "row_flags",
+    "write_anndata",
+    "write_element",
+    "write_elements",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 NOT_ANNDATA = (
@@ -30,8 +31,15 @@ def open_group(path: Path) -> Any:
         raise InputError(msg) from error
 
 
-def checked_target(target: Path) -> bool:
+def checked_target(target: Path, *, also: Sequence[str] = ()) -> bool:
     """Whether `target` names a .zarr (rather than an .h5ad) that may be written.
+
+    Parameters
+    ----------
+    target
+        Where a result goes.
+    also
+        Other suffixes that the caller takes, for the message.
 
     Raises
     ------
@@ -39,7 +47,8 @@ def checked_target(target: Path) -> bool:
         If it ends in neither, its directory does not exist, or something else is in its place.
     """
     if target.suffix not in {".h5ad", ".zarr"}:
-        msg = f"output={str(target)!r} must end in .h5ad or .zarr."
+        others = "".join(f", {suffix}" for suffix in also)
+        msg = f"output={str(target)!r} must end in .h5ad or .zarr{others}."
         raise InputError(msg)
     if not target.parent.is_dir():
         msg = f"There is no directory {str(target.parent)!r} for output={str(target)!r}; make it first."

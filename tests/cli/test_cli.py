@@ -167,7 +167,7 @@ def test_doctor_says_what_is_there(no_tables):
     [
         (["embed", "nothing.h5ad", "-o", "x.h5ad"], "There is no file `nothing.h5ad`"),
         (["embed", "{cells}"], "-o result.h5ad"),
-        (["embed", "{cells}", "-o", "x.csv"], ".h5ad or .zarr"),
+        (["embed", "{cells}", "-o", "x.csv"], "--no-cells"),
         (["embed", "{text}", "-o", "x.h5ad", "--engine", "annotation"], "holds no names"),
         (["embed", "{junk}", "-o", "x.h5ad", "--engine", "annotation"], "AnnData"),
         (["embed", "{cells}", "-o", "x.h5ad", "--engine", "nonsense"], "is no engine"),

@@ -9,6 +9,7 @@ import anndata
 import dask.array
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import scanpy
 from scipy import sparse
@@ -425,3 +426,49 @@ def test_files_are_brought_to_the_disk_by_handles_that_may_write(adata, tmp_path
     monkeypatch.setattr("bftembed.tl._stream.output.os.fsync", noting)
     embed_cells(path, output=path)
     assert set(synced) == {os.O_RDWR}
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_what_cannot_be_written_is_found_before_any_work(suffix, adata, tmp_path, monkeypatch):
+    adata.uns["s"] = {1}
+    monkeypatch.setattr("bftembed.tl._stream.run._run", lambda *_: pytest.fail("worked"))
+    with pytest.raises(DataError, match=r"`uns\['s'\]` is of a kind that anndata cannot write"):
+        embed_cells(adata, output=tmp_path / f"x.{suffix}")
+    del adata.uns["s"]
+    adata.raw.var["m"] = pd.date_range("2020", periods=GENES)
+    with pytest.raises(DataError, match=r"`raw.var\['m'\]`"):
+        embed_cells(adata, output=tmp_path / f"x.{suffix}")
+    assert not names(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["memory", "backed", "path"])
+def test_nullable_texts_and_texts_with_missing_ones_are_written(kind, adata, tmp_path):
+    adata.obs.index = adata.obs.index.astype("string")
+    adata.obs["string"] = pd.array(["a", None] * (N // 2), dtype="string")
+    path = tmp_path / "in.h5ad"
+    with anndata.settings.override(allow_write_nullable_strings=True):
+        adata.write_h5ad(path)
+    adata.obs["text"] = np.array(["a", None] * (N // 2), dtype=object)
+    source = {"memory": adata, "backed": anndata.read_h5ad(path, backed="r"), "path": path}[kind]
+    embed_cells(source, output=tmp_path / "out.h5ad")
+    found = read(tmp_path / "out.h5ad")
+    assert found.obs_names.tolist() == adata.obs_names.tolist()
+    for name in ("string", "text") if kind == "memory" else ("string",):
+        assert found.obs[name].isna().tolist() == [False, True] * (N // 2)
+
+
+@pytest.mark.parametrize("output", [None, "out.h5ad"])
+def test_layers_without_x_however_they_are_passed(output, adata, tmp_path):
+    embed_cells(adata, layer="counts")
+    expected = adata.obsm.pop("X_bft")
+    adata.X = None
+    path = saved(adata, tmp_path, "h5ad")
+    sources = [adata, anndata.read_h5ad(path, backed="r")] + ([path] if output else [])
+    for source in sources:
+        embed_cells(source, layer="counts", output=output and tmp_path / output)
+        found = read(tmp_path / output) if output else source
+        np.testing.assert_array_equal(found.obsm["X_bft"], expected)
+        with pytest.raises(
+            InputError, match=r"`.X` of this AnnData is empty \(None\); pass layer=, one of \['counts'\]"
+        ):
+            embed_cells(source, output=output and tmp_path / "none.h5ad")

@@ -25,7 +25,8 @@ from bftembed.expression import (
     row_chunks,
 )
 from bftembed.expression.values import UNSORTED
-from bftembed.tl._stream.copy_parts import BULK, TABLES, copy_from_file, mapping, write_from_anndata
+from bftembed.expression.writing import BULK, TABLES, check_writable, mapping_group, write_element, write_elements
+from bftembed.tl._stream.copy_parts import copy_from_file
 from bftembed.tl._stream.empty import EmptyCells
 from bftembed.tl._stream.input import CellInput, choose
 from bftembed.tl._stream.output import ArrayOutput, EmbeddingFile
@@ -82,28 +83,30 @@ def _embed_to_file(
 ) -> None:
     source = Path(adata).expanduser() if isinstance(adata, str | os.PathLike) else None
     _check_formats(source, adata, output, keep_x=keep_x)
+    if source is None:
+        check_writable(adata, output)
     group = cells.matrix.parts.group
     replaced = {f"obsm/{key_added}", "uns/bft"}
 
     def copy(names: tuple[str, ...]) -> None:
         if source is None:
-            write_from_anndata(file, adata, names, replaced=replaced)
+            with file.filling() as root:
+                write_elements(root, adata, names, but=replaced)
         else:
             copy_from_file(file, group, source, names, replaced=replaced)
 
     with EmbeddingFile(
         output, key_added, cells.shape, zarr_format=_zarr_format(group) if output.suffix == ".zarr" else 3
     ) as file:
-        # Tables first: what anndata cannot write should not come up after hours of work.
+        # Tables first: what cannot be converted should not come up after hours of work.
         copy(TABLES)
         info = _run(cells, options, file)
         if keep_x:
             copy(BULK)
-        # Imported late: anndata takes as long to load as the disk needs for the last rows.
-        from anndata.io import write_elem
-
+        # From here on anndata is needed, which takes as long to load as the disk needs for the last rows.
+        bft = with_provenance(_bft(cells.matrix.parts), key_added, "cells", info)
         with file.filling() as root:
-            write_elem(mapping(root, "uns"), "bft", with_provenance(_bft(cells.matrix.parts), key_added, "cells", info))
+            write_element(mapping_group(root, "uns"), "bft", bft, name="uns['bft']")
         if hasattr(group, "close"):
             group.close()  # Windows puts no file in the place of an open one
         file.complete()
