@@ -23,14 +23,17 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The wheel, in an environment of its own: it has to bring its manifests, tasks and templates along.
+# The wheel without any extra, in an environment of its own: it has to bring its manifests, tasks and templates along.
+# Where the gene tables are, names are checked and embedded; a missing extra is one line of advice.
 wheel-check: $(INSTALLED)
 	rm -rf build/wheel && mkdir -p build/wheel
 	$(BIN)/python -m build --wheel --no-isolation --outdir build/wheel .
 	$(PYTHON) -m venv build/wheel/venv
-	build/wheel/venv/bin/pip install -q -c constraints.txt torch
 	build/wheel/venv/bin/pip install -q -c constraints.txt build/wheel/*.whl
 	cd build/wheel && venv/bin/bftembed doctor && venv/bin/bftembed data list
+	cd build/wheel && echo TP53 > genes.txt && ! venv/bin/bftembed embed genes.txt -o genes.h5ad 2> advice.txt && \
+		cat advice.txt && grep -q 'pip install "bftembed\[local\]"' advice.txt
+	test -z "$$BFTEMBED_MIRROR" || (cd build/wheel && venv/bin/bftembed genes check genes.txt)
 	rm -rf build/wheel
 
 clean:

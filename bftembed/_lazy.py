@@ -6,11 +6,15 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from bftembed._optional import needs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def attach(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def attach(
+    package: str, homes: Mapping[str, str], *, packages: tuple[str, ...] = (), extra: str = ""
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Make ``__getattr__`` and ``__dir__`` of a package; the latter lists its ``__all__``.
 
     Parameters
@@ -19,6 +23,11 @@ def attach(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any]
         ``__name__`` of the package.
     homes
         The module below the package that each public name is defined in.
+
+    packages
+        Optional packages that these names need; a missing one is a line of advice.
+    extra
+        The extra that brings them.
 
     Examples
     --------
@@ -31,6 +40,7 @@ def attach(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any]
         if name not in homes:
             msg = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(msg)
+        needs(*packages, extra=extra)
         return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
 
     def __dir__() -> list[str]:  # noqa: N807

@@ -36,7 +36,7 @@ def open_client(url: str, *, api_key: str | None, timeout: float, max_retries: i
     ServerError
         If no server answers, or it refuses the key.
     """
-    openai = require("openai", extra="openai")
+    openai = require("openai")
     key = api_key or os.environ.get("OPENAI_API_KEY", "none")
     client = openai.OpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=max_retries)
     try:

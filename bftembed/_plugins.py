@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bftembed.errors import PluginError
 
 Group = Literal["engines", "encoders", "sources", "tasks", "objectives"]
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 
 def plugin_names(group: Group) -> list[str]:

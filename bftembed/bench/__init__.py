@@ -5,7 +5,9 @@ All that a task needs (`tasks/<family>/task.py`) is imported from here, on first
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bftembed._lazy import attach
 
 if TYPE_CHECKING:
     from bftembed.bench.base import Evaluation, Problem, Published, Task, TaskInfo, task
@@ -28,52 +30,6 @@ if TYPE_CHECKING:
     from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
     from bftembed.bench.sources.grammar import get_source
 
-_HOMES = {
-    "BatchIntegration": "problems.integration",
-    "CONSTANT": "scoring.probes",
-    "CellData": "problems.cell_data",
-    "CellLabels": "problems.cells",
-    "CellVectors": "sources.base",
-    "DrugDistances": "problems.drugs",
-    "DrugLabels": "problems.drugs",
-    "Evaluation": "base",
-    "ExpressionResponse": "problems.expression",
-    "FOREST": "scoring.probes",
-    "GeneLabels": "problems.genes",
-    "GeneTerms": "problems.terms",
-    "Probe": "scoring.probes",
-    "JointModalities": "problems.integration",
-    "LINEAR": "scoring.probes",
-    "ModalityMatching": "problems.integration",
-    "NotApplicableError": "sources.base",
-    "PairLabels": "problems.pairs",
-    "PerturbationEffects": "problems.effects",
-    "Problem": "base",
-    "Published": "base",
-    "Result": "results",
-    "Score": "scoring.scores",
-    "Source": "sources.base",
-    "Task": "base",
-    "TaskInfo": "base",
-    "canonical": "problems.labels",
-    "clean_effects": "problems.effects",
-    "clean_pairs": "problems.pairs",
-    "compounds": "problems.drugs",
-    "degree_matched": "problems.pairs",
-    "drug_labels": "problems.drugs",
-    "few_genes": "problems.labels",
-    "few_names": "problems.labels",
-    "find_tasks": "registry",
-    "gene_labels": "problems.labels",
-    "get_source": "sources.grammar",
-    "load_cells": "problems.cell_data",
-    "read_results": "results",
-    "run": "runner",
-    "small_part": "problems.cell_data",
-    "task": "base",
-    "without_leaks": "problems.pairs",
-    "write_report": "report",
-}
 __all__ = [
     "CONSTANT",
     "FOREST",
@@ -121,15 +77,54 @@ __all__ = [
     "write_report",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    import importlib
-
-    return getattr(importlib.import_module(f"bftembed.bench.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "BatchIntegration": "problems.integration",
+        "CONSTANT": "scoring.probes",
+        "CellData": "problems.cell_data",
+        "CellLabels": "problems.cells",
+        "CellVectors": "sources.base",
+        "DrugDistances": "problems.drugs",
+        "DrugLabels": "problems.drugs",
+        "Evaluation": "base",
+        "ExpressionResponse": "problems.expression",
+        "FOREST": "scoring.probes",
+        "GeneLabels": "problems.genes",
+        "GeneTerms": "problems.terms",
+        "Probe": "scoring.probes",
+        "JointModalities": "problems.integration",
+        "LINEAR": "scoring.probes",
+        "ModalityMatching": "problems.integration",
+        "NotApplicableError": "sources.base",
+        "PairLabels": "problems.pairs",
+        "PerturbationEffects": "problems.effects",
+        "Problem": "base",
+        "Published": "base",
+        "Result": "results",
+        "Score": "scoring.scores",
+        "Source": "sources.base",
+        "Task": "base",
+        "TaskInfo": "base",
+        "canonical": "problems.labels",
+        "clean_effects": "problems.effects",
+        "clean_pairs": "problems.pairs",
+        "compounds": "problems.drugs",
+        "degree_matched": "problems.pairs",
+        "drug_labels": "problems.drugs",
+        "few_genes": "problems.labels",
+        "few_names": "problems.labels",
+        "find_tasks": "registry",
+        "gene_labels": "problems.labels",
+        "get_source": "sources.grammar",
+        "load_cells": "problems.cell_data",
+        "read_results": "results",
+        "run": "runner",
+        "small_part": "problems.cell_data",
+        "task": "base",
+        "without_leaks": "problems.pairs",
+        "write_report": "report",
+    },
+    packages=("scanpy", "sklearn", "statsmodels"),
+    extra="bench",
+)

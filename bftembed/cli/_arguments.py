@@ -11,34 +11,49 @@ from bftembed.cli._names import is_list_of_names, read_names
 
 __all__ = ["is_list_of_names", "read_names"]
 
+_TEXTS, VECTORS = "Texts", "Vectors"
+Kind = Literal["gene", "cell", "drug", "perturbation", "gene_set"]
+KindOption = Annotated[
+    Kind,
+    typer.Option(help="Of a list of names. Gene sets: a .gmt file, or lines of name, tab, genes with tabs between."),
+]
+AnyKindOption = Annotated[Kind | None, typer.Option(help="Names of this kind only.")]
 EngineOption = Annotated[
     str,
     typer.Option(
-        help="default | annotation | transformers:MODEL | openai:MODEL@http://host:port/v1 | vllm:MODEL. "
-        "MODEL is a directory or a hub id."
+        rich_help_panel=_TEXTS,
+        help="default | annotation | transformers:MODEL | openai:MODEL@http://host:port/v1 | vllm:MODEL, or a "
+        "plug-in. MODEL is a directory or a hub id.",
     ),
 ]
 AdapterOption = Annotated[
-    Path | None, typer.Option(help="PEFT adapter directory to put on a transformers model.", file_okay=False)
+    Path | None,
+    typer.Option(rich_help_panel=_TEXTS, help="PEFT adapter to put on a transformers model.", file_okay=False),
 ]
 BatchOption = Annotated[
-    int | None, typer.Option(help="Sequences decoded together (transformers), requests in flight (openai).", min=1)
+    int | None,
+    typer.Option(
+        rich_help_panel=_TEXTS, help="Sequences decoded together (transformers), requests in flight (openai).", min=1
+    ),
 ]
-EncoderOption = Annotated[
-    str, typer.Option(help="default | sentence-transformers:MODEL | openai:MODEL@http://host:port/v1.")
-]
-TemplateOption = Annotated[str | None, typer.Option(help="Name or file of a prompt template.")]
+TemplateOption = Annotated[str | None, typer.Option(rich_help_panel=_TEXTS, help="Name or file of a prompt template.")]
 FactsOption = Annotated[
-    Literal["auto", "none"], typer.Option(help="auto: facts of the gene tables go into the prompt; none: bare names.")
+    Literal["auto", "none"],
+    typer.Option(rich_help_panel=_TEXTS, help="Facts of the gene tables in the prompt, or bare names."),
 ]
-KindOption = Annotated[
-    Literal["gene", "cell", "drug", "perturbation", "gene_set"],
-    typer.Option(help="Of a list of names. Gene sets: a .gmt file, or lines of name, tab, genes with tabs between."),
+StoreOption = Annotated[
+    Path | None, typer.Option(rich_help_panel=_TEXTS, help="Profile store (SQLite); by default in the user cache.")
 ]
-StoreOption = Annotated[Path | None, typer.Option(help="Profile store (SQLite); by default in the user cache.")]
-TokensOption = Annotated[int, typer.Option(help="Most tokens of one profile.", min=1)]
-TemperatureOption = Annotated[float, typer.Option(help="0 is greedy.", min=0)]
-SeedOption = Annotated[int, typer.Option(help="Seed of the draw.")]
+TokensOption = Annotated[int, typer.Option(rich_help_panel=_TEXTS, help="Most tokens of one profile.", min=1)]
+TemperatureOption = Annotated[float, typer.Option(rich_help_panel=_TEXTS, help="0 is greedy.", min=0)]
+SeedOption = Annotated[int, typer.Option(rich_help_panel=_TEXTS, help="Seed of the draw.")]
+EncoderOption = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel=VECTORS,
+        help="default | sentence-transformers:MODEL | openai:MODEL@http://host:port/v1, or a plug-in.",
+    ),
+]
 
 
 def make_engine(engine: str, adapter: Path | None, batch_size: int | None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -45,7 +45,9 @@ def run(
     tasks_dir: DirsOption = None,
     encoder: EncoderOption = "default",
     fast: FastOption = False,
-    overwrite: Annotated[str, typer.Option(help="missing | never | always.")] = "missing",
+    overwrite: Annotated[
+        Literal["missing", "never", "always"], typer.Option(help="Results to compute again.")
+    ] = "missing",
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Folds at a time; 0 is one per core.", min=0)] = 0,
 ) -> None:
     """Evaluate embeddings; run again to go on after an interruption."""
@@ -59,7 +61,7 @@ def run(
         output,
         encoder=encoder,
         fast=fast,
-        overwrite=overwrite,  # type: ignore[arg-type]  # checked there
+        overwrite=overwrite,
         n_jobs=jobs or len(os.sched_getaffinity(0)),
     )
     for result in results:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,7 +17,9 @@ def corpus() -> None:
 
 @app.command()
 def build(
-    kind: Annotated[str, typer.Argument(help="genes: profiles from annotation | pubmedqa: questions and answers.")],
+    kind: Annotated[
+        Literal["genes", "pubmedqa"], typer.Argument(help="Profiles from annotation, or questions and answers.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the corpus.", file_okay=False)],
     limit: Annotated[int | None, typer.Option(help="So many samples at most.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from bftembed._optional import needs
 from bftembed.cli import _arguments as arg
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def demo(
     max_new_tokens: arg.TokensOption = 64,
 ) -> None:
     """Profile, embed, cluster and draw pbmc68k_reduced, beside two controls."""
+    needs("torch", "scanpy", "sklearn", extra="bench")
     import matplotlib.pyplot as plt
 
     import bftembed as bft

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,7 +21,7 @@ def group() -> None:
 @app.command()
 def check(
     source: Annotated[Path, typer.Argument(help="AnnData file, or names, one per line.")],
-    species: Annotated[str, typer.Option(help="human | mouse.")] = "human",
+    species: Annotated[Literal["human", "mouse"], typer.Option(help="Species of the names.")] = "human",
     show: Annotated[int, typer.Option(help="Most names to list per rule.")] = 10,
 ) -> None:
     """Say how the gene names of a file would be mapped, rule by rule."""

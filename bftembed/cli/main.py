@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 import warnings
 from typing import Annotated
@@ -11,7 +9,9 @@ from typing import Annotated
 import typer
 
 import bftembed
+from bftembed._optional import advice
 from bftembed.cli import bench, corpus, data, demo, diagnose, doctor, embed, genes, profiles, tune
+from bftembed.cli._common import complete, start
 from bftembed.errors import BftembedError
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -20,7 +20,7 @@ app = typer.Typer(
     name="bftembed",
     help="Embeddings of genes, cells and perturbations from profile texts that a language model writes.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 app.command("embed")(embed.embed)
@@ -33,6 +33,7 @@ app.add_typer(genes.app, name="genes")
 app.add_typer(data.app, name="data")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(bench.app, name="bench")
+complete(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -40,17 +41,12 @@ def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings and errors only.")] = False,
 ) -> None:
-    """Set up logging for the command line."""
+    """Embed genes, cells and perturbations, and measure what the embeddings are worth."""
     if version:
         print(bftembed.__version__)
         raise typer.Exit
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    # Of several processes of one run the first speaks.
-    quiet = quiet or os.environ.get("RANK", "0") != "0"
-    logging.getLogger("bftembed").setLevel(logging.WARNING if quiet else logging.INFO)
+    start(quiet=quiet)
     warnings.showwarning = _show_warning
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
@@ -65,6 +61,11 @@ def run() -> None:
         app()
     except BftembedError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if not (line := advice(error.name or "")):
+            raise
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(1)
     except SystemExit as end:
         if end.code == _INTERRUPTED:

@@ -50,7 +50,7 @@ def write(
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="Name of a gene, drug, ...")],
-    kind: Annotated[str | None, typer.Option(help="gene | cell | drug | perturbation | gene_set.")] = None,
+    kind: arg.AnyKindOption = None,
     store: arg.StoreOption = None,
     prompt: Annotated[bool, typer.Option("--prompt", help="Show the prompt too.")] = False,
 ) -> None:

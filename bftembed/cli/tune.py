@@ -17,7 +17,7 @@ _TIMES = {"epoch", "eval_runtime", "eval_samples_per_second", "eval_steps_per_se
 def tune(
     config: Annotated[Path, typer.Argument(help="YAML file; see configs/.", dir_okay=False)],
     objective: Annotated[
-        str | None, typer.Option(help="sft | dft | bft-v1 | bft | grpo, in place of the file's.")
+        str | None, typer.Option(help="sft, dft, bft-v1, bft or grpo, in place of the file's.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model to tune, in place of the file's.")] = None,
     output: Annotated[Path | None, typer.Option(help="Directory of the result, in place of the file's.")] = None,
@@ -53,7 +53,7 @@ def _launch(configuration: str) -> None:
     from bftembed._optional import require
     from bftembed.errors import InputError
 
-    require("accelerate", extra="tune")
+    require("accelerate")
     if not Path(configuration).is_file():
         msg = f"There is no accelerate configuration `{configuration}`."
         raise InputError(msg)

@@ -37,7 +37,7 @@ def read_xlsx(path: Path, **options: Any) -> pd.DataFrame | dict[str, pd.DataFra
     MissingExtraError
         If openpyxl is not installed.
     """
-    require("openpyxl", extra="bench")
+    require("openpyxl")
     import pandas as pd
 
     frames: pd.DataFrame | dict[str, pd.DataFrame] = pd.read_excel(path, engine="openpyxl", **options)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bftembed._optional import require
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -19,6 +21,4 @@ def pbmc68k_reduced() -> AnnData:
     >>> pbmc68k_reduced().shape
     (700, 765)
     """
-    import scanpy as sc
-
-    return sc.datasets.pbmc68k_reduced()
+    return require("scanpy").datasets.pbmc68k_reduced()

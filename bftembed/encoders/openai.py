@@ -76,7 +76,7 @@ class OpenAIEncoder(Encoder):
         return [-(-len(text.encode()) // _BYTES_PER_TOKEN) for text in texts]
 
     def _encode(self, texts: Sequence[str], *, progress: bool | None) -> NDArray[np.float32]:
-        openai = require("openai", extra="openai")
+        openai = require("openai")
         rows: list[NDArray[np.float32]] = []
         with open_client(self._url, **self._client_options) as client:
             starts = range(0, len(texts), self._batch_size)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed._optional import needs
 from bftembed.encoders.base import Encoder
 from bftembed.errors import EncoderError, ModelError
 from bftembed.models.digest import directory_digest, former_digests
@@ -62,6 +63,7 @@ class SentenceTransformersEncoder(Encoder):
         dtype: str = "float32",
         trust_remote_code: bool = False,
     ) -> None:
+        needs("torch", "sentence_transformers")
         self._files = _find(model, revision)
         self._device = device
         self._batch_size = batch_size

@@ -85,7 +85,7 @@ class OpenAIEngine(Engine):
     async def _complete_all(
         self, client: Any, requests: list[Request], sampling: Sampling, put: Callable[[Completion], None]
     ) -> None:
-        openai = require("openai", extra="openai")
+        openai = require("openai")
         options = {**self._client_options, "api_key": client.api_key}
         gate = asyncio.Semaphore(self._concurrency)
         async with openai.AsyncOpenAI(base_url=self._url, **options) as asynchronous:
@@ -97,7 +97,7 @@ class OpenAIEngine(Engine):
             await asyncio.gather(*map(answer, requests))
 
     async def _complete(self, client: Any, request: Request, sampling: Sampling) -> Completion:
-        openai = require("openai", extra="openai")
+        openai = require("openai")
         try:
             answer = await client.chat.completions.create(
                 model=self._model,

@@ -6,6 +6,7 @@ import logging
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from bftembed._optional import needs
 from bftembed.engines.base import Completion, Engine, check_positive, derived_seed
 from bftembed.errors import EngineError, InputError
 from bftembed.models.causal import adapted, context_window, is_out_of_memory, load_model, load_tokenizer, on_device
@@ -66,6 +67,7 @@ class TransformersEngine(Engine):
         continuous: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
+        needs("torch", "transformers", "jinja2")
         check_positive(batch_size=batch_size)
         if dtype not in _DTYPES:
             msg = f"dtype must be one of float32, bfloat16 and float16, got `{dtype}`."

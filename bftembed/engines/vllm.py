@@ -95,7 +95,7 @@ class VLLMEngine(Engine):
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         if not requests:
             return
-        vllm = require("vllm", extra="vllm")
+        vllm = require("vllm")
         if self._llm is None:
             lora = {"enable_lora": True} if self._adapter else {}
             self._llm = vllm.LLM(
@@ -109,7 +109,7 @@ class VLLMEngine(Engine):
         )
         lora_request = None
         if self._adapter:
-            lora_request = require("vllm.lora.request", extra="vllm").LoRARequest("adapter", 1, str(self._adapter.path))
+            lora_request = require("vllm.lora.request").LoRARequest("adapter", 1, str(self._adapter.path))
         step = self._prompts_per_call or len(requests)
         for start in range(0, len(requests), step):
             part = requests[start : start + step]

@@ -93,7 +93,7 @@ def adapted(model: Any, path: Path, *, trainable: bool = False) -> Any:
     EngineError
         If memory does not suffice.
     """
-    peft = require("peft", extra="tune")
+    peft = require("peft")
     from safetensors import SafetensorError
 
     try:
@@ -125,7 +125,7 @@ def add_lora(model: Any, files: ModelFiles, **settings: Any) -> Any:
     ModelError
         If the model has no such layers.
     """
-    peft = require("peft", extra="tune")
+    peft = require("peft")
     try:
         model = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **settings))
     except (ValueError, re.error) as error:

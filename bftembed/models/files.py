@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bftembed._optional import needs
 from bftembed._paths import cache_dir
 from bftembed.errors import ModelError
 from bftembed.models.digest import directory_digest, former_digests
@@ -146,6 +147,7 @@ def _converted(gguf: Path) -> ModelFiles:
     """Convert the embedded GGUF to safetensors once; later calls find the directory."""
     target = cache_dir() / "models" / f"SmolLM2-135M-Instruct-{gguf.stat().st_size}"
     if not target.exists():
+        needs("gguf")
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         log.info("Converting the embedded model, once: about half a minute.")

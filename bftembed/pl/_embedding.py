@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed._optional import needs
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata
 
@@ -58,6 +59,7 @@ def embedding(
     >>> bft.tl.embed_cells(adata, use_raw=True)  # doctest: +SKIP
     >>> bft.pl.embedding(adata, color="bulk_labels")  # doctest: +SKIP
     """
+    needs("scanpy")
     import scanpy as sc
 
     checked_anndata(adata)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bftembed._lazy import attach
 
 if TYPE_CHECKING:
     from bftembed.tune.data.corpus import build_corpus
@@ -14,25 +15,19 @@ if TYPE_CHECKING:
     from bftembed.tune.run import tune
     from bftembed.tune.trainer import Tuner
 
-_WHERE = {
-    "Objective": "loss.objectives",
-    "Tuner": "trainer",
-    "build_corpus": "data.corpus",
-    "diagnose": "diagnosis.analysis",
-    "make_loss": "loss.compute_loss",
-    "token_logprobs": "loss.logprobs",
-    "tune": "run",
-}
 __all__ = ["Objective", "Tuner", "build_corpus", "diagnose", "make_loss", "token_logprobs", "tune"]
 
-
-def __getattr__(name: str) -> Any:
-    # torch and transformers are imported on first use.
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"bftembed.tune.{_WHERE[name]}"), name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "Objective": "loss.objectives",
+        "Tuner": "trainer",
+        "build_corpus": "data.corpus",
+        "diagnose": "diagnosis.analysis",
+        "make_loss": "loss.compute_loss",
+        "token_logprobs": "loss.logprobs",
+        "tune": "run",
+    },
+    packages=("torch", "transformers"),
+    extra="tune",
+)

@@ -37,7 +37,7 @@ def tune(config: TuneConfig) -> TuneResult:
     >>> from bftembed.tune.config import load_config
     >>> tune(load_config("config.yaml")).metrics  # doctest: +SKIP
     """
-    require("accelerate", extra="tune")
+    require("accelerate")
     if config.objective == "grpo":
         from bftembed.tune.grpo.train import run_grpo
 

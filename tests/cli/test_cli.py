@@ -156,12 +156,6 @@ def test_data_commands(mirror, tmp_path, monkeypatch):
         invoke("data", "fetch", "hgnc_gene")
 
 
-def test_doctor_says_what_is_there(no_tables):
-    said = invoke("doctor")
-    for word in ("torch", "transformers", "device", "embedded language model", "data sets", "tasks", "hgnc_genes"):
-        assert word in said
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -138,7 +138,7 @@ def nearest(x: Floats, k: int = K_LISI) -> Any:
     from sklearn.neighbors import NearestNeighbors
 
     with _quiet():
-        results = require("scib_metrics.nearest_neighbors", extra="bench").NeighborsResults
+        results = require("scib_metrics.nearest_neighbors").NeighborsResults
     distances, indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x).kneighbors(x)
     return results(indices=indices.astype(np.int32), distances=distances.astype(np.float32))
 
@@ -218,7 +218,7 @@ def _as_anndata(x: Floats, labels: NDArray[Any], batch: NDArray[Any] | None) -> 
 
 def _packages() -> tuple[ModuleType, ModuleType]:
     with _quiet():
-        return require("scib", extra="bench"), require("scib_metrics", extra="bench")
+        return require("scib"), require("scib_metrics")
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ class Harmony(PCA):
             msg = f"`{self.label}` has nothing to do: the cells have no batches."
             raise NotApplicableError(msg)
         components = super()._values(adata)
-        harmonypy = require("harmonypy", extra="bench")
+        harmonypy = require("harmonypy")
         # One core: sums of several would come in another order each time.
         fitted = harmonypy.run_harmony(components, adata.obs[["batch"]], "batch", verbose=False, ncores=1)
         return np.asarray(fitted.Z_corr, dtype=np.float32)
@@ -77,7 +77,7 @@ class ScVI(_OfExpression):
 
     def cells(self, adata: AnnData) -> CellVectors:
         counts_of(adata, self.label)
-        scvi = require("scvi", extra="scvi")
+        scvi = require("scvi")
         scvi.settings.seed = 0
         cells = adata.copy()
         scvi.model.SCVI.setup_anndata(cells, layer="counts", batch_key="batch" if "batch" in cells.obs else None)

@@ -96,7 +96,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _dataset_rows(path: Path, split: str) -> Iterator[tuple[str, Any]]:
-    datasets = require("datasets", extra="tune")
+    datasets = require("datasets")
     try:
         dataset = datasets.load_from_disk(str(path))
     except (FileNotFoundError, ValueError) as error:

@@ -127,7 +127,7 @@ def as_dataset(questions: Sequence[Question], model: Any, tokenizer: Any, *, max
     ModelError
         If the tokenizer makes tokens that the model does not have.
     """
-    datasets = require("datasets", extra="tune")
+    datasets = require("datasets")
     from bftembed.models.causal import check_vocabulary, context_window
     from bftembed.models.chat import with_system
     from bftembed.tune.data.dataset import render

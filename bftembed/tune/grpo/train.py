@@ -111,7 +111,7 @@ def train_grpo(
     MissingExtraError
         If TRL is not installed.
     """
-    trl = require("trl", extra="tune")
+    trl = require("trl")
     from transformers import PrinterCallback, set_seed
 
     from bftembed.tune.checkpoints import LogFile

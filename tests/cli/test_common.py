@@ -1,0 +1,93 @@
+"""What holds for every command."""
+
+import logging
+import shlex
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+import bftembed as bft
+from bftembed.cli._common import EXAMPLES
+from bftembed.cli.main import app
+
+ROOT = typer.main.get_command(app)
+
+
+def commands(group=ROOT, prefix=()):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*prefix, name))
+        else:
+            yield (*prefix, name), command
+
+
+COMMANDS = dict(commands())
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    yield
+    bft.settings.reset()
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_short_help_and_common_options(words):
+    result = CliRunner().invoke(app, [*words, "-h"], env={"COLUMNS": "100"})
+    assert result.exit_code == 0
+    for option in ("--quiet", "--verbose", "--threads"):
+        assert option in result.output
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_choices_are_choices(words):
+    """An option whose help lists words with bars between them lets completion offer them."""
+    for option in COMMANDS[words].params:
+        free = option.name in {"engine", "encoder"}  # these take an argument after a colon
+        assert free or " | " not in (option.help or ""), option.name
+
+
+def test_quiet_and_threads_stand_behind_a_command_too():
+    CliRunner().invoke(app, ["data", "list", "-q", "--threads", "3"], catch_exceptions=False)
+    assert bft.settings.verbosity == "warning"
+    assert bft.settings.threads == 3
+    CliRunner().invoke(app, ["-q", "data", "list"], catch_exceptions=False)
+    assert bft.settings.verbosity == "warning"
+    assert bft.settings.threads is None
+    CliRunner().invoke(app, ["data", "list", "-v"], catch_exceptions=False)
+    assert logging.getLogger("bftembed").level == logging.DEBUG
+
+
+@pytest.mark.parametrize("example", [each for examples in EXAMPLES.values() for each in examples])
+def test_the_examples_in_the_help_are_commands(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("genes.txt", "vectors.csv", "config.yaml"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    (tmp_path / "runs" / "config.yaml").write_text("")
+    _, *words = shlex.split(example)
+    command = ROOT
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    command.make_context("bftembed", words)  # fails where an option or an argument does not exist
+
+
+def test_every_example_belongs_to_a_command():
+    assert set(EXAMPLES) <= {" ".join(words) for words in COMMANDS}
+
+
+def test_completion_can_be_installed():
+    assert "--install-completion" in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_a_missing_package_is_one_line(monkeypatch, capsys):
+    from bftembed.cli import main
+
+    def fail():
+        raise ModuleNotFoundError(name="sklearn.metrics")
+
+    monkeypatch.setattr(main, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == 'error: This needs the package `sklearn`: pip install "bftembed[bench]"\n'
