@@ -35,6 +35,13 @@ def embed(
     engine: arg.EngineOption = "default",
     adapter: arg.AdapterOption = None,
     batch_size: arg.BatchOption = None,
+    profiles: Annotated[
+        Path | None,
+        typer.Option(help="Texts that are there already, in place of an engine: .csv, .tsv, .parquet, or a store."),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Of --profiles those by this recipe: the beginning of its digest.")
+    ] = None,
     encoder: arg.EncoderOption = "default",
     template: arg.TemplateOption = None,
     facts: arg.FactsOption = "auto",
@@ -72,12 +79,18 @@ def embed(
     if output is not None:
         checked_output(output, one_table=is_names or not cells)
     checked_key(key_added)
-    texts: dict[str, Any] = {
-        "engine": arg.make_engine(engine, adapter, batch_size),
-        "template": template,
-        "sampling": Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed),
-        "store": store,
-    }
+    if profiles is not None:
+        if dry_run or adapter or engine != "default":
+            msg = "With --profiles nothing is generated: leave --engine, --adapter and --dry-run out."
+            raise InputError(msg)
+        texts: dict[str, Any] = {"profiles": profiles, "recipe": recipe}
+    else:
+        texts = {
+            "engine": arg.make_engine(engine, adapter, batch_size),
+            "template": template,
+            "sampling": Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed),
+            "store": store,
+        }
     if is_names:
         _embed_names(source, output, kind=kind, facts=facts, encoder=encoder, key_added=key_added, dry=dry_run, **texts)
         return

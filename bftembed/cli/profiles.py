@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +13,16 @@ from bftembed.cli._gene_sets import read_gene_sets
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
-    from bftembed.profiles import ProfileStore
+    import pandas as pd
+
+    from bftembed.profiles import ProfileStore, Recipe
 
 app = typer.Typer(help="Write, show, export and import profile texts.", no_args_is_help=True)
+
+
+OfRecipe = Annotated[
+    str | None, typer.Option(help="By this recipe only: the beginning of its digest, see `bftembed profiles stats`.")
+]
 
 
 @app.command()
@@ -42,38 +49,53 @@ def write(
     entities, _ = entities_of(listed, kind=kind, facts=facts, needed=not made.generates)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     with ProfileStore(store) as opened:
-        written = write_profiles(entities, made, store=opened, template=template, sampling=sampling)
-        print(", ".join(f"{name} {number:,}" for name, number in written.counts.items()))
+        write_profiles(entities, made, store=opened, template=template, sampling=sampling)
         print(f"store: {opened.path}")
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a gene, drug, ...")],
+    name: Annotated[str, typer.Argument(help="Name of a gene, drug, ...; upper and lower case alike.")],
     kind: arg.AnyKindOption = None,
+    recipe: OfRecipe = None,
     store: arg.StoreOption = None,
     prompt: Annotated[bool, typer.Option("--prompt", help="Show the prompt too.")] = False,
 ) -> None:
     """Print the profiles of one name."""
+    from bftembed._near import did_you_mean
+
     with _existing(store) as opened:
-        rows = opened.frame(kind=kind, entity=name)
+        frame, recipes = opened.frame(kind=kind, recipe=recipe), opened.recipes()
+    rows = frame[frame["entity"] == name]
     if rows.empty:
-        msg = f"The store has no profile of `{name}`."
+        rows = frame[frame["entity"].str.casefold() == name.casefold()]
+    if rows.empty:
+        msg = f"The store has no profile of `{name}`.{did_you_mean(name, frame['entity'].unique())}"
         raise InputError(msg)
     for row in rows.to_dict("records"):
-        info = json.loads(row["info"])
-        print(f"--- {row['kind']} {row['entity']} | {row['status']} {row['issues']} | {row['n_tokens']} tokens")
-        print(f"    {info['engine'].get('model', '')} {info['engine']['engine']} | template {info['template']}")
+        issues = "; ".join(_issues()[issue] for issue in row["issues"].split())
+        status = f"{row['status']} ({issues})" if issues else row["status"]
+        print(f"--- {row['kind']} {row['entity']}: {status}, {row['n_tokens']} tokens")
+        print(f"    {row['recipe'][:8]}  {recipes[row['recipe']].words}")
         if prompt:
             print(f"    [system] {row['system']}\n    [user] {row['prompt']}")
         print(row["text"] or row["error"] or row["raw"])
 
 
 @app.command()
-def export(path: Annotated[Path, typer.Argument(help="Parquet file to write.")], store: arg.StoreOption = None) -> None:
-    """Write all profiles to a Parquet file."""
+def export(
+    path: Annotated[Path, typer.Argument(help="File to write: .parquet (for `import`), .csv or .tsv.")],
+    store: arg.StoreOption = None,
+    kind: arg.AnyKindOption = None,
+    recipe: OfRecipe = None,
+    names: Annotated[Path | None, typer.Option(help="Of the names in this file only, one per line.")] = None,
+) -> None:
+    """Write profiles to a file."""
+    chosen = None if names is None else arg.read_names(names)
     with _existing(store) as opened:
-        print(f"wrote {opened.export(path):,} names with their profiles to {path}")
+        print(
+            f"wrote {opened.export(path, kind=kind, recipe=recipe, names=chosen):,} names with their profiles to {path}"
+        )
 
 
 @app.command("import")
@@ -89,17 +111,41 @@ def load(
 
 @app.command()
 def stats(store: arg.StoreOption = None) -> None:
-    """Count the profiles by recipe and status."""
+    """Count the profiles by recipe and kind."""
     with _existing(store) as opened:
-        frame = opened.frame()
+        frame, recipes = opened.frame(), opened.recipes()
         print(f"{opened.path}: {len(opened):,} profiles of {len(frame):,} names")
     for recipe, kind in frame[["recipe", "kind"]].drop_duplicates().itertuples(index=False, name=None):
         group = frame[(frame["recipe"] == recipe) & (frame["kind"] == kind)]
-        info = json.loads(group["info"].iloc[0])
-        statuses = ", ".join(f"{name} {number:,}" for name, number in group["status"].value_counts().items())
-        engine = info["engine"]
-        print(f"{recipe[:12]}  {kind}  {engine['engine']} {engine.get('model', '')}  template {info['template']}")
-        print(f"    {statuses}; median {group['text'].str.len().median():.0f} characters")
+        print(f"{recipe[:8]}  {recipes[recipe].words}")
+        counts = Counter(map(str, group["status"]))
+        counts.update(issue for issues in group["issues"] for issue in issues.split())
+        said = [f"{number:,} {_issues().get(name, name)}" for name, number in counts.items()]
+        with_facts = _with_facts(group, recipes[recipe])
+        facts = "" if with_facts is None else f"; facts in {with_facts:,} prompts"
+        median = group["text"].str.len().median()
+        print(f"    {len(group):,} x {kind}: {', '.join(said)}; median {median:.0f} characters{facts}")
+
+
+def _issues() -> dict[str, str]:
+    from bftembed.profiles.clean import ISSUES
+
+    return ISSUES
+
+
+def _with_facts(group: pd.DataFrame, recipe: Recipe) -> int | None:
+    """How many prompts hold more than the name; None where the template is not at hand as it was."""
+    from bftembed.errors import TemplateError
+    from bftembed.profiles import Entity, load_template
+
+    try:
+        template = load_template(recipe.template)
+    except TemplateError:
+        return None
+    if template.digest != recipe.template_digest:
+        return None
+    rows = zip(group["kind"], group["entity"], group["prompt"], strict=True)
+    return sum(bool(template.render(Entity(kind, entity)).user != prompt) for kind, entity, prompt in rows)
 
 
 def _existing(store: Path | None) -> ProfileStore:

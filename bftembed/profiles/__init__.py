@@ -2,8 +2,10 @@
 
 from bftembed.profiles.clean import CleanedText, clean
 from bftembed.profiles.entity import KINDS, Entity, Kind
+from bftembed.profiles.exports import Profile, read_export
+from bftembed.profiles.given import read_texts
 from bftembed.profiles.recipe import Recipe
-from bftembed.profiles.store import Profile, ProfileStore, read_export
+from bftembed.profiles.store import ProfileStore
 from bftembed.profiles.template import PromptTemplate, load_template
 from bftembed.profiles.write import Plan, WriteResult, estimate, plan_profiles, write_profiles
 
@@ -23,5 +25,6 @@ __all__ = [
     "load_template",
     "plan_profiles",
     "read_export",
+    "read_texts",
     "write_profiles",
 ]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bftembed._paths import cache_dir
 from bftembed._sqlite import connect, explained, transaction
 from bftembed.errors import InputError, StoreError
-from bftembed.profiles.recipe import SCHEMA_VERSION, Recipe
+from bftembed.profiles.exports import COLUMNS, Profile, export_target, read_export, write_export
+from bftembed.profiles.recipe import SCHEMA_VERSION, Recipe, matching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bftembed.engines import Engine
-    from bftembed.profiles.clean import Status
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS recipes (
@@ -40,39 +38,10 @@ _APPLICATION = 0x62667470  # "bftp"
 _MOST_VARIABLES = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """One stored text.
-
-    ``text`` is cleaned, ``raw`` as the engine gave it; ``status`` says whether it may be embedded (``ok``).
-    """
-
-    key: str
-    recipe: str
-    system: str
-    prompt: str
-    text: str
-    raw: str
-    status: Status
-    issues: str
-    finish_reason: str
-    error: str | None
-    n_prompt_tokens: int
-    n_tokens: int
-    attempts: int
-    created: float
-
-    @property
-    def pending(self) -> bool:
-        """Whether another attempt is due: it failed with an error, or its text failed once."""
-        return self.status == "error" or (self.status != "ok" and self.attempts < 2)
-
-
-_COLUMNS = tuple(Profile.__dataclass_fields__)
 # Any answer replaces an error, and no error an answer; of two bad texts the later attempt stays.
 _NEWER_WINS = (
     "ON CONFLICT (key) DO UPDATE SET "
-    + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS if column != "key")
+    + ", ".join(f"{column} = excluded.{column}" for column in COLUMNS if column != "key")
     + " WHERE profiles.status = 'error' OR (profiles.status <> 'ok' AND excluded.status <> 'error'"
     " AND (excluded.status = 'ok' OR excluded.attempts > profiles.attempts))"
 )
@@ -124,7 +93,7 @@ class ProfileStore:
         found = {}
         for start in range(0, len(wanted), _MOST_VARIABLES):
             part = wanted[start : start + _MOST_VARIABLES]
-            statement = f"SELECT {', '.join(_COLUMNS)} FROM profiles WHERE key IN ({','.join('?' * len(part))})"
+            statement = f"SELECT {', '.join(COLUMNS)} FROM profiles WHERE key IN ({','.join('?' * len(part))})"
             found.update({row[0]: Profile(*row) for row in self._rows(statement, part)})
         return found
 
@@ -151,11 +120,11 @@ class ProfileStore:
         seconds
             How long the batch took; kept for estimates.
         """
-        marks = ",".join("?" * len(_COLUMNS))
+        marks = ",".join("?" * len(COLUMNS))
         with transaction(self._connection, self.path):
             self._connection.executemany(
-                f"INSERT INTO profiles ({', '.join(_COLUMNS)}) VALUES ({marks}) {_NEWER_WINS}",
-                [tuple(getattr(profile, column) for column in _COLUMNS) for profile in profiles],
+                f"INSERT INTO profiles ({', '.join(COLUMNS)}) VALUES ({marks}) {_NEWER_WINS}",
+                [tuple(getattr(profile, column) for column in COLUMNS) for profile in profiles],
             )
             if profiles and seconds:
                 self._connection.execute(
@@ -193,38 +162,79 @@ class ProfileStore:
             found.update(dict(self._rows(statement, (kind, *part))))
         return dict(found)
 
-    def frame(self, *, kind: str | None = None, entity: str | None = None) -> pd.DataFrame:
-        """All profiles with the entities they belong to.
+    def frame(
+        self, *, kind: str | None = None, recipe: str | None = None, names: Iterable[str] | None = None
+    ) -> pd.DataFrame:
+        """All profiles with the names they belong to.
+
+        Parameters
+        ----------
+        kind
+            Of this kind only.
+        recipe
+            By the recipe whose digest begins so.
+        names
+            Of these names only.
 
         Returns
         -------
         pandas.DataFrame
-            One row per (entity, profile): ``kind``, ``entity``, the fields of `Profile`, and ``info`` (recipe, JSON).
+            One row per (name, profile): ``kind``, ``entity``, the fields of `Profile`, and ``info`` (recipe, JSON).
+
+        Raises
+        ------
+        InputError
+            If no recipe, or several, begin so.
         """
         import pandas as pd
 
-        columns = ["kind", "entity", *_COLUMNS, "info"]
+        chosen = None if recipe is None else self.recipe_digest(recipe)
+        columns = ["kind", "entity", *COLUMNS, "info"]
         statement = (
-            f"SELECT e.kind, e.entity, {', '.join(f'p.{column}' for column in _COLUMNS)}, r.info FROM entities e "
+            f"SELECT e.kind, e.entity, {', '.join(f'p.{column}' for column in COLUMNS)}, r.info FROM entities e "
             "JOIN profiles p USING (key) JOIN recipes r USING (recipe) "
-            "WHERE (?1 IS NULL OR e.kind = ?1) AND (?2 IS NULL OR e.entity = ?2) ORDER BY e.kind, e.entity, p.created"
+            "WHERE (?1 IS NULL OR e.kind = ?1) AND (?2 IS NULL OR p.recipe = ?2) ORDER BY e.kind, e.entity, p.created"
         )
-        return pd.DataFrame(self._rows(statement, (kind, entity)), columns=columns)
+        frame = pd.DataFrame(self._rows(statement, (kind, chosen)), columns=columns)
+        return frame if names is None else frame[frame["entity"].isin(set(names))].reset_index(drop=True)
 
-    def export(self, path: str | Path) -> int:
-        """Write all profiles to a Parquet file and give their number."""
-        frame = self.frame()
-        target = Path(path).expanduser()
-        temporary = target.with_name(f".{target.name}.{time.time_ns()}")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            frame.assign(schema=SCHEMA_VERSION).to_parquet(temporary, index=False)
-            temporary.replace(target)
-        except OSError as error:
-            msg = f"`{target}` cannot be written: {error}."
-            raise StoreError(msg) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+    def recipe_digest(self, beginning: str) -> str:
+        """The digest of the recipe that begins so.
+
+        Raises
+        ------
+        InputError
+            If there is none, or several.
+        """
+        known = self.recipes()
+        found = matching(known, beginning)
+        if len(found) == 1:
+            return found[0]
+        lines = [f"{digest[:8]}  {known[digest].words}" for digest in found or known]
+        what = "Several recipes begin" if found else "No recipe begins"
+        msg = "\n".join([f"{what} with `{beginning}` in `{self.path}`:", *lines])
+        raise InputError(msg)
+
+    def export(self, path: str | Path, **only: Any) -> int:
+        """Write profiles to a file and give the number of names.
+
+        Parameters
+        ----------
+        path
+            ``.parquet`` (which `load` reads), ``.csv`` or ``.tsv``.
+        only
+            ``kind``, ``recipe``, ``names`` as in `frame`; by default all.
+
+        Raises
+        ------
+        InputError
+            If the suffix is another.
+        StoreError
+            If the file cannot be written.
+        """
+        target = export_target(path)
+        frame = self.frame(**only)
+        write_export(frame, target)
         return len(frame)
 
     def load(self, path: str | Path) -> int:
@@ -246,25 +256,6 @@ class ProfileStore:
                 "INSERT OR IGNORE INTO entities VALUES (?, ?, ?)",
                 frame[["kind", "entity", "key"]].itertuples(index=False, name=None),
             )
-        rows = frame[list(_COLUMNS)].astype(object).where(frame[list(_COLUMNS)].notna(), None)
+        rows = frame[list(COLUMNS)].astype(object).where(frame[list(COLUMNS)].notna(), None)
         self.add([Profile(*row) for row in rows.itertuples(index=False, name=None)])
         return len(self) - before
-
-
-def read_export(path: str | Path) -> pd.DataFrame:
-    """Read a Parquet file made by `ProfileStore.export` and check its columns and schema version."""
-    import pandas as pd
-    import pyarrow as pa
-
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, pa.ArrowException) as error:
-        msg = f"`{path}` is no Parquet file that can be read: {error}."
-        raise InputError(msg) from error
-    missing = {"kind", "entity", "info", "schema", *_COLUMNS} - set(frame.columns)
-    if missing or set(frame["schema"].unique()) - {SCHEMA_VERSION}:
-        msg = f"`{path}` was not made by `bftembed profiles export` of schema {SCHEMA_VERSION}" + (
-            f" (columns missing: {', '.join(sorted(missing))})." if missing else "."
-        )
-        raise InputError(msg)
-    return frame

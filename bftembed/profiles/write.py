@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 
 from bftembed.engines import Sampling
 from bftembed.profiles.clean import ISSUES, clean, writable
+from bftembed.profiles.exports import Profile
 from bftembed.profiles.recipe import Recipe, key_of
-from bftembed.profiles.store import Profile
 from bftembed.profiles.template import load_template
 
 if TYPE_CHECKING:

@@ -58,7 +58,8 @@ def embed(
     key_added
         Key of the result.
     options
-        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, ``progress`` as in
+        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, ``recipe``, ``progress`` as
+        in
         :func:`bftembed.tl.embed_genes`.
 
     Returns

@@ -15,10 +15,9 @@ from bftembed.expression import checked_anndata, made_actual
 from bftembed.tl._entities import TextSource, embed_entities
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    import pandas as pd
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -26,11 +25,12 @@ if TYPE_CHECKING:
     from bftembed.engines import Engine, Sampling
     from bftembed.entities import Facts
     from bftembed.profiles import ProfileStore
+    from bftembed.profiles.given import Texts
 
 log = logging.getLogger("bftembed")
 
 
-def embed_genes(  # noqa: PLR0913
+def embed_genes(  # noqa: PLR0913 -- one signature with all options, as users of scanpy expect it
     adata: AnnData,
     *,
     mask_var: str | Sequence[bool] | NDArray[np.bool_] | None = None,
@@ -41,7 +41,8 @@ def embed_genes(  # noqa: PLR0913
     facts: Facts = "auto",
     sampling: Sampling | None = None,
     store: ProfileStore | str | Path | None = None,
-    profiles: Mapping[str, str] | pd.DataFrame | str | Path | None = None,
+    profiles: Texts | None = None,
+    recipe: str | None = None,
     key_added: str = "X_bft",
     add_profiles: bool = True,
     progress: bool | None = None,
@@ -76,8 +77,11 @@ def embed_genes(  # noqa: PLR0913
     store
         Profile store or its path; by default the one in the user cache.
     profiles
-        Texts to use instead of an engine: ``{"TP53": "..."}`` (by canonical name or ``var_names``), a frame, or the
-        path of a Parquet export or store.
+        Texts to use instead of an engine, by canonical name or ``var_names``: ``{"TP53": "..."}``, a Series, a
+        DataFrame with a column of names and ``text``, or the path of a CSV file, a Parquet export or a store; see
+        :func:`bftembed.profiles.read_texts`.
+    recipe
+        Beginning of the digest of the recipe to take, where `profiles` has texts of several.
     key_added
         Key of the result.
     add_profiles
@@ -114,7 +118,7 @@ def embed_genes(  # noqa: PLR0913
     """
     checked_key(key_added)
     checked_anndata(adata)
-    source = TextSource(engine, encoder, template, sampling, store, profiles, progress)
+    source = TextSource(engine, encoder, template, sampling, store, profiles, recipe, progress)
     if gene_symbols is not None or "bft_gene" not in adata.var:
         pp.map_genes(adata, gene_symbols=gene_symbols)
     chosen = chosen_genes(adata, mask_var)

@@ -68,7 +68,8 @@ def embed_perturbations(
     key_added
         Key of the result. Vectors of cells that another function put there are replaced, with a warning.
     options
-        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, ``progress`` as in
+        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, ``recipe``, ``progress`` as
+        in
         :func:`bftembed.tl.embed_genes`.
 
     Returns

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -16,10 +14,11 @@ from bftembed._keys import with_provenance
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.engines import engine_class, get_engine
 from bftembed.errors import BftembedError, InputError
-from bftembed.profiles import ProfileStore, read_export, write_profiles
+from bftembed.profiles import ProfileStore, read_texts, write_profiles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
     from anndata import AnnData
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from bftembed.encoders import Encoder
     from bftembed.engines import Engine, Sampling
     from bftembed.profiles import Entity
+    from bftembed.profiles.given import Texts
 
 log = logging.getLogger("bftembed")
 
@@ -40,7 +40,8 @@ class TextOptions(TypedDict, total=False):
     template: str | Path | None
     sampling: Sampling | None
     store: ProfileStore | str | Path | None
-    profiles: Mapping[str, str] | pd.DataFrame | str | Path | None
+    profiles: Texts | None
+    recipe: str | None
     progress: bool | None
 
 
@@ -61,8 +62,10 @@ class TextSource:
     store
         Profile store or its path; by default the one in the user cache.
     profiles
-        Texts to use instead of an engine: a mapping id -> text, a frame of `ProfileStore.frame`, or the path of a
-        Parquet export or of a store.
+        Texts to use instead of an engine: a mapping from names to texts, a Series, a DataFrame with names and ``text``,
+        the path of a CSV file, of a Parquet export or of a store; see `bftembed.profiles.read_texts`.
+    recipe
+        Beginning of the digest of the recipe to take, where `profiles` has texts of several.
     progress
         Show bars; by default only on a terminal.
     """
@@ -72,7 +75,8 @@ class TextSource:
     template: str | Path | None = None
     sampling: Sampling | None = None
     store: ProfileStore | str | Path | None = None
-    profiles: Mapping[str, str] | pd.DataFrame | str | Path | None = None
+    profiles: Texts | None = None
+    recipe: str | None = None
     progress: bool | None = None
 
     @property
@@ -83,6 +87,9 @@ class TextSource:
     def __post_init__(self) -> None:
         if self.profiles is not None and self.engine != "default":
             msg = "Pass either `engine` (texts are written) or `profiles` (texts are there), not both."
+            raise InputError(msg)
+        if self.recipe is not None and self.profiles is None:
+            msg = "`recipe` chooses among given texts: pass `profiles` too, e.g. the path of a store."
             raise InputError(msg)
 
 
@@ -157,7 +164,7 @@ def embed_entities(
     if source.profiles is None:
         texts, keys, details = _written(entities, source)
     else:
-        by_id = given_texts(source.profiles, kind=entities[0].kind)
+        by_id = read_texts(source.profiles, kind=entities[0].kind, recipe=source.recipe)
         other = names or [entity.id for entity in entities]
         texts = [by_id.get(entity.id) or by_id.get(name) for entity, name in zip(entities, other, strict=True)]
         # Other spellings of one entity share its text.
@@ -241,40 +248,6 @@ def _written(entities: Sequence[Entity], source: TextSource) -> tuple[list[str |
         "counts": written.counts,
     }
     return written.texts, [profile.key for profile in written.profiles], details
-
-
-def given_texts(profiles: Mapping[str, str] | pd.DataFrame | str | Path, *, kind: str) -> dict[str, str]:
-    """Texts by entity id, from a mapping, a frame, a Parquet export or a store.
-
-    Raises
-    ------
-    InputError
-        If an entity has texts of several recipes: which one is meant has to be said.
-    """
-    if isinstance(profiles, Mapping):
-        return {str(key): str(text) for key, text in profiles.items() if str(text).strip()}
-    if isinstance(profiles, str | Path):
-        path = Path(profiles).expanduser()
-        if path.suffix == ".parquet":
-            frame = read_export(path)
-        else:
-            if not path.is_file():
-                msg = f"There is no profile store `{path}`."
-                raise InputError(msg)
-            with ProfileStore(path, read_only=True) as store:
-                frame = store.frame()
-    else:
-        frame = profiles
-    rows = frame[(frame["kind"] == kind) & (frame["status"] == "ok")]
-    doubled = rows[rows.duplicated("entity", keep=False)]
-    if len(doubled):
-        recipes = sorted(doubled["recipe"].unique())
-        msg = (
-            f"{doubled['entity'].nunique()} names have several texts, of the recipes {[r[:12] for r in recipes]}. "
-            "Choose one: `frame = ProfileStore(path).frame(); profiles=frame[frame['recipe'] == ...]`."
-        )
-        raise InputError(msg)
-    return dict(zip(rows["entity"], rows["text"], strict=True))
 
 
 def to_anndata(

@@ -99,7 +99,7 @@ def test_a_list_of_names_and_the_profiles_commands(mirror, tmp_path):
     out = tmp_path / "genes.h5ad"
     assert "2 x 384" in invoke("embed", names, "-o", out, "--engine", "annotation", "--store", store)
     assert anndata.read_h5ad(out).obs_names.tolist() == ["TP53", "CD3E"]
-    assert "generated 0" in invoke("profiles", "write", names, "--engine", "annotation", "--store", store)
+    assert f"store: {store}" in invoke("profiles", "write", names, "--engine", "annotation", "--store", store)
     shown = invoke("profiles", "show", "TP53", "--store", store, "--prompt")
     assert "tumor protein p53" in shown
     assert "[user] TP53." in shown

@@ -107,6 +107,31 @@ def test_parquet_round_trip_into_another_store(tmp_path):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["p.parquet"]
 
 
+@pytest.mark.parametrize(("suffix", "separator"), [(".csv", ","), (".tsv", "\t")])
+def test_export_writes_what_the_suffix_says(tmp_path, suffix, separator):
+    with filled(tmp_path / "a.sqlite", ["TP53", "NA"]) as store:
+        assert store.export(tmp_path / f"p{suffix}") == 2
+        frame = pd.read_csv(tmp_path / f"p{suffix}", sep=separator, keep_default_na=False)
+        assert frame[["kind", "entity", "text"]].to_numpy().tolist() == [
+            ["gene", "NA", "Text of NA."],
+            ["gene", "TP53", "Text of TP53."],
+        ]
+        for name in ("p.xlsx", "p", "p.csv.zip"):
+            with pytest.raises(InputError, match=r"exported to \.parquet, \.csv or \.tsv"):
+                store.export(tmp_path / name)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".sqlite", suffix}
+
+
+def test_export_of_a_part(tmp_path):
+    with filled(tmp_path / "a.sqlite", ["TP53", "MYC"]) as store:
+        store.add_entities([("cell", "c", profile().key)])
+        assert store.export(tmp_path / "p.csv", kind="cell") == 1
+        assert store.export(tmp_path / "p.csv", kind="gene", names=["MYC", "unknown"]) == 1
+        assert store.export(tmp_path / "p.csv", recipe=RECIPE.digest[:5]) == 3
+        with pytest.raises(InputError, match=r"No recipe begins with `zz`.*\n.*test m; template gene"):
+            store.export(tmp_path / "p.csv", recipe="zz")
+
+
 def test_import_of_something_else_says_so(tmp_path):
     (tmp_path / "no.parquet").write_text("hello")
     with pytest.raises(InputError, match="no Parquet file"):

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from bftembed.encoders import get_encoder
+from bftembed.engines import AnnotationEngine
 from bftembed.errors import BftembedError, InputError
 from bftembed.profiles import Entity, ProfileStore, write_profiles
-from bftembed.tl._entities import TextSource, embed_entities, given_texts
+from bftembed.tl._entities import TextSource, embed_entities
 
 TEXTS = {"TP53": "Guards the genome.", "CD3E": "Part of the T cell receptor.", "ALB": "Carries molecules in blood."}
 
@@ -37,17 +38,16 @@ def test_texts_from_an_export_a_store_and_a_frame_are_the_same(tmp_path):
         np.testing.assert_array_equal(again.vectors, written.vectors)
 
 
-def test_several_texts_of_one_name_have_to_be_chosen_from(tmp_path):
+def test_of_texts_by_several_recipes_one_is_chosen(tmp_path):
     with ProfileStore(tmp_path / "s.sqlite") as store:
         for template in ("annotation", "gene"):
-            from bftembed.engines import AnnotationEngine
-
-            write_profiles(genes("TP53"), AnnotationEngine(), store=store, template=template)
-        frame = store.frame()
-    with pytest.raises(InputError, match=r"several texts.*Choose one"):
-        given_texts(frame, kind="gene")
-    one = frame[frame["recipe"] == frame["recipe"].iloc[0]]
-    assert list(given_texts(one, kind="gene")) == ["TP53"]
+            written = write_profiles(genes("TP53"), AnnotationEngine(), store=store, template=template)
+    with pytest.raises(InputError, match=r"texts of several recipes\. Choose one:\nrecipe="):
+        embed_entities(genes("TP53"), TextSource(profiles=tmp_path / "s.sqlite"))
+    source = TextSource(profiles=tmp_path / "s.sqlite", recipe=written.recipe.digest[:6])
+    assert embed_entities(genes("TP53"), source).texts == written.texts
+    with pytest.raises(InputError, match="pass `profiles` too"):
+        TextSource(recipe="1a")
 
 
 def test_nothing_usable_says_why(tmp_path):
@@ -57,7 +57,7 @@ def test_nothing_usable_says_why(tmp_path):
         embed_entities(genes("XYZ"), TextSource(profiles=TEXTS))
     with pytest.raises(BftembedError, match=r"Not one of 1 profiles.*empty text"):
         embed_entities([Entity("gene", "A")], TextSource(engine="annotation", store=tmp_path / "s.sqlite"))
-    with pytest.raises(InputError, match="no profile store"):
+    with pytest.raises(InputError, match="no file"):
         embed_entities(genes("A"), TextSource(profiles=tmp_path / "none.sqlite"))
     with pytest.raises(InputError, match="not both"):
         TextSource(engine="annotation", profiles=TEXTS)

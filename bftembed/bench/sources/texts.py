@@ -15,9 +15,8 @@ from bftembed.bench.sources.base import Source
 from bftembed.bench.sources.tables import rows_by_gene
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.errors import InputError
-from bftembed.profiles import Entity
+from bftembed.profiles import Entity, read_texts
 from bftembed.profiles.template import load_template
-from bftembed.tl._entities import given_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,7 +105,7 @@ class Profiles(_Texts):
 
     @cached_property
     def _by_kind(self) -> dict[str, dict[str, str]]:
-        genes, drugs = (given_texts(Path(self.argument), kind=kind) for kind in ("gene", "drug"))
+        genes, drugs = (read_texts(Path(self.argument), kind=kind) for kind in ("gene", "drug"))
         if not genes and not drugs:
             msg = f"`{self.argument}` holds no usable profile of a gene or a drug."
             raise InputError(msg)
