@@ -25,7 +25,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class Published(BaseModel):
-    """A figure that somebody else published: shown in a column of its own, never mixed with what was measured here."""
+    """A score published elsewhere: shown in a column of its own, never mixed with what was measured here."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

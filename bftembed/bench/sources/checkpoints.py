@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from bftembed._progress import progress
 from bftembed.bench.sources.files import Vectors, impostor
 from bftembed.data import read_pickle
 from bftembed.errors import BftembedError, GeneNameError, InputError, ModelError
@@ -104,8 +105,6 @@ def geneformer_cells(directory: Path, adata: AnnData, *, batch_size: int = 16, l
     InputError
         If `X` has other values than counts, or `layer` or `batch_size` is out of range.
     """
-    from tqdm.auto import tqdm
-
     if batch_size < 1:
         _refuse(f"batch_size is {batch_size}; at least one cell must go through the model at a time.", InputError)
     tokens = _tokens(_only(directory, "token_dictionary"))
@@ -115,13 +114,15 @@ def geneformer_cells(directory: Path, adata: AnnData, *, batch_size: int = 16, l
     longest = model.config.max_position_embeddings - sum(map(len, ends))
     embedding = np.full((adata.n_obs, model.config.hidden_size), np.nan, dtype=np.float32)
     step = 8 * batch_size
-    for start in tqdm(range(0, adata.n_obs, step), desc="Geneformer", unit="cell", unit_scale=step, disable=None):
-        cells = [cell[:longest] for cell in _ranked(adata[start : start + step], *genes)]
-        # Cells of about the same length go together, so that little padding is computed.
-        order = sorted((i for i, cell in enumerate(cells) if len(cell)), key=lambda i: len(cells[i]))
-        for first in range(0, len(order), batch_size):
-            batch = order[first : first + batch_size]
-            embedding[np.add(batch, start)] = _pooled(model, [cells[i] for i in batch], ends)
+    with progress(adata.n_obs, "Geneformer", "cell") as shown:
+        for start in range(0, adata.n_obs, step):
+            cells = [cell[:longest] for cell in _ranked(adata[start : start + step], *genes)]
+            # Cells of about the same length go together, so that little padding is computed.
+            order = sorted((i for i, cell in enumerate(cells) if len(cell)), key=lambda i: len(cells[i]))
+            for first in range(0, len(order), batch_size):
+                batch = order[first : first + batch_size]
+                embedding[np.add(batch, start)] = _pooled(model, [cells[i] for i in batch], ends)
+            shown.update(len(cells))
     return embedding
 
 

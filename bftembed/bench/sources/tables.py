@@ -96,7 +96,7 @@ class _Table(Source):
 
 
 class InFile(_Table):
-    """A file of somebody else's embedding; see `bftembed.bench.sources.files` for the formats."""
+    """A file of vectors of genes; see `bftembed.bench.sources.files` for the formats."""
 
     def _read(self) -> Vectors:
         from bftembed.bench.sources.files import read_vectors

@@ -85,7 +85,7 @@ class RefSeq(_Texts):
             }
         known = datasets.drug_facts()
         if known is None:
-            msg = "What is known about drugs is not at hand: run `bftembed data fetch broad_repurposing`."
+            msg = "The table of drugs has not been fetched: run `bftembed data fetch broad_repurposing`."
             raise InputError(msg)
         return {name: template.render(Entity("drug", name, facts)).user for name, facts in known.items()}
 
@@ -148,13 +148,13 @@ def _summaries() -> dict[str, str]:
     Raises
     ------
     InputError
-        If the gene tables are not at hand.
+        If the gene tables have not been fetched.
     """
     facts = datasets.gene_facts()
     known = {} if facts is None else dict(zip(facts.frame["symbol"], facts.frame["summary"], strict=True))
     summaries = {name: text for name, text in known.items() if text}
     if not summaries:
-        msg = "RefSeq summaries are not at hand: run `bftembed data fetch genes`."
+        msg = "RefSeq summaries have not been fetched: run `bftembed data fetch genes`."
         raise InputError(msg)
     return summaries
 

@@ -191,7 +191,7 @@ def test_tissue_expression(mirror):
 
 def test_without_gene_tables_there_are_no_summaries(monkeypatch):
     monkeypatch.setattr("bftembed.datasets.gene_facts", lambda: None)
-    with pytest.raises(InputError, match="RefSeq summaries are not at hand"):
+    with pytest.raises(InputError, match="RefSeq summaries have not been fetched"):
         get_source("tfidf").genes(["TP53"])
 
 
