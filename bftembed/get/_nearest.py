@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bftembed._near import did_you_mean
-from bftembed.encoders import encode_cached, get_encoder
+from bftembed.encoders import encode_cached, restore_encoder
 from bftembed.errors import BftembedWarning, InputError
 from bftembed.expression import checked_anndata
 
@@ -193,17 +193,10 @@ def _misspelt(query: str, names: list[str], query_type: str | None) -> None:
 def _encoded(adata: AnnData, texts: Sequence[str], use_rep: str, encoder: str | Encoder | None) -> NDArray[np.float32]:
     sides = adata.uns.get("bft", {}).get(use_rep, {})
     made_with = next((dict(side["encoder"]) for side in sides.values() if "encoder" in side), {})
-    spec = encoder or made_with.get("spec") or ""
-    if not spec:
+    if not (encoder or made_with.get("spec")):
         msg = (
             f"`{texts[0]}` is no gene or cell with a vector; for a free text pass the `encoder` that made `{use_rep}`."
         )
         raise InputError(msg)
-    chosen = get_encoder(spec)
-    described = chosen.describe()
-    known = chosen.in_current_terms(made_with)
-    if any(str(known.get(name, value)) != value for name, value in described.items()):
-        msg = f"The encoder {described} is not the one that made `{use_rep}` ({made_with})."
-        raise InputError(msg)
-    vectors, _ = encode_cached(list(texts), chosen)
+    vectors, _ = encode_cached(list(texts), restore_encoder(made_with, encoder), query=True)
     return np.asarray(vectors, dtype=np.float32)

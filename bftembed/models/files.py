@@ -83,15 +83,28 @@ def resolve_model(model: str, revision: str | None = None) -> ModelFiles:
     ModelError
         If there is no such model, it has no weights, or the hub cannot be reached.
     """
-    path = Path(model).expanduser()
-    if path.is_dir():
+    if path := named_directory(model):
         return _local(path)
-    if model.startswith((".", "/", "~")):
-        msg = f"There is no model directory `{model}`."
-        raise ModelError(msg)
     if model in {"default", DEFAULT_MODEL} and revision is None and (embedded := _embedded_gguf()):
         return _converted(embedded)
     return _from_hub(DEFAULT_MODEL if model == "default" else model, revision)
+
+
+def named_directory(model: str) -> Path | None:
+    """The directory that `model` names, or None where it may be a model of the hub.
+
+    Raises
+    ------
+    ModelError
+        If it is the path of no directory.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if model.startswith((".", "~")) or path.is_absolute():
+        msg = f"There is no model directory `{model}`."
+        raise ModelError(msg)
+    return None
 
 
 def resolve_adapted(

@@ -197,15 +197,8 @@ def encode_texts(texts: Sequence[str | None], source: TextSource) -> tuple[NDArr
     vectors = np.full((len(texts), found.shape[1]), np.nan, dtype=np.float32)
     vectors[[text is not None for text in texts]] = found
     if n_split:
-        log.info("%d texts were longer than the encoder's window: split and mean-pooled.", n_split)
-    spec = source.encoder if isinstance(source.encoder, str) else ""
-    return vectors, {
-        **encoder.describe(),
-        **encoder.provenance(),
-        "spec": spec,
-        "dim": int(found.shape[1]),
-        "n_split": int(n_split),
-    }
+        log.info("%d texts were longer than the encoder takes: split and mean-pooled.", n_split)
+    return vectors, {**encoder.record(), "dim": int(found.shape[1]), "n_split": int(n_split)}
 
 
 def open_store(store: ProfileStore | str | Path | None) -> ProfileStore:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import bftembed
 from bftembed.cli.main import app
+from bftembed.encoders import get_encoder
 from bftembed.errors import BftembedError
 
 COMMAND = [sys.executable, "-c", "from bftembed.cli.main import run; run()"]
@@ -108,6 +109,21 @@ def test_a_list_of_names_and_the_profiles_commands(mirror, tmp_path):
     assert "added 2 profiles" in invoke("profiles", "import", tmp_path / "p.parquet", "--store", tmp_path / "t.sqlite")
     with pytest.raises(BftembedError, match="no profile of `XYZ`"):
         invoke("profiles", "show", "XYZ", "--store", store)
+
+
+def test_options_of_the_encoder(mirror, tmp_path):
+    (tmp_path / "genes.txt").write_text("TP53\nCD3E\n")
+    out = tmp_path / "genes.h5ad"
+    prompts = ["--encoder-prompt", "passage: ", "--encoder-query-prompt", "query: ", "--encoder-batch-size", 1]
+    where = ["-o", out, "--engine", "annotation", "--store", tmp_path / "s.sqlite"]
+    invoke("embed", tmp_path / "genes.txt", *where, *prompts)
+    adata = anndata.read_h5ad(out)
+    made_with = adata.uns["bft"]["X_bft"]["entities"]["encoder"]
+    assert (made_with["prompt"], made_with["query_prompt"], made_with["spec"]) == ("passage: ", "query: ", "default")
+    text = adata.obs["X_bft_text"]["CD3E"]
+    np.testing.assert_allclose(adata["CD3E"].X[0], get_encoder().encode([f"passage: {text}"])[0][0], atol=1e-5)
+    with pytest.raises(BftembedError, match="no prompt 'passage'"):
+        invoke("embed", tmp_path / "genes.txt", *where, "--encoder-prompt-name", "passage")
 
 
 def test_genes_check_lists_what_is_not_approved(mirror, tmp_path):

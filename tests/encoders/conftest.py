@@ -16,18 +16,20 @@ class WordEncoder(Encoder):
 
     name = "words"
 
-    def __init__(self, window=5, *, unit=True, marker="1"):
-        self._window, self.unit, self.marker = window, unit, marker
-        self.asked = []
+    def __init__(self, longest=5, *, unit=True, marker="1", prompt="", query_prompt=""):
+        self._longest, self.unit, self.marker = longest, unit, marker
+        self.prompt, self.query_prompt = prompt, query_prompt
+        self.asked, self.counted = [], 0
 
     def describe(self):
         return {"encoder": self.name, "marker": self.marker}
 
     @property
-    def window(self):
-        return self._window
+    def max_seq_length(self):
+        return self._longest
 
     def count_tokens(self, texts):
+        self.counted += len(texts)
         return [len(text.split()) for text in texts]
 
     def vector(self, text):
@@ -35,9 +37,10 @@ class WordEncoder(Encoder):
         vector = np.random.default_rng(seed).normal(size=6)
         return vector / np.linalg.norm(vector) if self.unit else vector
 
-    def _encode(self, texts, *, progress):
-        self.asked += texts
-        return np.stack([self.vector(text) for text in texts]).astype(np.float32)
+    def _encode(self, texts, *, query):
+        prompt = self.query_prompt if query else self.prompt
+        self.asked += [prompt + text for text in texts]
+        return np.stack([self.vector(prompt + text) for text in texts]).astype(np.float32)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ def test_vectors_are_those_of_the_encoder(cache, word_encoder):
     vectors, n_split = encode_cached(TEXTS, word_encoder(), cache=cache)
     expected, split = word_encoder().encode(TEXTS)
     np.testing.assert_array_equal(vectors, expected)
-    assert (vectors.dtype, n_split, split) == (np.float32, 1, 1)
+    assert (vectors.dtype, n_split, split.tolist()) == (np.float32, 1, [False, True, False])
 
 
 def test_a_hit_does_not_start_the_encoder(cache, word_encoder):
@@ -31,7 +31,7 @@ def test_a_hit_does_not_start_the_encoder(cache, word_encoder):
         """Describes itself and does no more."""
 
         @property
-        def window(self):
+        def max_seq_length(self):
             raise AssertionError
 
         def count_tokens(self, texts):
@@ -58,6 +58,33 @@ def test_only_what_is_missing_is_encoded(cache, word_encoder):
     np.testing.assert_array_equal(vectors, word_encoder().encode(["a", "b", "c"])[0])
 
 
+def test_a_query_has_entries_of_its_own(cache, word_encoder):
+    encoder = word_encoder(query_prompt="query: ")
+    document, _ = encode_cached(["a"], encoder, cache=cache)
+    for _ in range(2):
+        query, _ = encode_cached(["a"], encoder, query=True, cache=cache)
+        np.testing.assert_array_equal(query[0], encoder.vector("query: a").astype(np.float32))
+    assert encoder.asked == ["a", "query: a"]
+    assert not np.array_equal(document, query)
+
+
+def test_texts_are_counted_once(cache, word_encoder):
+    encoder = word_encoder()
+    encode_cached(["a", "b", "a"], encoder, cache=cache)
+    assert encoder.counted == 2 + 1  # and the prompt
+
+
+def test_progress_is_over_all_steps(cache, word_encoder, monkeypatch, caplog):
+    monkeypatch.setattr("bftembed.encoders.cache._STEP", 2)
+    monkeypatch.setattr("bftembed._progress.INTERVAL", 0.0)
+    with caplog.at_level("INFO", logger="bftembed"):
+        encode_cached(list("abcde"), word_encoder(), cache=cache)
+        assert [line.split(",")[0] for line in caplog.messages] == [f"encoding: {n} of 5 texts" for n in (2, 4, 5)]
+        caplog.clear()
+        encode_cached(list("abcde"), word_encoder(), cache=cache)
+    assert not caplog.messages
+
+
 def test_another_encoder_has_entries_of_its_own(cache, word_encoder):
     encode_cached(["a"], word_encoder(), cache=cache)
     other = word_encoder(marker="2")
@@ -79,17 +106,17 @@ def test_steps_that_were_finished_survive_a_failure(cache, word_encoder, monkeyp
     monkeypatch.setattr("bftembed.encoders.cache._STEP", 2)
 
     class Dies(word_encoder):
-        def _encode(self, texts, *, progress):
+        def _encode(self, texts, *, query):
             if len(self.asked) >= 2:
                 msg = "gone"
                 raise EncoderError(msg)
-            return super()._encode(texts, progress=progress)
+            return super()._encode(texts, query=query)
 
     with pytest.raises(EncoderError, match="gone"):
         encode_cached(list("abcd"), Dies(), cache=cache)
     encoder = word_encoder()
     encode_cached(list("abcd"), encoder, cache=cache)
-    assert encoder.asked == ["c", "d"]
+    assert sorted(encoder.asked) == ["c", "d"]
 
 
 def test_the_default_place_is_in_the_user_cache(tmp_path, monkeypatch, word_encoder):

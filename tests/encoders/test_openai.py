@@ -24,22 +24,22 @@ def lengths(body):
 
 def test_vectors_follow_the_index_not_the_order_of_the_answer(serve):
     server = serve(lengths)
-    vectors, n_split = OpenAIEncoder(server.spec, batch_size=2).encode(TEXTS)
+    vectors, split = OpenAIEncoder(server.spec, batch_size=2).encode(TEXTS)
     np.testing.assert_array_equal(vectors, [[3, 1], [5, 1], [14, 1]])
-    assert (vectors.dtype, n_split) == (np.float32, 0)
-    assert [body["input"] for body in server.bodies] == [TEXTS[:2], TEXTS[2:]]
+    assert (vectors.dtype, split.any()) == (np.float32, False)
+    assert [body["input"] for body in server.bodies] == [TEXTS[:0:-1], TEXTS[:1]]
     assert server.bodies[0]["model"] == "m"
     assert server.bodies[0]["encoding_format"] == "float"
 
 
 def test_long_texts_are_split_by_bytes(serve):
     server = serve(lengths)
-    encoder = OpenAIEncoder(server.spec, window=10)
+    encoder = OpenAIEncoder(server.spec, max_seq_length=10)
     text = "Sentence one is here. Sentence two."
-    _, n_split = encoder.encode([text])
+    _, split = encoder.encode([text])
     sent = server.bodies[0]["input"]
-    assert n_split == 1
-    assert "".join("".join(sent).split()) == "".join(text.split())
+    assert split.all()
+    assert sorted("".join("".join(sent).split())) == sorted("".join(text.split()))
     assert max(len(part.encode()) for part in sent) <= 20
     assert encoder.count_tokens(["", "a", "ab", "äöü"]) == [0, 1, 1, 3]
 
@@ -87,7 +87,7 @@ def test_a_server_that_is_down(serve):
 def test_description_follows_model_server_and_window():
     described = OpenAIEncoder("m@http://host/v1").describe()
     assert described == {"encoder": "openai", "model": "m", "server": "http://host/v1", "window": "512"}
-    assert OpenAIEncoder("m@http://host/v1", window=100).describe() != described
+    assert OpenAIEncoder("m@http://host/v1", max_seq_length=100).describe() != described
 
 
 def test_a_spec_without_server_is_refused(monkeypatch):
@@ -100,3 +100,14 @@ def test_a_spec_without_server_is_refused(monkeypatch):
 def test_a_bar_is_shown_where_it_is_asked_for(serve, capsys, progress):
     OpenAIEncoder(serve(lengths).spec).encode(TEXTS, progress=progress)
     assert bool(capsys.readouterr().err) is progress
+
+
+def test_prompts_are_put_before_texts_and_queries(serve):
+    server = serve(lengths)
+    encoder = OpenAIEncoder(server.spec, prompt="passage: ", query_prompt="query: ")
+    encoder.encode(["a"])
+    encoder.encode(["a"], query=True)
+    assert [body["input"] for body in server.bodies] == [["passage: a"], ["query: a"]]
+    assert encoder.describe()["prompt"] == "passage: "
+    assert "prompt" not in OpenAIEncoder(server.spec).describe()
+    assert OpenAIEncoder(server.spec, prompt="same: ").query_prompt == "same: "

@@ -2,12 +2,14 @@ import importlib.util
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bftembed.encoders import SentenceTransformersEncoder, get_encoder
-from bftembed.errors import EncoderError, ModelError
+from bftembed.encoders.sentence_transformers import positions
+from bftembed.errors import BftembedWarning, EncoderError, InputError, ModelError
 
 SHORT = ["TP53 is a tumour suppressor.", "BRCA1 repairs double-strand breaks.", "INS"]
 #: About 2,000 characters: far more than the default encoder's window of 256 tokens.
@@ -50,26 +52,26 @@ def variant(embedded_dir, tmp_path):
 
 
 def test_short_texts_are_what_sentence_transformers_gives(encoder, direct):
-    vectors, n_split = encoder.encode(SHORT)
-    assert (vectors.shape, vectors.dtype, n_split) == ((3, 384), np.float32, 0)
+    vectors, split = encoder.encode(SHORT)
+    assert (vectors.shape, vectors.dtype, split.tolist()) == ((3, 384), np.float32, [False] * 3)
     np.testing.assert_allclose(vectors, direct.encode(SHORT), atol=1e-6)
 
 
 def test_tokens_are_counted_without_the_special_ones(encoder, direct):
     assert encoder.count_tokens(SHORT) == [len(direct.tokenizer.tokenize(text)) for text in SHORT]
-    assert encoder.window == direct.get_max_seq_length() - 2 == 254
+    assert encoder.max_seq_length == direct.get_max_seq_length() - 2 == 254
 
 
 def test_long_texts_are_the_token_weighted_mean_of_parts_that_fit(encoder, direct):
-    parts = encoder._split(LONG)
+    parts = encoder._split(LONG, 254)
     assert len(parts) > 1
     lengths = np.array([len(direct.tokenizer.tokenize(part)) for part, _ in parts])
     assert [tokens for _, tokens in parts] == lengths.tolist()
     assert lengths.max() <= 254
     assert "".join(part for part, _ in parts).split() == LONG.split()
     mean = lengths @ direct.encode([part for part, _ in parts]).astype(np.float64) / lengths.sum()
-    vectors, n_split = encoder.encode([SHORT[0], LONG])
-    assert n_split == 1
+    vectors, split = encoder.encode([SHORT[0], LONG])
+    assert split.tolist() == [False, True]
     np.testing.assert_allclose(vectors[1], mean / np.linalg.norm(mean), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
@@ -83,20 +85,134 @@ def test_nothing_is_cut_off_in_silence(encoder, direct):
 
 
 def test_a_text_without_blanks_is_split_too(encoder):
-    vectors, n_split = encoder.encode(["Gly-Ala-Ser-" * 170])
-    assert n_split == 1
+    vectors, split = encoder.encode(["Gly-Ala-Ser-" * 170])
+    assert split.all()
     assert np.isfinite(vectors).all()
 
 
-def test_the_prompt_of_a_model_takes_its_share_of_the_window(encoder, embedded_dir, variant):
-    config = json.loads((embedded_dir / "config_sentence_transformers.json").read_text())
-    config |= {"prompts": {"passage": "a passage about genes: "}, "default_prompt_name": "passage"}
-    prompted = SentenceTransformersEncoder(variant(config_sentence_transformers__json=json.dumps(config).encode()))
-    assert prompted.window == 254 - encoder.count_tokens(["a passage about genes: "])[0]
+@pytest.fixture
+def with_prompts(embedded_dir, variant):
+    """A model whose configuration names prompts, as those of E5, nomic, EmbeddingGemma and Qwen3-Embedding do."""
+
+    def make(prompts, default=None):
+        config = json.loads((embedded_dir / "config_sentence_transformers.json").read_text())
+        config |= {"prompts": prompts, "default_prompt_name": default}
+        return variant(config_sentence_transformers__json=json.dumps(config).encode())
+
+    return make
+
+
+PROMPTS = {"query": "a query about genes: ", "document": "title: none | text: ", "Clustering": "cluster: "}
+
+
+def test_the_default_prompt_of_a_model_takes_its_share_of_the_length(encoder, with_prompts):
+    prompted = SentenceTransformersEncoder(with_prompts({"passage": "a passage about genes: "}, "passage"))
+    assert (prompted.prompt, prompted.query_prompt) == ("a passage about genes: ", "a passage about genes: ")
+    assert prompted.max_seq_length == 254
     text = "gene " * 254
-    same, n_split = prompted.encode([text])
-    assert n_split == 1
+    same, split = prompted.encode([text])
+    assert split.all()
     assert np.abs(same - encoder.encode([text])[0]).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("options", "prompt", "query"),
+    [
+        ({"prompt_name": "document"}, PROMPTS["document"], PROMPTS["query"]),
+        ({"prompt_name": "Clustering"}, PROMPTS["Clustering"], PROMPTS["Clustering"]),
+        ({"prompt_name": "document", "query_prompt": "q: "}, PROMPTS["document"], "q: "),
+        ({"prompt": "passage: ", "query_prompt": "query: "}, "passage: ", "query: "),
+        ({"prompt": "same: "}, "same: ", "same: "),
+        ({"prompt": ""}, "", ""),
+    ],
+)
+def test_prompts_of_texts_and_queries(direct, with_prompts, options, prompt, query):
+    prompted = SentenceTransformersEncoder(with_prompts(PROMPTS), **options)
+    assert (prompted.prompt, prompted.query_prompt) == (prompt, query)
+    assert prompted.describe()["prompt"] == prompt
+    np.testing.assert_allclose(prompted.encode(SHORT)[0], direct.encode([prompt + t for t in SHORT]), atol=1e-6)
+    expected = direct.encode([query + text for text in SHORT])
+    np.testing.assert_allclose(prompted.encode(SHORT, query=True)[0], expected, atol=1e-6)
+
+
+def test_a_model_without_a_document_prompt_of_its_own(with_prompts):
+    qwen = SentenceTransformersEncoder(with_prompts({"query": "Instruct: find genes\nQuery:"}), prompt_name="document")
+    assert (qwen.prompt, qwen.query_prompt) == ("", "Instruct: find genes\nQuery:")
+
+
+def test_a_model_that_has_prompts_and_gets_none_is_warned_of(with_prompts):
+    with pytest.warns(BftembedWarning, match=r"\(Clustering, document, query\) and gets none.*prompt_name='document'"):
+        prompted = SentenceTransformersEncoder(with_prompts(PROMPTS))
+    assert (prompted.prompt, prompted.query_prompt) == ("", "")
+    assert "prompt" not in prompted.describe()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"prompt_name": "documnt"}, r"no prompt 'documnt'; it has document, query. Did you mean `document`\?"),
+        ({"prompt_name": "query", "prompt": "x"}, "not both"),
+    ],
+)
+def test_prompts_that_cannot_be_used_are_refused(embedded_dir, options, said):
+    with pytest.raises(InputError, match=said):
+        SentenceTransformersEncoder(**options)
+
+
+@pytest.mark.parametrize("n", [500, 509, 510, 511, 600])
+def test_a_declared_length_beyond_the_positions_is_not_trusted(direct, embedded_dir, variant, n):
+    """512 positions, 514 declared."""
+    declared = {"max_seq_length": 514, "do_lower_case": False}
+    tokenizer = json.loads((embedded_dir / "tokenizer_config.json").read_text()) | {"model_max_length": 514}
+    long = SentenceTransformersEncoder(
+        variant(
+            sentence_bert_config__json=json.dumps(declared).encode(),
+            tokenizer_config__json=json.dumps(tokenizer).encode(),
+        )
+    )
+    assert long.max_seq_length == 510
+    vectors, split = long.encode(["gene " * n])
+    assert split.all() == (n > 510)
+    assert np.isfinite(vectors).all()
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [("bert", 40), ("roberta", 38), ("mpnet", 38), ("distilbert", 40), ("gpt_neox", 40), ("t5", None)],
+)
+def test_positions_of_families_of_models(family, expected):
+    import torch
+    import transformers
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    t5 = {"d_model": 8, "d_ff": 8, "d_kv": 8, "num_layers": 1, "num_heads": 1}
+    bert = {"dim": 8, "hidden_dim": 8, "n_layers": 1, "n_heads": 1, "max_position_embeddings": 40}
+    given = {"t5": t5, "distilbert": bert}.get(family, {**sizes, "max_position_embeddings": 40})
+    config = transformers.AutoConfig.for_model(family, vocab_size=30, **given)
+    model = transformers.AutoModel.from_config(config)
+    longest = positions(SimpleNamespace(auto_model=model))
+    assert longest == (expected or 1 << 20)
+    if expected and family != "gpt_neox":
+        with torch.no_grad():
+            model(torch.full((1, longest), 5))
+            with pytest.raises((IndexError, RuntimeError)):
+                model(torch.full((1, longest + 1), 5))
+
+
+def test_threads_are_used_and_given_back(embedded_dir):
+    import torch
+
+    before, seen = torch.get_num_threads(), []
+    one = SentenceTransformersEncoder(threads=before + 1)
+    one._load().register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+    one.encode(SHORT)
+    assert (seen, torch.get_num_threads()) == ([before + 1], before)
+
+
+@pytest.mark.parametrize("model", ["./nowhere", "/nowhere/at/all", "~/nowhere-at-all"])
+def test_a_directory_that_is_not_there(model):
+    with pytest.raises(ModelError, match=f"There is no model directory `{model}`"):
+        SentenceTransformersEncoder(model)
 
 
 def test_the_order_of_texts_is_kept(encoder):

@@ -51,6 +51,15 @@ def test_a_free_text_goes_through_the_encoder_of_the_embedding(rows):
     assert found["similarity"][0] == pytest.approx(float(row @ vector), abs=1e-5)
 
 
+def test_a_free_text_gets_the_query_prompt_of_the_embedding():
+    encoder = get_encoder("default", prompt="passage: ", query_prompt="query: ")
+    rows = bft.embed([*TEXTS], facts="none", profiles=TEXTS, encoder=encoder)
+    found = bft.get.nearest(rows, "proteins in blood plasma", n=1)
+    vector = get_encoder().encode(["query: proteins in blood plasma"])[0][0]
+    row = rows.X[rows.obs_names.get_loc(found["name"][0])]
+    assert found["similarity"][0] == pytest.approx(float(row @ vector), abs=1e-5)
+
+
 def test_genes_and_cells_of_one_adata(cells):
     assert bft.get.nearest(cells, "CD3E", among="cells")["name"].tolist() == ["t cell", "liver cell"]
     assert bft.get.nearest(cells, "liver cell", among="genes", n=2)["name"].isin(["ALB", "APOA1"]).all()
