@@ -264,7 +264,7 @@ def test_damaged_weights(variant, weights):
 def test_unknown_model_and_default_without_its_package(monkeypatch):
     with pytest.raises(ModelError, match="There is no model `nobody/nothing`"):
         SentenceTransformersEncoder("nobody/nothing")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("bftembed.encoders.sentence_transformers._embedded", lambda: None)
     with pytest.raises(ModelError, match="sentence-transformers/all-MiniLM-L6-v2"):
         SentenceTransformersEncoder()
 
