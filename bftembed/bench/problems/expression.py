@@ -2,78 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
 from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.problems._expression_data import BEST, MAIN, Responses, measures, read_responses
+from bftembed.bench.problems._expression_models import (
+    BASELINES,
+    LEAST_TO_LEARN_FROM,
+    MEAN,
+    MODELS,
+    RIDGE,
+    predicted,
+    ridge,
+)
 from bftembed.bench.scoring.probes import Fold
 from bftembed.bench.scoring.scores import Score, item_weights
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
     from numpy.typing import NDArray
 
+    from bftembed.bench.problems._expression_models import Model
     from bftembed.bench.sources.base import Source
 
     Floats = NDArray[np.float64]
     Rows = NDArray[np.intp]
     Bools = NDArray[np.bool_]
-    Model = Callable[[Sequence[Fold]], Any]
 
 _LEAST = 10
-_LEAST_TO_LEARN_FROM = 5
-_NEIGHBOURS = 5
-_COMPONENTS = 10
-_PENALTIES = {"alpha": np.logspace(-2, 3, 6)}
-_RIDGE, _MEAN = "ridge", "training mean"
-_NO_CHANGE, _SUM, _COMPONENT_RIDGE = "no change", "sum of single changes", "ridge on expression components"
-_BASELINES = (_MEAN, _NO_CHANGE, _SUM, _COMPONENT_RIDGE)
-
-
-def _ridge(inner: Sequence[Fold]) -> Any:
-    from sklearn.linear_model import Ridge
-    from sklearn.model_selection import GridSearchCV
-
-    return _scaled(GridSearchCV(Ridge(), _PENALTIES, scoring="neg_mean_squared_error", cv=inner))
-
-
-def _kernel_ridge(inner: Sequence[Fold]) -> Any:
-    """On a Gaussian kernel; kernel ridge regression has no intercept, so the mean is taken out first."""
-    from sklearn.compose import TransformedTargetRegressor
-    from sklearn.kernel_ridge import KernelRidge
-    from sklearn.model_selection import GridSearchCV
-    from sklearn.preprocessing import StandardScaler
-
-    kernel = KernelRidge(kernel="rbf", gamma=0.5)
-    search = GridSearchCV(kernel, _PENALTIES, scoring="neg_mean_squared_error", cv=inner)
-    return _scaled(TransformedTargetRegressor(search, transformer=StandardScaler(with_std=False)))
-
-
-def _neighbours(inner: Sequence[Fold]) -> Any:
-    from sklearn.neighbors import KNeighborsRegressor
-
-    del inner
-    return _scaled(KNeighborsRegressor(_NEIGHBOURS))
-
-
-def _scaled(model: Any) -> Any:
-    """Standardise, and divide by the root of the number of dimensions: a penalty means the same for each of them."""
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
-
-    return make_pipeline(StandardScaler(), FunctionTransformer(_by_length), model)
-
-
-def _by_length(x: Floats) -> Floats:
-    return np.asarray(x / np.sqrt(x.shape[1]))
-
-
-_MODELS: dict[str, Model] = {_RIDGE: _ridge, "kernel ridge": _kernel_ridge, "nearest neighbours": _neighbours}
 
 
 class Setting(NamedTuple):
@@ -224,20 +185,20 @@ class ExpressionResponse(Problem):
         if len(strict) < _LEAST:
             msg = (
                 f"Only {len(known)} of {len(self.responses.parts)} perturbations have all vectors, and {len(strict)} "
-                f"have {_LEAST_TO_LEARN_FROM} others that share no gene with them; {_LEAST} are needed."
+                f"have {LEAST_TO_LEARN_FROM} others that share no gene with them; {_LEAST} are needed."
             )
             raise InputError(msg)
         of_genes = vectors[has_vector].astype(np.float64)
         x = np.zeros((len(self.responses.has), vectors.shape[1]))
         x[known] = self.responses.has[np.ix_(known, has_vector)] @ (of_genes - of_genes.mean(axis=0))
-        unseen = self._setting(x, strict, _MODELS, n_jobs, unseen=True)
-        seen = self._setting(x, self._folds(known, unseen=False), {_RIDGE: _ridge}, n_jobs, unseen=False)
+        unseen = self._setting(x, strict, MODELS, n_jobs, unseen=True)
+        seen = self._setting(x, self._folds(known, unseen=False), {RIDGE: ridge}, n_jobs, unseen=False)
         kinds = self._kinds(known, unseen, seen)
         by_method = {}
         for method in unseen.measured:
-            metrics = [MAIN] if method in _MODELS and method != _RIDGE else list(BEST)
+            metrics = [MAIN] if method in MODELS and method != RIDGE else list(BEST)
             by_method[method] = [score for metric in metrics for score in self._scores(method, metric, unseen)]
-            if method == _RIDGE or method not in _MODELS:
+            if method == RIDGE or method not in MODELS:
                 for kind, setting in kinds.items():
                     by_method[method] += self._scores(method, MAIN, setting, f", {kind}")
         notes = [
@@ -249,7 +210,7 @@ class ExpressionResponse(Problem):
             notes.append("All vectors are equal: this embedding says nothing of the genes.")
         names = self.responses.names
         return Evaluation(
-            scores=[score for method in _MODELS for score in by_method.pop(method)],
+            scores=[score for method in MODELS for score in by_method.pop(method)],
             baselines=[score for found in by_method.values() for score in found],
             items=[names[i] for i in unseen.rows],
             counts={
@@ -270,7 +231,7 @@ class ExpressionResponse(Problem):
             if unseen or self.responses.has[i].sum() == 2:
                 train = known[~shares] if unseen else known[known != i]
                 folds.append(Fold(train, np.array([i])))
-        return [fold for fold in folds if len(fold.train) >= _LEAST_TO_LEARN_FROM]
+        return [fold for fold in folds if len(fold.train) >= LEAST_TO_LEARN_FROM]
 
     def _kinds(self, known: Rows, unseen: Setting, seen: Setting) -> dict[str, Setting]:
         """Parts of the two settings by kind of perturbation, without those that are empty."""
@@ -292,18 +253,18 @@ class ExpressionResponse(Problem):
         from joblib import Parallel, delayed
 
         rows = np.array([fold.test[0] for fold in folds], dtype=np.intp)
-        predicted = Parallel(n_jobs=n_jobs)(
-            delayed(_predicted)(self.responses, x, fold, models=models, unseen=unseen) for fold in folds
+        guessed = Parallel(n_jobs=n_jobs)(
+            delayed(predicted)(self.responses, x, fold, models=models, unseen=unseen) for fold in folds
         )
         shape = len(folds), self.responses.change.shape[1]
         guesses = {
-            method: np.reshape([of_fold[method] for of_fold in predicted], shape) for method in [*models, *_BASELINES]
+            method: np.reshape([of_fold[method] for of_fold in guessed], shape) for method in [*models, *BASELINES]
         }
         return Setting(rows, {method: measures(self.responses, rows, guess) for method, guess in guesses.items()})
 
     def _scores(self, method: str, metric: str, setting: Setting, suffix: str = "") -> list[Score]:
         """Normalised and as it is, with draws of perturbations; none of a method without predictions."""
-        values, mean = (setting.measured[each][metric] for each in (method, _MEAN))
+        values, mean = (setting.measured[each][metric] for each in (method, MEAN))
         known = ~np.isnan(values)
         if not known.any():
             return []
@@ -328,54 +289,3 @@ def _ratio(weights: Floats, above: Floats, below: Floats) -> Floats:
     total = weights @ np.nan_to_num(below)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(total != 0, weights @ np.nan_to_num(above) / total, np.nan)
-
-
-def _predicted(
-    responses: Responses, x: Floats, fold: Fold, *, models: Mapping[str, Model], unseen: bool
-) -> dict[str, Floats]:
-    """Change (g,) of the test row by every method, NaN where a method cannot tell."""
-    from threadpoolctl import threadpool_limits
-
-    y, train, test = responses.change, fold.train, fold.test[0]
-    singles = [i for i in train if len(responses.parts[i]) == 1 and responses.parts[i][0] in responses.parts[test]]
-    with threadpool_limits(1):
-        guess = {name: _fitted(make, responses, x, fold, unseen=unseen) for name, make in models.items()}
-        guess[_COMPONENT_RIDGE] = _by_components(responses, fold, unseen=unseen)
-    return guess | {
-        _MEAN: y[train].mean(axis=0),
-        _NO_CHANGE: np.zeros(y.shape[1]),
-        _SUM: y[singles].sum(axis=0) if len(singles) == 2 else np.full(y.shape[1], np.nan),
-    }
-
-
-def _by_components(responses: Responses, fold: Fold, *, unseen: bool) -> Floats:
-    """Ridge regression on components of the training data with genes as rows; NaN if a gene is not measured."""
-    from sklearn.decomposition import PCA
-
-    columns = [responses.columns[gene] for gene in responses.genes if gene in responses.columns]
-    measured = np.array([gene in responses.columns for gene in responses.genes])
-    usable = np.asarray(~responses.has[:, ~measured].any(axis=1))
-    train = fold.train[usable[fold.train]]
-    if not usable[fold.test[0]] or len(train) < _LEAST_TO_LEARN_FROM:
-        return np.full(responses.change.shape[1], np.nan)
-    profiles = responses.control + np.vstack([np.zeros_like(responses.control), responses.change[fold.train]])
-    pca = PCA(min(_COMPONENTS, *profiles.shape), svd_solver="covariance_eigh")
-    x = responses.has[:, measured] @ pca.fit_transform(profiles.T)[columns]
-    return _fitted(_ridge, responses, x, Fold(train, fold.test), unseen=unseen)
-
-
-def _fitted(make: Model, responses: Responses, x: Floats, fold: Fold, *, unseen: bool) -> Floats:
-    model = make(_inner(responses.has[fold.train], unseen=unseen))
-    model.fit(x[fold.train], responses.change[fold.train])
-    return np.asarray(model.predict(x[fold.test])[0])
-
-
-def _inner(has: Bools, *, unseen: bool) -> list[Fold]:
-    """Five folds of the training set; `unseen`: learn from those alone that share no gene with the ones held out."""
-    from sklearn.model_selection import KFold
-
-    folds = [Fold(*parts) for parts in KFold(5, shuffle=True, random_state=0).split(has)]
-    if not unseen:
-        return folds
-    apart = [Fold(train[~has[train][:, has[held].any(axis=0)].any(axis=1)], held) for train, held in folds]
-    return [fold for fold in apart if len(fold.train) > 1] or folds

@@ -183,7 +183,7 @@ def test_no_perturbation_of_a_tested_gene_is_learned_from(problem):
 
 def test_predictions_do_not_depend_on_what_they_are_compared_with():
     """Another change of P03, alone and in doubles, leaves the predictions of all of these as they were."""
-    from bftembed.bench.problems.expression import _MODELS, _predicted
+    from bftembed.bench.problems._expression_models import MODELS, predicted
 
     responses, vectors = planted(measured=True)
     other = dataclasses.replace(responses, change=responses.change.copy())
@@ -194,11 +194,11 @@ def test_predictions_do_not_depend_on_what_they_are_compared_with():
     folds = [fold for fold in problem._folds(np.arange(16), unseen=True) if fold.test[0] in with_gene]
     assert len(folds) == 3
     for fold in folds:
-        before, after = (_predicted(each, x, fold, models=_MODELS, unseen=True) for each in (responses, other))
+        before, after = (predicted(each, x, fold, models=MODELS, unseen=True) for each in (responses, other))
         for method, guess in before.items():
             np.testing.assert_array_equal(guess, after[method])
     elsewhere = problem._folds(np.arange(16), unseen=True)[10]
-    before, after = (_predicted(each, x, elsewhere, models=_MODELS, unseen=True) for each in (responses, other))
+    before, after = (predicted(each, x, elsewhere, models=MODELS, unseen=True) for each in (responses, other))
     assert (before["ridge"] != after["ridge"]).any()
 
 
