@@ -126,14 +126,16 @@ def evaluate(output: Path, name: str, path: Path | None, corpus: dict[str, Path]
     from bftembed.tune.config import parse_config
     from bftembed.tune.data.dataset import Collator, load_dataset
     from bftembed.tune.loss.head import add_logprob_head, supervised_logprobs
-    from bftembed.tune.trainable import load_trainable
+    from bftembed.tune.trainable import find_start, load_trainable
 
     target = output / "evaluations" / f"{name}.npz"
     if target.exists():
         return
     begin = time.perf_counter()
     values = {"data": {"train": "-"}, "output": "-", "lora": None, "adapter": str(path) if path else None}
-    _, model, tokenizer, _ = load_trainable(parse_config(values))
+    config = parse_config(values)
+    start = find_start(config)
+    model, tokenizer = load_trainable(config, start), start.tokenizer
     model.eval()
     add_logprob_head(model)
     arrays = {}

@@ -13,7 +13,7 @@ def cache_dir() -> Path:
 
 
 def shipped_dir(name: str) -> Path:
-    """``data_manifests`` or ``tasks``: inside an installed wheel, or beside the package in a checkout."""
+    """``configs``, ``data_manifests`` or ``tasks``: inside an installed wheel, or beside the package in a checkout."""
     package = Path(__file__).parent
     in_wheel = package / "_shipped" / name
     return in_wheel if in_wheel.is_dir() else package.parent / name

@@ -23,7 +23,7 @@ EXAMPLES = {
     ),
     "demo": ("bftembed demo", "bftembed demo -o demo_annotation --engine annotation"),
     "doctor": ("bftembed doctor",),
-    "tune": ("bftembed tune runs/config.yaml",),
+    "tune": ("bftembed tune embedded-cpu --show > tune.yaml", "bftembed tune tune.yaml --objective dft"),
     "diagnose": ("bftembed diagnose refseq alpaca -o runs/diagnosis --limit 12",),
     "bench list": ("bftembed bench list -t gene_property",),
     "bench run": (

@@ -15,25 +15,32 @@ _TIMES = {"epoch", "eval_runtime", "eval_samples_per_second", "eval_steps_per_se
 
 
 def tune(
-    config: Annotated[Path, typer.Argument(help="YAML file; see configs/.", dir_okay=False)],
+    config: Annotated[str, typer.Argument(help="YAML file, or the name of a configuration that comes with bftembed.")],
     objective: Annotated[
         str | None, typer.Option(help="sft, dft, bft-v1, bft or grpo, in place of the file's.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model to tune, in place of the file's.")] = None,
     output: Annotated[Path | None, typer.Option(help="Directory of the result, in place of the file's.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the configuration, to be kept and changed.")] = False,
 ) -> None:
     """Tune a language model with SFT, DFT, BFT or GRPO; run again to go on after an interruption."""
-    from bftembed.tune.config import load_config
+    from bftembed.tune.config import find_config, load_config
 
+    if show:
+        print(find_config(config).read_text(encoding="utf-8"), end="")
+        return
     settings = load_config(config, objective=objective, model=model, output=str(output) if output else None)
     if settings.accelerate and not os.environ.keys() & {"LOCAL_RANK", _LAUNCHED}:
-        _launch(settings.accelerate)
+        _launch(find_config(settings.accelerate, "accelerate"))
     from bftembed.tune import tune as run
+    from bftembed.tune.output import perplexity_line
 
     result = run(settings)
     _leave_group()
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return
+    if line := perplexity_line(result.initial_metrics, result.metrics):
+        print(line)
     for name, value in result.metrics.items():
         if name not in _TIMES:
             print(f"{name}: {value:.4g}")
@@ -48,15 +55,12 @@ def _leave_group() -> None:
         distributed.destroy_process_group()
 
 
-def _launch(configuration: str) -> None:
+def _launch(configuration: Path) -> None:
     """Start this very command again on every device, through accelerate."""
     from bftembed._optional import require
-    from bftembed.errors import InputError
 
     require("accelerate")
-    if not Path(configuration).is_file():
-        msg = f"There is no accelerate configuration `{configuration}`."
-        raise InputError(msg)
-    launcher = ["-m", "accelerate.commands.launch", "--config_file", configuration, "-m", "bftembed", *sys.argv[1:]]
+    launcher = ["-m", "accelerate.commands.launch", "--config_file", str(configuration)]
     os.environ[_LAUNCHED] = "1"
-    os.execv(sys.executable, [sys.executable, *launcher])  # the same command, in this process's place
+    command = ["-m", "bftembed", *sys.argv[1:]]
+    os.execv(sys.executable, [sys.executable, *launcher, *command])  # in this process's place

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bftembed._near import did_you_mean
+from bftembed._paths import shipped_dir
 from bftembed.errors import InputError
 from bftembed.tune.loss.objectives import Objective
 
@@ -138,11 +139,23 @@ class TuneConfig(_Section):
 
 @dataclass(frozen=True)
 class TuneResult:
-    """Where a tuned model lies, how many steps it took and the last evaluation (empty without validation data)."""
+    """Where a tuned model lies, how many steps it took, and what came of it.
+
+    Attributes
+    ----------
+    path
+        Directory of the model or adapter.
+    steps
+        Optimizer steps.
+    metrics, initial_metrics
+        The evaluation after the last step and before the first one; empty without validation data. GRPO has no
+        evaluation, and its `metrics` are those of the last answers.
+    """
 
     path: Path
     steps: int
     metrics: dict[str, float]
+    initial_metrics: dict[str, float] = field(default_factory=dict)
 
 
 def load_config(path: str | Path, **overrides: Any) -> TuneConfig:
@@ -151,7 +164,7 @@ def load_config(path: str | Path, **overrides: Any) -> TuneConfig:
     Parameters
     ----------
     path
-        The file.
+        The file, or the name of one that comes with this package, e.g. ``"embedded-cpu"``.
     overrides
         Top-level values that replace those of the file, of `objective` only the name; None leaves the file's.
 
@@ -161,7 +174,7 @@ def load_config(path: str | Path, **overrides: Any) -> TuneConfig:
         If the file cannot be read or something in it is wrong; a misspelt key is named with the nearest right one.
     """
     try:
-        values = yaml.safe_load(Path(path).expanduser().read_text())
+        values = yaml.safe_load(find_config(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         msg = f"The configuration `{path}` cannot be read: {' '.join(str(error).split())}"
         raise InputError(msg) from error
@@ -174,6 +187,33 @@ def load_config(path: str | Path, **overrides: Any) -> TuneConfig:
         overrides["objective"] = values["objective"] | {"name": overrides["objective"]}
     values |= overrides
     return parse_config(values, f"`{path}`")
+
+
+def find_config(path: str | Path, kind: str = "") -> Path:
+    """A file, or one that comes with this package by its name without ``.yaml``.
+
+    Parameters
+    ----------
+    path
+        Path or name.
+    kind
+        ``""`` for configurations of runs, ``"accelerate"`` for those of accelerate.
+
+    Raises
+    ------
+    InputError
+        If there is neither.
+    """
+    file = Path(path).expanduser()
+    if file.is_file():
+        return file
+    shipped = {found.stem: found for found in sorted((shipped_dir("configs") / kind).glob("*.yaml"))}
+    if str(path) in shipped:
+        return shipped[str(path)]
+    what = f"{kind} configuration" if kind else "configuration"
+    near = did_you_mean(file.stem, shipped)
+    msg = f"There is no {what} `{path}`: no such file, and bftembed brings {', '.join(shipped)}.{near}"
+    raise InputError(msg)
 
 
 def parse_config(values: dict[str, Any], place: str = "the configuration") -> TuneConfig:
@@ -208,6 +248,5 @@ def _problem(item: Any) -> str:
         "grpo": GRPOSettings,
     }
     fields = list(section.get(loc[0], TuneConfig).model_fields if len(loc) > 1 else TuneConfig.model_fields)
-    near = difflib.get_close_matches(loc[-1], fields, n=1)
-    advice = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(fields)}"
-    return f"there is no key `{key}`; {advice}"
+    near = did_you_mean(loc[-1], fields).replace(" Did", "did", 1)
+    return f"there is no key `{key}`; {near or 'known are ' + ', '.join(fields)}"

@@ -24,7 +24,7 @@ def use_one_device(arguments: Any) -> None:
     if arguments.n_gpu > 1:
         msg = (
             f"There are {arguments.n_gpu} GPUs, and a run that is started as one process uses one of them. To use all, "
-            "name an accelerate configuration (`accelerate: fsdp2.yaml`; `accelerate config` writes one), or start the "
+            "name an accelerate configuration (`accelerate: FILE`, which `accelerate config` writes), or start the "
             "script by `accelerate launch`. CUDA_VISIBLE_DEVICES chooses the one."
         )
         warnings.warn(msg, BftembedWarning, stacklevel=3)

@@ -15,6 +15,7 @@ import filelock
 from pydantic import BaseModel
 
 from bftembed.errors import TuneError
+from bftembed.tune.card import write_card
 from bftembed.tune.checkpoints import last_checkpoint, storing
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bftembed.models.files import ModelFiles
-    from bftembed.tune.config import TuneConfig
+    from bftembed.tune.config import TuneConfig, TuneResult
     from bftembed.tune.data.dataset import TokenDataset
 
+_SETTINGS, _REPORT = "bft_run.json", "bft_report.json"
 #: What may change when a run goes on; batches may be split otherwise.
 _FREE = {"batch_size", "accumulation_steps", "log_steps", "eval_steps", "save_steps", "keep_checkpoints"} | {
     "gradient_checkpointing"
@@ -63,10 +65,10 @@ def claim(output: Path, settings: dict[str, Any]) -> None:
     Raises
     ------
     TuneError
-        If there is a checkpoint of a run with other settings: two runs would be mixed in one curve.
+        If there is a checkpoint or the result of a run with other settings: two runs would be mixed in one curve.
     """
-    path = output / "bft_run.json"
-    if not (path.exists() and last_checkpoint(output)):
+    path = output / _SETTINGS
+    if not (path.exists() and (last_checkpoint(output) or (output / _REPORT).exists())):
         with storing(output, f"`{path}`"):
             path.write_text(json.dumps(settings, indent=2) + "\n")
         return
@@ -100,18 +102,59 @@ def run_settings(
     return settings
 
 
-def write_report(
-    config: TuneConfig, files: ModelFiles, train: TokenDataset, metrics: dict[str, float], output: Path
-) -> None:
-    """What made this model, beside it."""
+def finished_report(output: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The report of a run with the same settings that has ended in a directory, or None."""
+    path, report = output / _SETTINGS, output / _REPORT
+    if not (path.exists() and report.exists()) or json.loads(path.read_text()) != json.loads(json.dumps(settings)):
+        return None
+    content: dict[str, Any] = json.loads(report.read_text())
+    return content if "steps" in content else None
+
+
+def write_report(config: TuneConfig, files: ModelFiles, train: TokenDataset, result: TuneResult) -> None:
+    """What made this model, beside it: ``bft_report.json`` and a model card."""
     packages = ("bftembed", "torch", "transformers", "peft", "accelerate")
-    report = {
+    report: dict[str, Any] = {
         "config": config.model_dump(mode="json"),
         "model": files.name,
         "revision": files.revision,
         "data": asdict(train.report),
-        "metrics": {key: value for key, value in metrics.items() if math.isfinite(value)},
+        "steps": result.steps,
+        "initial_metrics": _finite(result.initial_metrics),
+        "metrics": _finite(result.metrics),
         "versions": {package: version(package) for package in packages},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    (output / "bft_report.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_card(result.path, files.name, report["config"]["objective"]["name"], _card_rows(report))
+    # Last: this file says that the run has ended.
+    (result.path / _REPORT).write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _card_rows(report: dict[str, Any]) -> dict[str, str]:
+    config, data = report["config"], report["data"]
+    training, lora = config["training"], config["lora"]
+    rows = {
+        "Base model": f"{report['model']}, {report['revision']}",
+        "Objective": _listed(config["objective"]),
+        "Data": f"{data['samples']:,} samples, {data['supervised_tokens']:,} supervised tokens",
+        "Training": f"{report['steps']:,} steps, learning rate {training['learning_rate']:g}, {training['schedule']}",
+    }
+    if lora:
+        rows["LoRA"] = _listed({key: value for key, value in lora.items() if key != "merge"})
+    if line := perplexity_line(report["initial_metrics"], report["metrics"]):
+        rows["Validation"] = line
+    return rows | {"Made": f"{report['date'][:10]} with {_listed(report['versions'])}"}
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
+
+
+def perplexity_line(before: dict[str, float], after: dict[str, float]) -> str:
+    """Perplexity on the validation data before and after, for reading; empty without validation data."""
+    values = [metrics["eval_perplexity"] for metrics in (before, after) if "eval_perplexity" in metrics]
+    return f"perplexity {' -> '.join(f'{value:.4g}' for value in values)}" if values else ""
+
+
+def _finite(metrics: dict[str, float]) -> dict[str, float]:
+    return {key: value for key, value in metrics.items() if math.isfinite(value)}

@@ -11,16 +11,19 @@ import torch
 
 from bftembed.errors import InputError
 from bftembed.models.causal import check_vocabulary, context_window
+from bftembed.tune.checkpoints import LogFile, last_checkpoint, remove_broken, storing
 from bftembed.tune.config import TuneResult
 from bftembed.tune.data.dataset import Collator, TokenDataset, load_dataset
-from bftembed.tune.output import claim, held, run_settings, write_report
-from bftembed.tune.trainable import compute_dtype, load_trainable
+from bftembed.tune.output import claim, finished_report, held, perplexity_line, run_settings, write_report
+from bftembed.tune.trainable import compute_dtype, find_start, load_trainable
 
 if TYPE_CHECKING:
     from bftembed.tune.config import Training, TuneConfig
     from bftembed.tune.loss.objectives import Objective
+    from bftembed.tune.trainer import Tuner
 
 log = logging.getLogger("bftembed")
+_AGAIN = "Choose another output to train with other settings, or remove this one to train anew."
 #: Arguments of the trainer that would break what this module does.
 _REFUSED = {
     "output_dir": "it is the configuration's `output`",
@@ -41,54 +44,84 @@ def run_supervised(config: TuneConfig, objective: Objective) -> TuneResult:
 
 
 def _run(config: TuneConfig, objective: Objective, output: Path) -> TuneResult:
-    from transformers import PrinterCallback, set_seed
-
-    from bftembed.tune.checkpoints import LogFile, last_checkpoint, remove_broken, storing
-    from bftembed.tune.trainer import Tuner
+    from transformers import set_seed
 
     # First of all: how a model is loaded depends on the distributed set-up that these arguments start.
     arguments = training_arguments(config.training, output, evaluate=config.data.validation is not None)
+    start = find_start(config)
+    data = _load_data(config, start.tokenizer)
+    settings = run_settings(config, arguments.world_size, start.files, start.adapter, data["train"])
+    if report := finished_report(output, settings):
+        log.info("This run has ended after %d steps: nothing is trained or written. %s", report["steps"], _AGAIN)
+        return TuneResult(output, report["steps"], report["metrics"], report["initial_metrics"])
     set_seed(config.training.seed)  # of the fresh adapter
-    files, model, tokenizer, adapter = load_trainable(config)
-    data = {}
-    for split, path in (("train", config.data.train), ("validation", config.data.validation)):
-        if path:
-            data[split] = load_dataset(path, tokenizer, max_length=config.data.max_length, split=split)
-            check_fit(data[split], model)
-    train, validation = data["train"], data.get("validation")
-    _warn_short(objective, train)
+    model = load_trainable(config, start)
+    for dataset in data.values():
+        check_fit(dataset, model)
+    _warn_short(objective, data["train"])
+    last = last_checkpoint(output)
+    arguments.eval_on_start = arguments.eval_on_start and last is None
+    tuner = _make_tuner(
+        model, arguments, objective=objective, tokenizer=start.tokenizer, data=data, packing=config.data.packing
+    )
+    if tuner.is_world_process_zero():
+        claim(output, settings)
+        remove_broken(output)
+    tuner.accelerator.wait_for_everyone()
+    if last:
+        log.info("Going on from `%s`.", last)
+    tuner.train(resume_from_checkpoint=str(last) if last else None)
+    metrics = tuner.evaluate() if "validation" in data else {}
+    result = TuneResult(output, tuner.state.global_step, metrics, _initial_metrics(tuner.state.log_history))
+    # An adapter on top of a merged adapter would name a base model that lies nowhere.
+    if config.lora and (config.lora.merge or start.adapter):
+        tuner.model = tuner.accelerator.unwrap_model(tuner.model).merge_and_unload()
+    with storing(output, f"The model in `{output}`"):
+        tuner.save_model(str(output))
+        if tuner.is_world_process_zero():
+            write_report(config, start.files, data["train"], result)
+    if line := perplexity_line(result.initial_metrics, result.metrics):
+        log.info("Validation: %s.", line)
+    return result
+
+
+def _load_data(config: TuneConfig, tokenizer: Any) -> dict[str, TokenDataset]:
+    paths = {"train": config.data.train, "validation": config.data.validation}
+    return {
+        split: load_dataset(path, tokenizer, max_length=config.data.max_length, split=split)
+        for split, path in paths.items()
+        if path
+    }
+
+
+def _make_tuner(
+    model: Any, arguments: Any, *, objective: Objective, tokenizer: Any, data: dict[str, TokenDataset], packing: bool
+) -> Tuner:
+    from transformers import PrinterCallback
+
+    from bftembed.tune.trainer import Tuner
+
     try:
         tuner = Tuner(
             model,
             arguments,
             objective=objective,
-            train_dataset=train,
-            eval_dataset=validation,
-            data_collator=Collator(tokenizer.pad_token_id or 0, config.data.packing),
+            train_dataset=data["train"],
+            eval_dataset=data.get("validation"),
+            data_collator=Collator(tokenizer.pad_token_id or 0, packing),
             processing_class=tokenizer,
-            callbacks=[LogFile(output / "log.jsonl")],
+            callbacks=[LogFile(Path(arguments.output_dir) / "log.jsonl")],
         )
     except (ImportError, RuntimeError) as error:
         msg = f"The trainer cannot be set up: {error}"
         raise InputError(msg) from error
     tuner.remove_callback(PrinterCallback)
-    if tuner.is_world_process_zero():
-        claim(output, run_settings(config, arguments.world_size, files, adapter, train))
-        remove_broken(output)
-    tuner.accelerator.wait_for_everyone()
-    last = last_checkpoint(output)
-    if last:
-        log.info("Going on from `%s`.", last)
-    tuner.train(resume_from_checkpoint=str(last) if last else None)
-    metrics = tuner.evaluate() if validation is not None else {}
-    # An adapter on top of a merged adapter would name a base model that lies nowhere.
-    if config.lora and (config.lora.merge or adapter):
-        tuner.model = tuner.accelerator.unwrap_model(tuner.model).merge_and_unload()
-    with storing(output, f"The model in `{output}`"):
-        tuner.save_model(str(output))
-        if tuner.is_world_process_zero():
-            write_report(config, files, train, metrics, output)
-    return TuneResult(output, tuner.state.global_step, metrics)
+    return tuner
+
+
+def _initial_metrics(history: list[dict[str, float]]) -> dict[str, float]:
+    """The evaluation before the first step; a run that goes on has it in the history of its checkpoint."""
+    return next((entry for entry in history if entry["step"] == 0 and "eval_loss" in entry), {})
 
 
 def training_arguments(training: Training, output: Path, *, evaluate: bool) -> Any:
@@ -121,6 +154,7 @@ def training_arguments(training: Training, output: Path, *, evaluate: bool) -> A
         "logging_steps": training.log_steps,
         "eval_strategy": "steps" if evaluate and training.eval_steps else "no",
         "eval_steps": training.eval_steps,
+        "eval_on_start": evaluate,
         "save_strategy": "steps",
         "save_steps": training.save_steps,
         "save_total_limit": training.keep_checkpoints,

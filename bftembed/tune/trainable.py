@@ -14,42 +14,51 @@ if TYPE_CHECKING:
     from bftembed.tune.config import Training, TuneConfig
 
 
-class Trainable(NamedTuple):
-    """A model to be trained, its tokenizer, and the adapter that was merged into it."""
+class Start(NamedTuple):
+    """What a run starts from: the files of the model, those of an adapter that is merged into it, and the tokenizer."""
 
     files: ModelFiles
-    model: Any
-    tokenizer: Any
     adapter: ModelFiles | None
+    tokenizer: Any
 
 
-def load_trainable(config: TuneConfig) -> Trainable:
-    """The model to be trained, with a fresh LoRA adapter if one is asked for, and its tokenizer.
+def find_start(config: TuneConfig) -> Start:
+    """The files that a run starts from, and the tokenizer.
 
     Raises
     ------
     InputError
         If an adapter is to be merged into weights that are split over processes.
     ModelError
-        If the model, its adapter or its tokenizer cannot be loaded.
+        If there is no such model or adapter, or the tokenizer cannot be loaded.
     """
     files, adapter = resolve_adapted(config.model, config.adapter)
     if adapter:
         refuse_split_weights(f"Starting from the adapter `{adapter.name}`", config.training.trainer)
     if config.lora and config.lora.merge:
         refuse_split_weights("`lora.merge`", config.training.trainer)
-    dtype = compute_dtype(config.training)
-    tokenizer = load_tokenizer(files, adapter)
+    return Start(files, adapter, load_tokenizer(files, adapter))
+
+
+def load_trainable(config: TuneConfig, start: Start) -> Any:
+    """The model to be trained, with a fresh LoRA adapter if one is asked for.
+
+    Raises
+    ------
+    ModelError
+        If the model or its adapter cannot be loaded.
+    """
+    half = config.lora and compute_dtype(config.training) == torch.bfloat16
     # What is trained is kept in float32; autocast computes in bfloat16.
-    model = load_model(files.path, "bfloat16" if config.lora and dtype == torch.bfloat16 else "float32")
-    if adapter:
-        model = adapted(model, adapter.path)
+    model = load_model(start.files.path, "bfloat16" if half else "float32")
+    if start.adapter:
+        model = adapted(model, start.adapter.path)
     model.config.use_cache = False
     if config.lora:
-        model = add_lora(model, files, **config.lora.model_dump(exclude={"merge"}))
+        model = add_lora(model, start.files, **config.lora.model_dump(exclude={"merge"}))
         if config.training.gradient_checkpointing:
             model.enable_input_require_grads()
-    return Trainable(files, model, tokenizer, adapter)
+    return model
 
 
 def compute_dtype(training: Training) -> torch.dtype:

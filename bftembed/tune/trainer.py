@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import Trainer
 
 from bftembed.errors import TuneError
@@ -19,7 +20,7 @@ from bftembed.tune.loss.logprobs import CHUNK_SIZE
 from bftembed.tune.loss.objectives import Objective, Weights, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import nn
     from transformers import PreTrainedModel
@@ -101,6 +102,15 @@ class Tuner(Trainer):
             counts = self.accelerator.gather(counts[None]).sum(0) // self.get_tp_size()
         self._global = {"n_tokens": counts[0], "n_samples": counts[1]}
         return batches, None
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
+        """A schedule without the first step of transformers' warm-ups, whose learning rate is zero."""
+        given = self.lr_scheduler is not None
+        warms_up = self.args.get_warmup_steps(num_training_steps) > 0
+        scheduler: LRScheduler = super().create_scheduler(num_training_steps + warms_up, optimizer)
+        if warms_up and not given and isinstance(scheduler, LambdaLR):
+            self.lr_scheduler = scheduler = LambdaLR(scheduler.optimizer, list(map(_later, scheduler.lr_lambdas)))
+        return scheduler
 
     def compute_loss(
         self,
@@ -199,3 +209,7 @@ class Tuner(Trainer):
         if self.args.should_save:
             path = Path(str(output_dir or self.args.output_dir)) / "bft_objective.json"
             path.write_text(self.objective.model_dump_json(indent=2) + "\n")
+
+
+def _later(rate: Callable[[int], float]) -> Callable[[int], float]:
+    return lambda step: rate(step + 1)

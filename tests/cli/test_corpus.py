@@ -32,7 +32,7 @@ def test_build_says_what_it_made(mirror, tmp_path):
 
 
 def test_bad_arguments(tmp_path):
-    with pytest.raises(BftembedError, match="did you mean `pubmedqa`"):
+    with pytest.raises(BftembedError, match="Did you mean `pubmedqa`"):
         invoke("build", "pubmed", "-o", tmp_path / "a")
     assert invoke("build", "genes").exit_code == 2
     assert invoke("build", "genes", "-o", tmp_path / "a", "--limit", 0).exit_code == 2

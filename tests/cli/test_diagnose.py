@@ -58,7 +58,7 @@ def test_files_and_a_built_in_corpus(mirror, tiny_model, files):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["news.txt", "wikki"], "did you mean `wiki`"),
+        (["news.txt", "wikki"], "Did you mean `wiki`"),
         (["empty.txt"], "`empty.txt` holds no text"),
         (["word.txt"], "No text of `word` has 32 tokens to predict: the longest has 0"),
         (["news.txt", "--window", "0"], "`window` is 0"),

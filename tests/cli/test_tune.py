@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from typer.testing import CliRunner
 from bftembed.cli import tune as command
 from bftembed.cli.main import app
 from bftembed.errors import InputError
-from bftembed.tune.config import TuneResult, load_config
+from bftembed.tune.config import TuneResult, find_config, load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -43,6 +45,7 @@ def small(tmp_path, tiny_model):
 def test_a_run(small, tmp_path):
     output = invoke("tune", small, "--objective", "dft", "--output", tmp_path / "other")
     assert "eval_perplexity: " in output
+    assert re.search(r"^perplexity \S+ -> \S+$", output, re.MULTILINE)
     assert f"2 steps; the model is in {tmp_path / 'other'}" in output
     assert json.loads((tmp_path / "other" / "bft_objective.json").read_text())["name"] == "dft"
 
@@ -97,14 +100,14 @@ def test_a_missing_accelerate_file(small, tmp_path, monkeypatch):
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     values = yaml.safe_load(small.read_text())
     small.write_text(yaml.safe_dump(values | {"accelerate": str(tmp_path / "absent.yaml")}))
-    with pytest.raises(InputError, match="no accelerate configuration"):
+    with pytest.raises(InputError, match=r"no accelerate configuration .* fsdp2-8gpu, zero3-8gpu"):
         invoke("tune", small)
     started = []
     monkeypatch.delenv("BFTEMBED_LAUNCHED", raising=False)
     monkeypatch.setattr(command.os, "execv", lambda path, arguments: started.append(arguments))
     monkeypatch.setattr(sys, "argv", ["bftembed", "tune", "x.yaml"])
     (tmp_path / "there.yaml").touch()
-    command._launch(str(tmp_path / "there.yaml"))
+    command._launch(tmp_path / "there.yaml")
     assert started[0][1:4] == ["-m", "accelerate.commands.launch", "--config_file"]
     assert started[0][-4:] == ["-m", "bftembed", "tune", "x.yaml"]
 
@@ -113,8 +116,26 @@ def test_a_missing_accelerate_file(small, tmp_path, monkeypatch):
 def test_shipped_configurations_are_right(path):
     config = load_config(path)
     assert config.objective.name == "bft"
+    assert load_config(path.stem) == config
     if config.accelerate:
-        assert (CONFIGS.parent / config.accelerate).is_file()
+        assert find_config(config.accelerate, "accelerate").parent == CONFIGS / "accelerate"
+    assert invoke("tune", path.stem, "--show") == path.read_text()
+
+
+def test_an_unknown_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"no configuration `embeded-cpu`: .* 14b-lora-8gpu, .*mean `embedded-"):
+        load_config("embeded-cpu")
+    (tmp_path / "embedded-cpu").write_text("a file of this name stands before what comes with the package")
+    with pytest.raises(InputError, match="is not a mapping"):
+        load_config("embedded-cpu")
+
+
+def test_the_wheel_brings_the_configurations():
+    """A run of README's commands needs no checkout."""
+    project = tomllib.loads((CONFIGS.parent / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert included["configs"] == "bftembed/_shipped/configs"
 
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "accelerate").glob("*.yaml")), ids=lambda path: path.stem)

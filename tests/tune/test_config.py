@@ -59,7 +59,7 @@ def test_files(tmp_path):
     path.write_text("a: [")
     with pytest.raises(InputError, match="cannot be read"):
         load_config(path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="There is no configuration"):
         load_config(tmp_path / "absent.yaml")
 
 

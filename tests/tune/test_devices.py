@@ -6,7 +6,7 @@ import torch
 from bftembed.errors import BftembedWarning, InputError
 from bftembed.tune.config import GRPOSettings, Lora, parse_config
 from bftembed.tune.devices import refuse_split_weights, use_one_device
-from bftembed.tune.trainable import load_trainable
+from bftembed.tune.trainable import find_start
 from bftembed.tune.trainer import Tuner
 
 
@@ -29,7 +29,7 @@ def tiny():
 def test_one_process_trains_on_one_of_several_gpus(tmp_path):
     """Else transformers wraps the model in `torch.nn.DataParallel`."""
     made = arguments(tmp_path, 2)
-    with pytest.warns(BftembedWarning, match=r"There are 2 GPUs.*`accelerate: fsdp2.yaml`"):
+    with pytest.warns(BftembedWarning, match=r"There are 2 GPUs.*`accelerate: FILE`"):
         tuner = Tuner(tiny(), made)
     assert tuner.args.n_gpu == 1
     assert tuner.args.train_batch_size == tuner.args.per_device_train_batch_size
@@ -60,7 +60,7 @@ def test_split_weights_are_not_merged_into(tmp_path, tiny_model, sharded):
     values = {"model": str(tiny_model), "data": {"train": "x.jsonl"}, "output": str(tmp_path / "out")}
     values |= {"training": {"trainer": sharded}}
     with pytest.raises(InputError, match=r"^`lora.merge` merges an adapter, for which a process needs all weights"):
-        load_trainable(parse_config({**values, "lora": {"merge": True}}))
+        find_start(parse_config({**values, "lora": {"merge": True}}))
 
 
 def test_no_adapter_to_start_from_where_weights_are_split(tmp_path, tiny_model, sharded):
@@ -74,7 +74,7 @@ def test_no_adapter_to_start_from_where_weights_are_split(tmp_path, tiny_model, 
     values = {"model": str(tiny_model), "data": {"train": "x.jsonl"}, "output": str(tmp_path / "out")}
     values |= {"adapter": str(tmp_path / "adapter"), "training": {"trainer": sharded}}
     with pytest.raises(InputError, match=r"Starting from the adapter `.*adapter` merges an adapter"):
-        load_trainable(parse_config(values))
+        find_start(parse_config(values))
 
 
 def test_grpo_merges_no_split_weights(tmp_path, tiny_model, monkeypatch):

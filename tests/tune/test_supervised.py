@@ -118,14 +118,73 @@ def test_a_merged_model_is_the_model_with_its_adapter(uninterrupted, tmp_path, t
         torch.testing.assert_close(value, adapted[name], rtol=1e-4, atol=1e-5)
 
 
-def test_a_finished_run_is_trained_no_further(uninterrupted, tmp_path, tiny_model):
-    folder, _ = uninterrupted
-    before = weights(folder / "out")
+def test_a_finished_run_is_neither_trained_nor_written_again(uninterrupted, tiny_model, caplog):
+    folder, result = uninterrupted
+    written = {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*")}
     values = config(folder, tiny_model, data={"validation": str(folder / "train.jsonl")})
-    assert tune(parse_config(values)).steps == 8
-    assert len(losses(folder / "out")) == 8
-    for name, value in weights(folder / "out").items():
-        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    with caplog.at_level("INFO", "bftembed"):
+        assert tune(parse_config(values)) == result
+    assert "This run has ended after 8 steps: nothing is trained or written. Choose another output" in caplog.text
+    assert {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*")} == written
+
+
+def test_a_finished_run_without_its_checkpoints_is_kept(tmp_path, tiny_model):
+    values = config(tmp_path, tiny_model, training={"max_steps": 1})
+    result = tune(parse_config(values))
+    for checkpoint in result.path.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    assert tune(parse_config(values)).steps == 1
+    assert not list(result.path.glob("checkpoint-*"))
+    with pytest.raises(TuneError, match=r"`objective.window` was 8 and is 4"):
+        tune(parse_config(values | {"objective": {"name": "bft", "window": 4}}))
+
+
+def test_the_evaluation_before_the_first_step(uninterrupted, tiny_model):
+    """That of the model as it was, which one without training has too."""
+    folder, result = uninterrupted
+    entry = read_log(folder / "out" / "log.jsonl")[0]
+    assert entry["step"] == 0
+    assert entry["eval_perplexity"] == result.initial_metrics["eval_perplexity"] > result.metrics["eval_perplexity"]
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    logprobs, total = 0.0, 0
+    for row in map(json.loads, (folder / "train.jsonl").read_text().splitlines()):
+        chat = [{"role": "user", "content": row["prompt"]}]
+        prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
+        answer = [*tokenizer(row["response"], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        ids = torch.tensor([*prompt, *answer])
+        with torch.no_grad():
+            found = model(ids[None]).logits[0, :-1].log_softmax(-1).gather(1, ids[1:, None])[:, 0]
+        logprobs, total = logprobs + float(found[-len(answer) :].sum()), total + len(answer)
+    assert result.initial_metrics["eval_loss"] == pytest.approx(-logprobs / total, rel=1e-4)
+    report = json.loads((folder / "out" / "bft_report.json").read_text())
+    assert report["initial_metrics"]["eval_loss"] == result.initial_metrics["eval_loss"]
+
+
+def test_no_step_has_a_learning_rate_of_zero(uninterrupted):
+    """The default warm-up of 3 % is one step of these eight."""
+    rates = [entry["learning_rate"] for entry in read_log(uninterrupted[1].path / "log.jsonl") if "loss" in entry]
+    assert rates[0] == max(rates) == pytest.approx(1e-2)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > 0
+
+
+def test_the_model_card(uninterrupted, tiny_model):
+    card = (uninterrupted[1].path / "README.md").read_text()
+    head, _, body = card.removeprefix("---\n").partition("---\n")
+    metadata = yaml.safe_load(head)
+    assert metadata["library_name"] == "peft"
+    assert metadata["tags"] == ["bftembed", "bft", "lora"]
+    assert "base_model" not in metadata  # a directory, whose path means nothing elsewhere
+    assert str(tiny_model.parent) not in card
+    assert "[More Information Needed]" not in card
+    assert "# out\n" in body
+    assert "A LoRA adapter of `tiny`, tuned with the objective `bft` by bftembed." in body
+    assert "| Objective | name bft, window 8, " in body
+    before, after = (each["eval_perplexity"] for each in (uninterrupted[1].initial_metrics, uninterrupted[1].metrics))
+    assert f"| Validation | perplexity {before:.4g} -> {after:.4g} |" in body
 
 
 def test_full_tuning(tmp_path, tiny_model, offline):
@@ -260,6 +319,7 @@ def test_batches_may_be_split_otherwise_when_a_run_goes_on(uninterrupted, tmp_pa
     values = config(tmp_path, tiny_model)
     tune(parse_config(values))
     shutil.rmtree(tmp_path / "out" / "checkpoint-8")  # as if it had been killed before
+    (tmp_path / "out" / "bft_report.json").unlink()
     split = config(tmp_path, tiny_model, training={"batch_size": 1, "accumulation_steps": 4})
     result = tune(parse_config(split))
     for (_, ours), (_, theirs) in zip(losses(result.path), losses(uninterrupted[0] / "out"), strict=True):

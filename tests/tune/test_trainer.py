@@ -215,3 +215,31 @@ def test_a_run_that_diverges_ends(tmp_path):
     with pytest.raises(TuneError, match=r"diverged: `loss` is nan at step 1\. Lower the learning rate"):
         tuner.train()
     assert math.isnan(tuner.state.log_history[0]["loss"])
+
+
+@pytest.mark.parametrize(("schedule", "warmup"), [("cosine", 1), ("linear", 3), ("constant_with_warmup", 2)])
+def test_a_warm_up_begins_above_zero_and_ends_before_zero(tmp_path, schedule, warmup):
+    """One step more than there are, without the first: else a step is spent on nothing."""
+    from transformers import get_scheduler
+
+    tuner = worker.make_tuner(tmp_path, "sft", 4, 1)
+    tuner.args.lr_scheduler_type, tuner.args.warmup_steps = schedule, warmup
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer, other = (torch.optim.SGD([parameter], lr=0.5) for _ in range(2))
+    scheduler = tuner.create_scheduler(8, optimizer)
+    plain = get_scheduler(schedule, other, num_warmup_steps=warmup, num_training_steps=9)
+    rates, expected = [], []
+    for _ in range(9):
+        for each, lr, kept in ((optimizer, scheduler, rates), (other, plain, expected)):
+            kept.append(each.param_groups[0]["lr"])
+            each.step()
+            lr.step()
+    assert rates[:8] == pytest.approx(expected[1:])
+    assert expected[0] == 0
+    assert all(rates[:8])
+
+
+def test_without_warm_up_the_schedule_is_that_of_transformers(tmp_path):
+    tuner = worker.make_tuner(tmp_path, "sft", 4, 1)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    assert [group["lr"] for group in tuner.create_scheduler(8, optimizer).optimizer.param_groups] == [0.5]

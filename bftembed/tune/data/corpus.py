@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed import data
+from bftembed._near import did_you_mean
 from bftembed.datasets import FACT_SOURCES, NAME_SOURCES, gene_facts
 from bftembed.errors import DataError, InputError
 from bftembed.profiles import Entity
@@ -100,9 +100,7 @@ def build_corpus(
     """
     kinds = {"genes": _genes, "pubmedqa": _pubmedqa}
     if kind not in kinds:
-        near = difflib.get_close_matches(kind, kinds, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are {' and '.join(kinds)}."
-        msg = f"There is no corpus `{kind}`; {hint}"
+        msg = f"There is no corpus `{kind}`; there are {' and '.join(kinds)}.{did_you_mean(kind, kinds)}"
         raise InputError(msg)
     output = Path(output).expanduser().resolve()
     _check(limit, shares)

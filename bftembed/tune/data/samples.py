@@ -51,7 +51,7 @@ def read_samples(path: str | Path, *, split: str = "train") -> Iterator[tuple[st
 def read_rows(path: Path, split: str) -> Iterator[tuple[str, Any]]:
     """Rows as they are, each with the place where it stands."""
     if not path.exists():
-        msg = f"There is no training data at `{path}`."
+        msg = f"There is no training data at `{path}`; `bftembed corpus build` writes corpora to train on."
         raise DataError(msg)
     if path.is_dir():
         return _dataset_rows(path, split)

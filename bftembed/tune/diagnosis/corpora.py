@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bftembed import data
+from bftembed._near import did_you_mean
 from bftembed.errors import DataError, InputError
 from bftembed.tune.data.answers import tidy_summary
 from bftembed.tune.data.samples import read_samples
@@ -82,9 +82,8 @@ def _read(source: str) -> tuple[str, list[str]]:
         return source, CORPORA[source]()
     path = Path(source).expanduser()
     if not path.exists():
-        near = difflib.get_close_matches(source.lower(), CORPORA, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"built in are {', '.join(CORPORA)}."
-        msg = f"`{source}` is neither a file nor a built-in corpus; {hint}"
+        built_in = f"built in are {', '.join(CORPORA)}.{did_you_mean(source, CORPORA)}"
+        msg = f"`{source}` is neither a file nor a built-in corpus; {built_in}"
         raise InputError(msg)
     if path.suffix in _TABLES or path.is_dir():
         samples = (sample for _, sample in read_samples(path))

@@ -19,6 +19,7 @@ from bftembed._optional import require
 from bftembed.errors import InputError, TuneError
 from bftembed.models import causal
 from bftembed.models.files import DEFAULT_MODEL, resolve_adapted
+from bftembed.tune.card import write_card
 from bftembed.tune.config import Data, GRPOSettings, Training, TuneResult
 from bftembed.tune.devices import refuse_split_weights, use_one_device
 from bftembed.tune.grpo.questions import as_dataset, read_questions
@@ -147,6 +148,7 @@ def train_grpo(
             measured = {key: value for key, value in asdict(result).items() if key != "path"}
             report = {**start, "settings": settings.model_dump(mode="json"), **measured}
             (output / "bft_grpo.json").write_text(json.dumps(report, indent=2) + "\n")
+            _write_card(output, start, settings, result)
             log.info("%s", result)
     return result
 
@@ -223,6 +225,17 @@ def _result(history: list[dict[str, Any]], path: Path) -> GRPOResult:
     level = logging.WARNING if silent > 0.9 else logging.INFO
     log.log(level, "In %.0f %% of the groups all answers had the same reward: they give no gradient.", 100 * silent)
     return GRPOResult(path, tuple(entry["reward"] for entry in steps), answered, unparsed, silent)
+
+
+def _write_card(output: Path, start: dict[str, str], settings: GRPOSettings, result: GRPOResult) -> None:
+    rows = {
+        "Base model": f"{start['model']}, {start['revision']}",
+        "Adapter trained further": start["adapter"] or "none",
+        "Objective": "GRPO, a reward of 1 for the right choice",
+        "Training": f"{len(result.rewards):,} steps, learning rate {settings.learning_rate:g}, seed {settings.seed}",
+        "Mean reward": f"{result.rewards[0]:.3f} in the first step, {result.rewards[-1]:.3f} in the last one",
+    }
+    write_card(output, start["model"], "grpo", rows)
 
 
 def _save(trainer: Any, output: Path, *, merge: bool) -> None:

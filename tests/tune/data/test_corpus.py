@@ -130,7 +130,7 @@ def test_pubmedqa_keeps_the_official_test_split(mirror, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("gene", {}, r"no corpus `gene`; did you mean `genes`\?"),
+        ("gene", {}, r"no corpus `gene`; there are genes and pubmedqa. Did you mean `genes`\?"),
         ("zzz", {}, "there are genes and pubmedqa"),
         ("genes", {"shares": (0.9, 0.1, 0.1)}, "have to sum to 1"),
         ("genes", {"shares": (0.0, 0.5, 0.5)}, "train needs some"),

@@ -21,7 +21,7 @@ def test_files_of_all_kinds(tmp_path):
 @pytest.mark.parametrize(
     ("source", "error", "message"),
     [
-        ("wikki", InputError, "`wikki` is neither a file nor a built-in corpus; did you mean `wiki`"),
+        ("wikki", InputError, "`wikki` is neither a file nor a built-in corpus; .* Did you mean `wiki`"),
         ("nothing.txt", InputError, "neither a file nor a built-in corpus; built in are refseq, pubmedqa"),
         ("empty.txt", DataError, "holds no text"),
         ("blank.txt", DataError, "holds no text"),
