@@ -70,7 +70,7 @@ def make(path: Path, *, cells: int, genes: int, density: float, dim: int) -> Non
 def run_ours(source: Path, target: Path, chunk_size: int | None) -> None:
     """The public function."""
     sys.path.insert(0, str(ROOT))
-    from bftembed.tl._embed_cells import embed_cells
+    from bftembed.tl import embed_cells
 
     embed_cells(source, output=target, keep_x=False, chunk_size=chunk_size)
 

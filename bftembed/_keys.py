@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from bftembed.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _IN_OBSM = {"cells", "perturbations", "entities"}
 
@@ -33,4 +31,16 @@ def with_provenance(bft: Mapping[str, Any], key: str, side: str, info: dict[str,
     """
     gone = _IN_OBSM if side in _IN_OBSM else {side}
     kept = {name: known for name, known in bft.get(key, {}).items() if name not in gone}
-    return {**bft, key: {**kept, side: info}}
+    return {**bft, key: {**kept, side: _storable(info)}}
+
+
+def _storable(value: Any) -> Any:
+    """As files can hold it: what engines and encoders of others say of themselves may be of any kind."""
+    if isinstance(value, Mapping):
+        return {str(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [_storable(item) for item in value]
+        kinds = {type(item) for item in items}
+        return items if kinds <= {bool} or kinds <= {int, float} else [str(item) for item in items]
+    is_plain = value is None or isinstance(value, str | int | float)
+    return value if is_plain or hasattr(value, "dtype") or hasattr(value, "columns") else str(value)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import bftembed as bft
+from bftembed._keys import with_provenance
 from bftembed.errors import InputError
 
 
@@ -19,3 +20,26 @@ def test_keys_that_files_cannot_hold_are_refused_before_any_work(key):
         with pytest.raises(InputError, match="without `/`"):
             call()
     assert not adata.uns
+
+
+def test_whatever_an_engine_says_of_itself_can_be_written(tmp_path):
+    info = {
+        "path": tmp_path,
+        "stop": ("a", 1),
+        "none": None,
+        "numbers": (1, 2.5),
+        "nested": {3: [[1], ["b"]], "empty": ()},
+        "set": {"x"},
+        "flags": [True, False],
+        "array": np.arange(3),
+    }
+    adata = anndata.AnnData(np.ones((1, 1), dtype=np.float32))
+    adata.uns["bft"] = with_provenance({}, "X_bft", "genes", info)
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    found = anndata.read_h5ad(tmp_path / "x.h5ad").uns["bft"]["X_bft"]["genes"]
+    assert found["path"] == str(tmp_path)
+    assert list(found["stop"]) == ["a", "1"]
+    assert found["numbers"].tolist() == [1, 2.5]
+    assert list(found["nested"]["3"]) == ["[1]", "['b']"]
+    assert found["flags"].tolist() == [True, False]
+    assert found["array"].tolist() == [0, 1, 2]

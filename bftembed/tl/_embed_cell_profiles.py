@@ -128,9 +128,12 @@ def embed_cell_profiles(
     source = TextSource(**text_options)
     _check_fields(adata, obs_fields, allow_labels)
     names = _gene_names(adata, use_raw=use_raw)
-    known = reference if reference is not None else adata.uns.get("bft", {}).get("reference")
+    known, origin = reference, "given"
     if known is None:
-        known = expression_reference(matrix, names, values=values)
+        known, origin = adata.uns.get("bft", {}).get("reference"), "uns"
+    if known is None:
+        known, origin = expression_reference(matrix, names, values=values), "these cells"
+    log.info("Genes of a cell are ranked by their ratio to a reference: %s.", origin)
     medians = _medians(known, names)
     tops = [
         top
@@ -150,9 +153,15 @@ def embed_cell_profiles(
         Entity("cell", str(adata.obs_names[i]), {"genes expressed above their reference": ", ".join(tops[i])} | fields)
         for i, fields in zip(told, _fields(adata, told, obs_fields), strict=True)
     ]
-    info = {"method": "profile", "n_top": n_top, "obs_fields": list(map(str, obs_fields)), "n_empty": n_empty}
+    info = {
+        "method": "profile",
+        "n_top": n_top,
+        "obs_fields": list(map(str, obs_fields)),
+        "n_empty": n_empty,
+        "reference": origin,
+    }
     result = embed_entities(entities, source, **info).spread(adata.n_obs, told)
-    made = {} if reference is not None else {"reference": known}
+    made = {"reference": known} if origin == "these cells" else {}
     log.info(result.summary(f"obsm[{key_added!r}]"))
     with made_actual():
         adata.obsm[key_added] = result.vectors

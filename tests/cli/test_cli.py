@@ -271,6 +271,7 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tiny_model, tmp_path):
     assert (after[before.index] == before).all()
 
 
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
 def test_a_full_disk_leaves_the_older_result(mirror, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -63,6 +63,9 @@ def test_a_cells_text_does_not_depend_on_its_company(adata):
     fresh = anndata.AnnData(adata.X[[2]], var=adata.var[[]])
     fresh.obs_names = ["passed in"]
     embed(fresh, reference=adata.uns["bft"]["reference"])
+    origins = [bft.get.provenance(a)["cells"]["reference"] for a in (adata, alone, fresh)]
+    assert origins == ["these cells", "uns", "given"]
+    assert "reference" not in fresh.uns["bft"]
     assert "LYZ, ALB" in texts(adata)["passed in"]
 
 

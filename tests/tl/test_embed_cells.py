@@ -14,9 +14,9 @@ import pytest
 import scanpy
 from scipy import sparse
 
+from bftembed import _files
 from bftembed.errors import DataError, InputError
 from bftembed.tl._embed_cells import embed_cells
-from bftembed.tl._stream.output import EmbeddingFile
 
 N, GENES, DIM = 150, 40, 17
 QUIET = (
@@ -305,7 +305,7 @@ def test_a_new_file_holds_the_result_and_all_else(kind, suffix, keep_x, adata, t
         assert result.raw is None
         assert not result.layers
     assert "X_bft" not in adata.obsm
-    assert not [name for name in names(tmp_path) if name.endswith(".tmp")]
+    assert not [name for name in names(tmp_path) if name.startswith(".")]
 
 
 @pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
@@ -394,13 +394,13 @@ def open_files():
 def test_no_file_is_open_when_the_result_takes_its_place_and_none_afterwards(adata, tmp_path, monkeypatch):
     path = saved(adata, tmp_path, "h5ad")
     before, seen = open_files(), []
-    replace = EmbeddingFile._replace
+    move = _files._move
 
-    def noting(self):
+    def noting(made, target):
         seen.append(open_files())
-        replace(self)
+        move(made, target)
 
-    monkeypatch.setattr(EmbeddingFile, "_replace", noting)
+    monkeypatch.setattr(_files, "_move", noting)
     embed_cells(path, output=path)
     assert [*seen, open_files()] == [before, before]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from bftembed._files import replacing
 from bftembed.errors import DataError
 from bftembed.expression import checked_target
 
@@ -37,10 +37,9 @@ class ArrayOutput:
         """Nothing left to do: `rows` are in place."""
 
 
-class EmbeddingFile:
-    """A file under a temporary name beside `target`; it takes the target's place when it is complete.
-
-    A context manager: leaving it before `complete` removes the temporary file and leaves the target as it was.
+@contextlib.contextmanager
+def embedding_file(target: Path, key: str, shape: tuple[int, int], *, zarr_format: int = 3) -> Iterator[EmbeddingFile]:
+    """A file that takes the place of `target` at the end of the block; after an error in it the target is as it was.
 
     Parameters
     ----------
@@ -52,11 +51,34 @@ class EmbeddingFile:
         Of the array, float32, not compressed: such vectors would shrink by a tenth and take longer.
     zarr_format
         2 or 3, for a .zarr.
-    """
 
-    def __init__(self, target: Path, key: str, shape: tuple[int, int], *, zarr_format: int = 3) -> None:
-        self.target, self.is_zarr = target, checked_target(target)
-        self.path = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    Raises
+    ------
+    InputError
+        If `target` cannot be such a file.
+    DataError
+        If the disk is full or cannot be written.
+    """
+    is_zarr, complete = checked_target(target), False
+    try:
+        with replacing(target) as made:
+            with EmbeddingFile(made, target, key, shape, zarr_format=zarr_format if is_zarr else None) as file:
+                yield file
+                file.complete()
+            complete = True
+    except OSError as error:
+        if not complete:  # of something that the block reads: what it writes is a DataError
+            raise
+        raise _cannot_write(target, error) from error
+
+
+class EmbeddingFile:
+    """See `embedding_file`: the file at `path`, which is later to be `target`; a .zarr if it has a `zarr_format`."""
+
+    def __init__(
+        self, path: Path, target: Path, key: str, shape: tuple[int, int], *, zarr_format: int | None = None
+    ) -> None:
+        self.path, self.target, self.is_zarr = path, target, zarr_format is not None
         self._n_rows = shape[0]
         rows = max(1, min(shape[0], WRITE_BYTES // (4 * shape[1])))
         self._buffers = [np.empty((rows, shape[1]), dtype=np.float32) for _ in range(2)]
@@ -67,12 +89,10 @@ class EmbeddingFile:
         self._synced: set[Path] = set()
         try:
             with self._writing():
-                self._remove()
                 self.root = self._open(zarr_format)
                 self._array = self._create(key, shape, rows)
         except BaseException:
             self._pool.shutdown()
-            self._remove()
             raise
 
     def __enter__(self) -> Self:
@@ -84,7 +104,6 @@ class EmbeddingFile:
         with contextlib.suppress(OSError, RuntimeError, ValueError):
             if not self.is_zarr:
                 self.root.close()
-        self._remove()
 
     def block(self, start: int, stop: int) -> NDArray[np.float32]:
         """An array for the rows from `start` to `stop`, to be handed to `commit`; blocks come in order."""
@@ -103,7 +122,7 @@ class EmbeddingFile:
                 self._store(start)
 
     def complete(self) -> None:
-        """Wait for the last rows, bring everything to the disk and put the file in the target's place.
+        """Wait for the last rows and bring everything to the disk.
 
         Raises
         ------
@@ -116,7 +135,6 @@ class EmbeddingFile:
                     pending.result()
             self._close()
             self._sync(self.path)
-            self._replace()
 
     @contextlib.contextmanager
     def filling(self) -> Iterator[Any]:
@@ -132,13 +150,9 @@ class EmbeddingFile:
         try:
             yield
         except OSError as error:
-            state = "is unchanged" if self.target.exists() else "was not made"
-            msg = (
-                f"{str(self.target)!r} cannot be written ({error}). It {state}. Free space, or choose another output=."
-            )
-            raise DataError(msg) from error
+            raise _cannot_write(self.target, error) from error
 
-    def _open(self, zarr_format: int) -> Any:
+    def _open(self, zarr_format: int | None) -> Any:
         if self.is_zarr:
             import zarr
 
@@ -199,21 +213,8 @@ class EmbeddingFile:
         else:
             self.root.close()
 
-    def _replace(self) -> None:
-        if self.target.is_dir():
-            # A directory cannot be replaced in one step: the old one is set aside and removed last.
-            aside = self.path.with_suffix(".old")
-            self.target.rename(aside)
-            try:
-                self.path.rename(self.target)
-            except OSError:
-                aside.rename(self.target)
-                raise
-            shutil.rmtree(aside)
-        else:
-            self.path.replace(self.target)
 
-    def _remove(self) -> None:
-        if self.path.is_dir():
-            shutil.rmtree(self.path)
-        self.path.unlink(missing_ok=True)
+def _cannot_write(target: Path, error: OSError) -> DataError:
+    state = "is unchanged" if target.exists() else "was not made"
+    msg = f"{str(target)!r} cannot be written ({error}). It {state}. Free space, or choose another output=."
+    return DataError(msg)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed._keys import with_provenance
+from bftembed._progress import progress
 from bftembed.errors import InputError
 from bftembed.expression import (
     AnnDataParts,
@@ -29,7 +30,7 @@ from bftembed.expression.writing import BULK, TABLES, check_writable, mapping_gr
 from bftembed.tl._stream.copy_parts import copy_from_file
 from bftembed.tl._stream.empty import EmptyCells
 from bftembed.tl._stream.input import CellInput, choose
-from bftembed.tl._stream.output import ArrayOutput, EmbeddingFile
+from bftembed.tl._stream.output import ArrayOutput, EmbeddingFile, embedding_file
 from bftembed.tl._stream.weighted import WeightedMean
 
 log = logging.getLogger("bftembed")
@@ -95,7 +96,7 @@ def _embed_to_file(
         else:
             copy_from_file(file, group, source, names, replaced=replaced)
 
-    with EmbeddingFile(
+    with embedding_file(
         output, key_added, cells.shape, zarr_format=_zarr_format(group) if output.suffix == ".zarr" else 3
     ) as file:
         # Tables first: what cannot be converted should not come up after hours of work.
@@ -109,13 +110,10 @@ def _embed_to_file(
             write_element(mapping_group(root, "uns"), "bft", bft, name="uns['bft']")
         if hasattr(group, "close"):
             group.close()  # Windows puts no file in the place of an open one
-        file.complete()
 
 
 def _run(cells: CellInput, options: WeightedOptions, sink: ArrayOutput | EmbeddingFile) -> dict[str, Any]:
     """Embed all cells into `sink`; returns what is noted about it in `.uns`."""
-    from tqdm.auto import tqdm
-
     matrix = cells.matrix
     check = ValueCheck(matrix, values=options.values, decide=options.weights in {"log1p", "log"})
     empty = EmptyCells()
@@ -124,10 +122,9 @@ def _run(cells: CellInput, options: WeightedOptions, sink: ArrayOutput | Embeddi
     vectors = cells.vectors
     if options.center:
         vectors = (vectors - vectors[known].mean(axis=0, dtype=np.float64)).astype(np.float32)
-    disable = None if options.progress is None else not options.progress
     with (
         WeightedMean(vectors, normalize=options.normalize) as kernel,
-        tqdm(total=cells.shape[0], unit="cell", unit_scale=True, desc="embed cells", disable=disable) as bar,
+        progress(cells.shape[0], "embed cells", "cell", show=options.progress) as bar,
     ):
         for start, stop, rows in prefetched(row_chunks(matrix.x, chunk_size)):
             _embed_chunk(kernel, check, empty, start, rows, weights=options.weights, sink=sink)
