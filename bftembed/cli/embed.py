@@ -218,12 +218,13 @@ def _print_plan(
     names: Any, *, kind: NameKind, facts: Facts, engine: Any, template: Any, sampling: Any, store: Any
 ) -> None:
     from bftembed.entities import entities_of
-    from bftembed.profiles import ProfileStore, estimate, plan_profiles
+    from bftembed.profiles import ProfileStore, estimate, nearby, plan_profiles
 
     entities, _ = entities_of(names, kind=kind, facts=facts, needed=not engine.generates)
     with ProfileStore(store) as opened:
         plan = plan_profiles(entities, engine, store=opened, template=template, sampling=sampling)
         cost = estimate(plan, engine, opened)
+        near = nearby(plan, entities, engine, opened)
     print(f"unique prompts    {cost['unique']:,}")
     print(f"in the store      {cost['stored']:,}")
     print(f"to generate       {cost['missing']:,}")
@@ -231,3 +232,5 @@ def _print_plan(
     print(f"new tokens        {cost['new_tokens']:,} at most")
     basis = "speed measured in this store" if cost["measured"] else "assumed speed of the default model on 2 CPU cores"
     print(f"time              {cost['seconds'] / 60:.1f} min at most ({basis})")
+    for line in near:
+        print(line)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from bftembed._files import replacing
 from bftembed._paths import cache_dir
 
 if TYPE_CHECKING:
@@ -112,8 +112,6 @@ def _hashes(path: Path, files: list[Path]) -> dict[str, str]:
                 kept = [*stamp, hashlib.file_digest(handle, "sha256").hexdigest()]
         found[name], stamps[name] = str(kept[2]), kept
     if any(known.get(name) != kept for name, kept in stamps.items()):
-        memo.parent.mkdir(parents=True, exist_ok=True)
-        temporary = memo.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps({**known, **stamps}))
-        temporary.replace(memo)
+        with replacing(memo) as made:
+            made.write_text(json.dumps({**known, **stamps}))
     return found

@@ -7,7 +7,7 @@ from bftembed.profiles.given import read_texts
 from bftembed.profiles.recipe import Recipe
 from bftembed.profiles.store import ProfileStore
 from bftembed.profiles.template import PromptTemplate, load_template
-from bftembed.profiles.write import Plan, WriteResult, estimate, plan_profiles, write_profiles
+from bftembed.profiles.write import Plan, WriteResult, estimate, nearby, plan_profiles, write_profiles
 
 __all__ = [
     "KINDS",
@@ -23,6 +23,7 @@ __all__ = [
     "clean",
     "estimate",
     "load_template",
+    "nearby",
     "plan_profiles",
     "read_export",
     "read_texts",

@@ -110,13 +110,15 @@ def estimate(plan: Plan, engine: Engine, store: ProfileStore) -> dict[str, float
     }
 
 
-def nearby(recipe: Recipe, engine: Engine, store: ProfileStore, *, kind: str, names: Sequence[str]) -> list[str]:
+def nearby(plan: Plan, entities: Sequence[Entity], engine: Engine, store: ProfileStore) -> list[str]:
     """What other recipes of a store have of names whose texts are missing, and how they differ; at most three lines."""
+    wanted = {request.id for request in plan.missing}
+    names = [entity.id for entity, key in zip(entities, plan.keys, strict=True) if key in wanted]
     known = store.recipes()
     found = []
-    for digest, n in store.recipes_of(kind, names).items():
+    for digest, n in (store.recipes_of(entities[0].kind, names) if names else {}).items():
         other = known[digest].in_current_terms(engine.in_current_terms)
-        differences = recipe.differences(other) or ["other facts, or another name, in the prompt"]
+        differences = plan.recipe.differences(other) or ["other facts, or another name, in the prompt"]
         found.append((len(differences), -n, digest, ", ".join(differences)))
     return [
         f"The store has texts of {-n:,} of {len(names):,} missing names by recipe {digest[:8]}, with {text}. To take "
@@ -166,11 +168,8 @@ def write_profiles(
     store.add_entities((entity.kind, entity.id, key) for entity, key in zip(entities, plan.keys, strict=True))
     known = dict(plan.stored)
     missing = plan.missing
-    if missing:
-        wanted = {request.id for request in missing}
-        names = [entity.id for entity, key in zip(entities, plan.keys, strict=True) if key in wanted]
-        for line in nearby(plan.recipe, engine, store, kind=entities[0].kind, names=names):
-            log.info("%s", line)
+    for line in nearby(plan, entities, engine, store):
+        log.info("%s", line)
     job = _Job(engine, plan, store, known, progress)
     job.run(missing, draw, attempt=1)
     bad = [r for key, r in plan.requests.items() if known[key].pending and known[key].status != "error"]

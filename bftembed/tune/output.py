@@ -59,8 +59,10 @@ def held(output: Path) -> Iterator[None]:
         lock.release()
 
 
-def claim(output: Path, settings: dict[str, Any]) -> None:
+def claim(output: Path, settings: dict[str, Any], **files: ModelFiles | None) -> None:
     """Write down what fixes the loss curve of a run, or compare it with what a run that is continued has.
+
+    With `files` by their names in `settings`, a run that version 0.1 began knows them by the digests of then.
 
     Raises
     ------
@@ -73,6 +75,9 @@ def claim(output: Path, settings: dict[str, Any]) -> None:
             path.write_text(json.dumps(settings, indent=2) + "\n")
         return
     before = json.loads(path.read_text())
+    for name, known in files.items():
+        if known is not None and before.get(name) and known.current(before[name]) == known.digest:
+            before[name] = settings[name]
     changes = [
         f"`{name}` was {before.get(name)!r} and is {settings.get(name)!r}"
         for name in before | settings

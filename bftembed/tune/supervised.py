@@ -65,7 +65,7 @@ def _run(config: TuneConfig, objective: Objective, output: Path) -> TuneResult:
         model, arguments, objective=objective, tokenizer=start.tokenizer, data=data, packing=config.data.packing
     )
     if tuner.is_world_process_zero():
-        claim(output, settings)
+        claim(output, settings, model=start.files, adapter=start.adapter)
         remove_broken(output)
     tuner.accelerator.wait_for_everyone()
     if last:

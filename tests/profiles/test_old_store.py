@@ -16,6 +16,7 @@ import pytest
 import bftembed as bft
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.engines import AnnotationEngine, Sampling, TransformersEngine
+from bftembed.errors import InputError
 from bftembed.profiles import Entity, ProfileStore, Recipe, load_template, plan_profiles, write_profiles
 
 OLD = Path(__file__).parent / "store_250848a"
@@ -155,6 +156,15 @@ def test_vectors_are_found(old, monkeypatch):
     texts = bft.get.profiles(adata)["text"].tolist()
     vectors, _ = encode_cached(texts, encoder, cache=old / "vectors.sqlite")
     np.testing.assert_array_equal(vectors, adata.varm["X_bft"])
+
+
+def test_an_embedding_answers_queries_by_the_encoder_that_made_it(old, monkeypatch):
+    monkeypatch.chdir(old)
+    adata = anndata.read_h5ad("genes.h5ad")
+    found = bft.get.nearest(adata, "p53 guards the genome", among="genes", query_type="text")
+    assert sorted(found["name"]) == ["BRCA1", "CD3E", "HBB", "TP53"]
+    with pytest.raises(InputError, match="is not the one that made"):
+        bft.get.nearest(adata, "p53 guards the genome", among="genes", query_type="text", encoder="default")
 
 
 @pytest.mark.parametrize("name", ["genes.h5ad", "sets.h5ad"])

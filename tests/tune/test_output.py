@@ -1,10 +1,12 @@
 """The output directory of a run."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from bftembed.errors import TuneError
+from bftembed.models.files import resolve_model
 from bftembed.tune.config import parse_config
 from bftembed.tune.data.dataset import TokenDataset
 from bftembed.tune.output import claim, held, run_settings
@@ -85,3 +87,14 @@ def test_what_changes_no_loss_curve_may_change(tmp_path):
     claim(tmp_path, settings(2, training={"batch_size": 1, "accumulation_steps": 4}))
     rest = {"save_steps": 3, "eval_steps": 3, "log_steps": 3, "keep_checkpoints": 1, "gradient_checkpointing": True}
     claim(tmp_path, settings(training={"batch_size": 2, "accumulation_steps": 4, **rest}))
+
+
+def test_a_run_that_version_0_1_began_goes_on(tmp_path):
+    directory = Path(__file__).parents[1] / "profiles" / "store_250848a" / "model"
+    files = resolve_model(str(directory))
+    before = settings() | {"model": "sha256:64d80d3179fa3189cfc3da4ba6e133c05f4565a5aeb05830094f31a50fb8ec6a"}
+    (tmp_path / "bft_run.json").write_text(json.dumps(before))
+    whole_checkpoint(tmp_path)
+    claim(tmp_path, settings() | {"model": files.revision}, model=files, adapter=None)
+    with pytest.raises(TuneError, match="`model` was 'sha256:64d8"):
+        claim(tmp_path, settings() | {"model": "sha256:1"}, adapter=None)
