@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from bftembed import datasets
 from bftembed._files import replacing
@@ -166,16 +166,18 @@ def write_result(path: Path, result: Result) -> None:
 def read_result(path: Path) -> Result | None:
     """A result file, or None (with a warning in the log) if it is damaged or of another schema: it is made again."""
     try:
-        result = Result.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
+        content = json.loads(text)
+        schema = content.get("schema_version") if isinstance(content, dict) else None
+        if schema in (None, SCHEMA_VERSION):
+            return Result.model_validate_json(text)
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         logger.warning("%s is no result file and is not used: %s", path, str(error).splitlines()[0])
         return None
-    if result.schema_version != SCHEMA_VERSION:
-        logger.warning("%s has schema %d, not %d; it is not used.", path, result.schema_version, SCHEMA_VERSION)
-        return None
-    return result
+    logger.warning("%s has schema %s, not %d; it is not used.", path, schema, SCHEMA_VERSION)
+    return None
 
 
 def read_results(directory: str | Path, *, fast: bool = False) -> list[Result]:

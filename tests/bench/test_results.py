@@ -48,8 +48,10 @@ def test_another_schema_is_not_read(planted, planted_task, tmp_path, caplog):
     (result,) = run([planted_task()], [planted()], tmp_path)
     path = result_path(tmp_path, "toy.parity", "planted", "own")
     write_result(path, result.model_copy(update={"schema_version": 99}))
+    path.write_text(path.read_text().replace('"fast"', '"a field of then"'))
     assert read_result(path) is None
     assert "schema 99" in caplog.text
+    assert "no result file" not in caplog.text
 
 
 def test_a_file_without_the_flag_is_flagged_by_the_name_of_the_baseline(planted, planted_task, tmp_path):
