@@ -17,7 +17,10 @@ KindOption = Annotated[
     Kind,
     typer.Option(help="Of a list of names. Gene sets: a .gmt file, or lines of name, tab, genes with tabs between."),
 ]
-AnyKindOption = Annotated[Kind | None, typer.Option(help="Names of this kind only.")]
+AnyKindOption = Annotated[
+    Literal["gene", "cell", "cell_type", "drug", "perturbation", "gene_set"] | None,
+    typer.Option(help="Names of this kind only; a cell was measured, a cell_type named."),
+]
 EngineOption = Annotated[
     str,
     typer.Option(

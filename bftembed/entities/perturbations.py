@@ -236,6 +236,11 @@ def _parts(condition: Condition, names: dict[str, str]) -> list[str]:
     return sorted({names[part] for part in condition.parts}, key=lambda name: (name.casefold(), name))
 
 
+def _dose_and_place(condition: Condition) -> str:
+    dose = f" ({condition.dose})" if condition.dose else ""
+    return dose + (f" in {condition.cell_line} cells" if condition.cell_line else "")
+
+
 def _gene_entities(
     conditions: Sequence[Condition], names: dict[str, str], *, facts: Facts, check: bool
 ) -> tuple[list[Entity], str]:
@@ -248,11 +253,9 @@ def _gene_entities(
     for condition in conditions:
         parts = _parts(condition, names)
         what = f"{_PHRASES[condition.how]} {' and '.join(parts)}" + (" together" if len(parts) > 1 else "")
-        where = f" in {condition.cell_line} cells" if condition.cell_line else ""
-        dose = f" ({condition.dose})" if condition.dose else ""
         lines = {part: described(known.of(part)) for part in parts} if known else {}
         lines = {part: text for part, text in lines.items() if text}
-        entities.append(Entity("perturbation", what + dose + where, lines))
+        entities.append(Entity("perturbation", what + _dose_and_place(condition), lines))
     return entities, used
 
 
@@ -267,9 +270,5 @@ def _drug_entities(
         for part in parts:
             for name, value in known[part].items():
                 lines[name if len(parts) == 1 else f"{part}, {name}"] = value
-        if condition.dose:
-            lines["dose"] = condition.dose
-        if condition.cell_line:
-            lines["cell line"] = condition.cell_line
-        entities.append(Entity("drug", " combined with ".join(parts), lines))
+        entities.append(Entity("drug", " combined with ".join(parts) + _dose_and_place(condition), lines))
     return entities, used

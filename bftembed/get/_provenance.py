@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-_LONGEST = 100
+_LONGEST = 300
 
 
 class Provenance(dict[str, Any]):

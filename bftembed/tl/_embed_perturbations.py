@@ -47,7 +47,7 @@ def embed_perturbations(
     Parameters
     ----------
     adata
-        In memory, backed or lazy; only ``obs``, ``obsm`` and ``uns`` are used.
+        In memory or backed; only ``obs``, ``obsm`` and ``uns`` are used.
     obs_key
         Column of ``obs`` with the perturbation: ``"KLF1"``, ``"KLF1+MAP2K6"``, ``"vorinostat"``, ``"control"``.
     how
@@ -145,7 +145,7 @@ def _cells(adata: AnnData, columns: dict[str, str]) -> pd.DataFrame:
     if missing := [column for column in columns.values() if column not in adata.obs]:
         msg = f"`adata.obs` has no column {missing}; it has {', '.join(map(str, adata.obs.columns)) or 'none'}."
         raise InputError(msg)
-    known = {name: adata.obs[column].astype(object) for name, column in columns.items()}
+    known = {name: pd.Series(np.asarray(adata.obs[column], dtype=object)) for name, column in columns.items()}
     return pd.DataFrame({name: of.where(of.notna(), "").astype(str).str.strip() for name, of in known.items()})
 
 

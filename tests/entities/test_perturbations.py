@@ -80,9 +80,14 @@ def test_dose_and_cell_line_are_said(mirror):
     assert gene.id == "knock-out of KLF1 (MOI 1) in K562 cells"
     drug = entities(["vorinostat"], "drug", facts="auto", dose=["1 uM"], cell_line="A549")[0]
     assert drug.kind == "drug"
-    assert drug.facts["dose"] == "1 uM"
-    assert drug.facts["cell line"] == "A549"
+    assert drug.id == "vorinostat (1 uM) in A549 cells"
     assert "HDAC" in drug.facts["mechanism of action"]
+
+
+def test_a_dose_is_no_fact_about_an_unknown_drug(mirror):
+    with pytest.warns(BftembedWarning, match="no drugs"):
+        (drug,) = entities(["no such drug"], "drug", facts="auto", dose="1 uM", cell_line="A549")
+    assert not drug.facts
 
 
 def test_facts_of_each_gene_of_a_combination(mirror):

@@ -20,5 +20,5 @@ def test_it_prints_as_an_indented_list():
     assert shown[0] == "entities:"
     assert "  n_embedded: 2" in shown
     assert "    spec: default" in shown
-    assert max(map(len, shown)) < 130
+    assert max(map(len, shown)) < 330
     assert found == adata.uns["bft"]["X_bft"]
