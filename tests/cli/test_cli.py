@@ -149,12 +149,22 @@ def test_numbers_are_refused_as_names_of_genes(mirror, command, tmp_path):
         invoke(*command.split(), tmp_path / "genes.txt", "--engine", "annotation", *options)
 
 
+@pytest.mark.filterwarnings("ignore:.*are no drugs of")
 def test_names_of_drugs_stay_whole(tiny_model, tmp_path):
     drugs = ["2,4-dinitrophenol", "ICI-118,551", "5'-azacytidine"]
     (tmp_path / "drugs.txt").write_text("\n".join(drugs))
     options = ["--kind", "drug", "--engine", f"transformers:{tiny_model}", "--store", tmp_path / "s.sqlite"]
     invoke("embed", tmp_path / "drugs.txt", "-o", tmp_path / "x.h5ad", "--max-new-tokens", 4, *options)
     assert anndata.read_h5ad(tmp_path / "x.h5ad").obs_names.tolist() == drugs
+
+
+def test_gene_sets_of_a_gmt_file(no_tables, tmp_path):
+    (tmp_path / "sets.gmt").write_text("T cells\thttp://x\tCD3E\tCD3D\nB cells\t\tCD19\n")
+    options = ["--kind", "gene_set", "--engine", "annotation", "--store", tmp_path / "s.sqlite"]
+    assert "to generate       2" in invoke("embed", tmp_path / "sets.gmt", "--dry-run", *options)
+    invoke("embed", tmp_path / "sets.gmt", "-o", tmp_path / "x.h5ad", *options)
+    texts = anndata.read_h5ad(tmp_path / "x.h5ad").obs["X_bft_text"]
+    assert texts.to_dict() == {"T cells": "T cells. CD3E, CD3D.", "B cells": "B cells. CD19."}
 
 
 def test_data_commands(mirror, tmp_path, monkeypatch):
@@ -231,7 +241,7 @@ def test_an_error_is_a_message_and_not_a_traceback(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tiny_model, tmp_path):
+def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tiny_model, no_tables, tmp_path):
     names, store = tmp_path / "genes.txt", tmp_path / "s.sqlite"
     names.write_text("\n".join(f"GENE{i}" for i in range(1000)))
     arguments = ["profiles", "write", names, "--engine", f"transformers:{tiny_model}", "--batch-size", 4]
@@ -242,7 +252,6 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tiny_model, tmp_path):
         [*COMMAND, *map(str, arguments)],
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"BFTEMBED_MIRROR": ""},
     )
     signal.signal(signal.SIGINT, ours)
     from bftembed.profiles import ProfileStore
