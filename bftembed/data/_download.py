@@ -9,12 +9,12 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
+from bftembed._files import replacing
 from bftembed.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ def download(file: ManifestFile, target: Path) -> None:
     """
     failures = []
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(target)
         for source in sources(file):
             try:
@@ -101,18 +100,12 @@ def download(file: ManifestFile, target: Path) -> None:
 
 
 def _bring(file: ManifestFile, source: str | Path, target: Path) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as out:
+    with replacing(target) as part:
+        with part.open("wb") as out:
             _copy(source, out, file.bytes)
             out.flush()
             os.fsync(out.fileno())
         _check(file, part)
-        part.chmod(0o644)  # mkstemp lets nobody else read, but a cache may be shared
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _copy(source: str | Path, out: IO[bytes], expected: int) -> None:
@@ -192,7 +185,7 @@ def _explain_cache(error: OSError, target: Path) -> str:
 
 def _remove_stale(target: Path) -> None:
     """Remove what a killed download left; a live one has written within the last minutes."""
-    for part in target.parent.glob(f".{target.name}.*.part"):
+    for part in target.parent.glob(f".{'?' * 12}.{target.name}"):
         with contextlib.suppress(FileNotFoundError):  # another process was quicker
             if time.time() - part.stat().st_mtime > _STALE_S:
                 part.unlink()

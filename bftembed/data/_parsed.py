@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bftembed._files import replacing
 from bftembed._paths import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pandas as pd
 
     from bftembed.data.manifest import ManifestFile
 
@@ -42,15 +39,8 @@ def through_parquet(file: ManifestFile, options: dict[str, Any], read: Callable[
     content = read()
     if isinstance(content, pd.DataFrame):
         try:
-            _write(content, path)
+            with replacing(path) as part:
+                content.to_parquet(part)
         except (OSError, pa.ArrowException) as error:
             logger.warning("No parsed copy of %s is kept: %s", file.path, error)
     return content
-
-
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as directory:
-        part = Path(directory) / path.name
-        frame.to_parquet(part)
-        part.replace(path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bftembed._near import did_you_mean
 from bftembed._paths import shipped_dir
 from bftembed.errors import DataError
 
@@ -144,9 +144,8 @@ def get_manifest(name: str) -> Manifest:
     paths = _paths_by_name(None)
     if name in paths:
         return read_manifest(paths[name])
-    near = difflib.get_close_matches(name.lower(), paths, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(paths)) or 'none'}."
-    msg = f"There is no data set called {name!r}; {hint} `bftembed data list` shows all of them."
+    hint = did_you_mean(name, paths, cutoff=0.5) or f" There are: {', '.join(sorted(paths)) or 'none'}."
+    msg = f"There is no data set called {name!r}.{hint} `bftembed data list` shows all of them."
     raise DataError(msg)
 
 
@@ -197,8 +196,7 @@ def _explain_one(error: ErrorDetails) -> str:
             return f"`{where}` is missing"
         case "extra_forbidden":
             known = ManifestFile if len(error["loc"]) > 1 else Manifest
-            near = difflib.get_close_matches(str(error["loc"][-1]), known.model_fields, n=1)
-            return f"`{where}` is not a known key" + (f"; did you mean `{near[0]}`?" if near else "")
+            return f"`{where}` is not a known key.{did_you_mean(str(error['loc'][-1]), known.model_fields)}"
         case "value_error":
             return f"`{where}`: {error['ctx']['error']}"
         case _:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar, cast
 
 from bftembed import data
+from bftembed._files import replacing
 from bftembed._paths import cache_dir
 from bftembed.errors import DataError, InputError
 from bftembed.genes import GeneFacts, GeneTable, facts, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 logger = logging.getLogger("bftembed")
 
@@ -155,15 +154,9 @@ def _load(kind: type[_Compiled], path: Path, changed: int) -> _Compiled:
 
 
 def _save(made: _Compiled, path: Path) -> None:
-    """Write under another name first: a file under the final name is complete. A full disk costs only the time."""
-    temporary = None
+    """Keep the file; a full disk costs only the time to make it again."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        os.close(handle)
-        made.save(Path(temporary))
-        Path(temporary).replace(path)
+        with replacing(path) as part:
+            made.save(part)
     except OSError as error:
         logger.warning("The compiled gene file %s could not be kept (%s); it is made again next time.", path, error)
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

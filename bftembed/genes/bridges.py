@@ -11,7 +11,7 @@ _NO_SYMBOL_YET = "NEWENTRY"
 _PRIMARY = frozenset([*map(str, range(1, 23)), "X", "Y", "MT"])
 
 
-class Known:
+class NameIndex:
     """Names that are already resolved, while further sources are read."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
@@ -37,7 +37,7 @@ def ensembl_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(primary=primary).reset_index(drop=True)
 
 
-def ensembl_claims(rows: pd.DataFrame, known: Known) -> list[pd.DataFrame]:
+def ensembl_claims(rows: pd.DataFrame, known: NameIndex) -> list[pd.DataFrame]:
     """Ensembl ids, and the symbols of Ensembl that HGNC does not list.
 
     A name that Ensembl gives to several loci (``Y_RNA``, ``U2``) is a kind of gene, not a gene, and is left out.
@@ -81,7 +81,7 @@ def ensembl_xrefs(rows: pd.DataFrame) -> pd.Series[str]:
     return found.dropna()
 
 
-def current_symbols(rows: pd.DataFrame, known: Known) -> pd.Series[str]:
+def current_symbols(rows: pd.DataFrame, known: NameIndex) -> pd.Series[str]:
     """The symbol that a row of gene_info goes by today, NaN where none is known or the choice is not unique.
 
     An approved symbol stands; otherwise the Ensembl id decides, which outlives a change of symbol; otherwise the name.
@@ -95,7 +95,7 @@ def current_symbols(rows: pd.DataFrame, known: Known) -> pd.Series[str]:
     return unique_name.where(by_name == rows["Symbol"], by_id.fillna(unique_name))
 
 
-def ncbi_claims(rows: pd.DataFrame, known: Known) -> list[pd.DataFrame]:
+def ncbi_claims(rows: pd.DataFrame, known: NameIndex) -> list[pd.DataFrame]:
     """Synonyms, further symbols and Ensembl ids of NCBI. Entries of unknown type are loci of diseases, not genes."""
     symbols = current_symbols(rows, known)
     is_gene = (rows["type_of_gene"] != "unknown") & (rows["Symbol"] != _NO_SYMBOL_YET)

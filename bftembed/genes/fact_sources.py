@@ -26,7 +26,7 @@ def ncbi_facts(gene_info: pd.DataFrame, table: GeneTable) -> pd.DataFrame:
     Two entries that are one gene today both stay: first the one that carried the current symbol, then the older id.
     """
     rows = bridges.ncbi_frame(gene_info)
-    symbols = bridges.current_symbols(rows, bridges.Known(table.rows))
+    symbols = bridges.current_symbols(rows, bridges.NameIndex(table.rows))
     rows = rows.assign(symbol=symbols, stale=symbols != rows["Symbol"], number=pd.to_numeric(rows["GeneID"]))
     rows = rows.dropna(subset="symbol").sort_values(["symbol", "stale", "number"])
     facts = rows.rename(
@@ -73,7 +73,7 @@ def go_terms(go: pd.DataFrame, facts: pd.DataFrame, table: GeneTable) -> pd.Data
     )
     pairs = lists.explode(["gene_id", "name"], ignore_index=True)
     by_id = facts.drop_duplicates("gene_id").set_index("gene_id")["symbol"]
-    by_name = bridges.Known(table.rows).answers(pairs["name"])
+    by_name = bridges.NameIndex(table.rows).answers(pairs["name"])
     by_name = by_name.mask(by_name.str.contains(SEPARATOR, regex=False, na=False))
     pairs = pairs.assign(symbol=pairs["gene_id"].map(by_id).fillna(by_name)).dropna(subset="symbol")
     pairs = pairs.sort_values(["size", "go_id"]).drop_duplicates(["symbol", "go_id"])

@@ -75,13 +75,13 @@ class GeneTable:
         on_primary = pd.Series(dtype=object)
         if ensembl is not None:
             genes = bridges.ensembl_frame(ensembl)
-            claims = gather(claims, *bridges.ensembl_claims(genes, bridges.Known(rows)))
+            claims = gather(claims, *bridges.ensembl_claims(genes, bridges.NameIndex(rows)))
             rows = resolve(claims)
             on_primary = genes.loc[genes["primary"], "ensgene"]
             made_of.append(f"Ensembl ({genes['ensgene'].nunique():,} ids)")
         if ncbi is not None:
             entries = bridges.ncbi_frame(ncbi)
-            rows = resolve(gather(claims, *bridges.ncbi_claims(entries, bridges.Known(rows))))
+            rows = resolve(gather(claims, *bridges.ncbi_claims(entries, bridges.NameIndex(rows))))
             made_of.append(f"NCBI ({len(entries):,} genes)")
         is_symbol = rows["tier"].isin(["approved", "listed"])
         rows["ensembl"] = rows["name"].where(is_symbol).map(bridges.best_ids(rows, on_primary)).fillna("")

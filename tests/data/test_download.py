@@ -167,7 +167,7 @@ def test_killed_download_leaves_nothing_under_the_final_name(cache, target, writ
     write_manifest(file={"url": f"{server.url}/x"})
     process = subprocess.Popen([sys.executable, "-c", FETCH])
     try:
-        (part,) = _wait_for(lambda: list(target.parent.glob(".table.tsv.*.part")))
+        (part,) = _wait_for(lambda: list(target.parent.glob(".*.table.tsv")))
         _wait_for(lambda: server.asked)
     finally:
         process.send_signal(signal.SIGKILL)
@@ -183,7 +183,7 @@ def test_killed_download_leaves_nothing_under_the_final_name(cache, target, writ
 
 def test_young_part_of_another_process_is_left_alone(cache, target, write_manifest, serve, answers, content):
     target.parent.mkdir(parents=True)
-    part = target.with_name(".table.tsv.abc.part")
+    part = target.with_name(".0123456789ab.table.tsv")
     part.write_bytes(b"half")
     server = serve(answers(content))
     write_manifest(file={"url": f"{server.url}/x"})

@@ -21,7 +21,7 @@ def test_fetch_puts_the_file_at_its_path_in_the_cache(mirrored, cache, content):
     paths = fetch("toy")
     assert paths == {"table": cache / "data" / "toys" / "table.tsv"}
     assert paths["table"].read_bytes() == content
-    assert not list(cache.rglob("*.part"))
+    assert not [path for path in cache.rglob(".*") if path.suffix != ".sha256"]
 
 
 def test_licence_is_shown_when_data_come_and_only_then(mirrored, caplog):

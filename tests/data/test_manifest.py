@@ -37,12 +37,12 @@ def test_a_manifest_in_words_has_its_release_or_commit():
 
 @pytest.mark.parametrize("wrong", ["HGNC_genes", "hgnc_gene", "GO_annotations"])
 def test_unknown_name_gives_the_nearest(wrong):
-    with pytest.raises(DataError, match=r"did you mean '(hgnc_genes|go_annotations)'\?"):
+    with pytest.raises(DataError, match=r"Did you mean `(hgnc_genes|go_annotations)`\?"):
         get_manifest(wrong)
 
 
 def test_a_name_like_no_other_lists_what_there_is():
-    with pytest.raises(DataError, match=r"there are: .*hgnc_genes"):
+    with pytest.raises(DataError, match=r"There are: .*hgnc_genes"):
         get_manifest("%%%%")
 
 
@@ -106,9 +106,9 @@ def test_an_admitted_path_stays_inside(tmp_path_factory, path):
     ("change", "message"),
     [
         ({"licence": ...}, "`licence` is missing"),
-        ({"licence": ..., "license": "MIT"}, "`license` is not a known key; did you mean `licence`?"),
+        ({"licence": ..., "license": "MIT"}, "`license` is not a known key. Did you mean `licence`?"),
         ({"zzz": 1}, "`zzz` is not a known key"),
-        ({"file": {"sha265": "x"}}, "`files.0.sha265` is not a known key; did you mean `sha256`?"),
+        ({"file": {"sha265": "x"}}, "`files.0.sha265` is not a known key. Did you mean `sha256`?"),
         ({"file": {"sha256": "ABC"}}, "`files.0.sha256`: String should match pattern"),
         ({"file": {"bytes": 0}}, "`files.0.bytes`: Input should be greater than 0 (found '0')"),
         ({"file": {"url": "ftp://example.org/x"}}, "`files.0.url`"),

@@ -6,7 +6,7 @@ from bftembed.genes.claims import gather, hgnc_claims, resolve
 
 @pytest.fixture
 def known(hgnc):
-    return bridges.Known(resolve(hgnc_claims(hgnc)))
+    return bridges.NameIndex(resolve(hgnc_claims(hgnc)))
 
 
 def triples(claims):
@@ -62,7 +62,7 @@ def test_an_ensembl_id_outlives_a_change_of_symbol(hgnc, gene_info, annotables, 
     rows = bridges.ensembl_frame(annotables)
     both = resolve(gather(hgnc_claims(hgnc), *bridges.ensembl_claims(rows, known)))
     entries = bridges.ncbi_frame(gene_info)
-    current = dict(zip(entries["Symbol"], bridges.current_symbols(entries, bridges.Known(both)), strict=True))
+    current = dict(zip(entries["Symbol"], bridges.current_symbols(entries, bridges.NameIndex(both)), strict=True))
     assert current["LOC900000"] == "FIRRM"
 
 
