@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from bftembed._optional import require
 from bftembed.errors import InputError, ServerError
@@ -59,3 +59,50 @@ def open_client(url: str, *, api_key: str | None, timeout: float, max_retries: i
         # Not every server lists its models; whether it completes prompts shows with the first request.
         return client
     return client
+
+
+class ServerFault(NamedTuple):
+    """An error that stands where an answer should be: the server's words, and whether to ask again."""
+
+    words: str
+    passing: bool
+
+
+def fault_in(answer: Any) -> ServerFault | None:
+    """The error that an answer with status 200 holds instead of a result, in the shapes that public servers use.
+
+    ``{"error": {"message", "code"}}`` (OpenRouter), ``{"error": "..."}``, ``{"object": "error", "message"}`` (FastChat,
+    older vLLM), ``{"detail"}`` (FastAPI), ``{"errors": [...]}`` (Cloudflare), ``{"base_resp": {"status_msg"}}``
+    (MiniMax), ``{"code", "msg"}``.
+    """
+    error = getattr(answer, "error", None)
+    if not error and not getattr(answer, "choices", None) and not getattr(answer, "data", None):
+        found = (getattr(answer, name, None) for name in ("errors", "detail", "base_resp"))
+        plain = {name: getattr(answer, name, None) for name in ("message", "msg", "error_msg", "code", "error_code")}
+        error = next(filter(None, found), None) or {name: value for name, value in plain.items() if value}
+    return fault_of(error) if error else None
+
+
+def fault_of(error: Any) -> ServerFault:
+    """Words and kind of an error: an object, a text, or a list of them. Codes 4xx but 408, 409 and 429 are final."""
+    first = error[0] if isinstance(error, list) else error
+    values = first if isinstance(first, dict) else {"message": first}
+    words = next((values[name] for name in ("message", "msg", "status_msg", "error_msg") if values.get(name)), error)
+    code = next((values[name] for name in ("code", "status", "status_code", "error_code") if values.get(name)), None)
+    number = int(str(code)) if str(code).isdecimal() else 0
+    final = 400 <= number < 500 and number not in {408, 409, 429}
+    return ServerFault(shortened(words if code is None else f"{words} (code {code})"), passing=not final)
+
+
+def said_by(error: Exception) -> str:
+    """Kind of an error and the server's words; the SDK leaves them out unless they are called ``error``."""
+    response = getattr(error, "response", None)
+    words = str(error)
+    if response is not None and words == f"Error code: {response.status_code}":
+        words += f" - {response.text}"
+    return shortened(f"{type(error).__name__}: {words}")
+
+
+def shortened(words: object) -> str:
+    """What a server says, in one line of at most 500 characters."""
+    return " ".join(str(words).split())[:500]

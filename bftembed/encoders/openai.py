@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bftembed._openai import open_client, server_address
+from bftembed._openai import open_client, said_by, server_address
 from bftembed._optional import require
 from bftembed.encoders.base import Encoder
 from bftembed.errors import EncoderError
@@ -95,7 +95,7 @@ class OpenAIEncoder(Encoder):
                     answer = client.embeddings.create(model=self._model, input=part, encoding_format="float")
                     found = {item.index: np.asarray(item.embedding, dtype=np.float32) for item in answer.data}
                 except openai.OpenAIError as error:
-                    msg = f"The server at {self._url} gave no embeddings: {type(error).__name__}: {error}"
+                    msg = f"The server at {self._url} gave no embeddings: {said_by(error)}"
                     raise EncoderError(msg) from error
                 except (ValueError, AttributeError, TypeError) as error:
                     msg = f"The answer of {self._url} holds no embeddings ({type(error).__name__}: {error})."

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from bftembed._unicode import writable
 from bftembed.errors import EngineError, InputError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ FinishReason = Literal["stop", "length", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn.
+    """How tokens are drawn: all of it, alike in every engine; nothing is taken from a model's own defaults.
 
     Parameters
     ----------
@@ -30,27 +31,54 @@ class Sampling:
         Nucleus; used where `temperature` > 0.
     seed
         Seed of the draw; part of a profile's key also where decoding is greedy.
+    repetition_penalty
+        Divides the odds of tokens that stand in the prompt or the answer so far (Keskar et al. 2019); 1 is none.
+    stop
+        Texts that end an answer; they are not part of it.
+
+    Raises
+    ------
+    InputError
+        If a value makes no sense.
+
+    Examples
+    --------
+    >>> from bftembed.engines import Sampling
+    >>> Sampling(max_new_tokens=256, temperature=0.7, stop=["References"]).stop
+    ('References',)
     """
 
     max_new_tokens: int = 512
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    repetition_penalty: float = 1.0
+    stop: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
         whole = isinstance(self.max_new_tokens, int) and isinstance(self.seed, int)
-        if not whole or self.max_new_tokens < 1 or not 0 <= self.temperature < float("inf") or not 0 < self.top_p <= 1:
-            msg = f"max_new_tokens must be a whole number >= 1, temperature >= 0, 0 < top_p <= 1, got {self}."
+        finite = 0 <= self.temperature < float("inf") and 0 < self.repetition_penalty < float("inf")
+        texts = all(isinstance(text, str) and text for text in self.stop)
+        if not whole or self.max_new_tokens < 1 or not finite or not 0 < self.top_p <= 1 or not texts:
+            msg = (
+                "max_new_tokens must be a whole number >= 1, temperature >= 0, 0 < top_p <= 1, repetition_penalty > 0, "
+                f"and stop texts that are not empty, got {self}."
+            )
             raise InputError(msg)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt. `id` is the caller's; `system` may be empty."""
+    """One prompt. `id` is the caller's; `system` may be empty. Half surrogate pairs and NUL become U+FFFD."""
 
     id: str
     user: str
     system: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("user", "system"):
+            object.__setattr__(self, name, writable(getattr(self, name)))
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -154,6 +182,15 @@ class Engine(ABC):
         """Log-probability (natural) of each option as the whole answer to a prompt."""
         msg = f"The `{self.name}` engine cannot score options; use `transformers`."
         raise EngineError(msg)
+
+
+def beyond_window(id: str, n_prompt_tokens: int, sampling: Sampling, window: int) -> Completion:
+    """What becomes of a prompt that leaves no room for its answer."""
+    reason = (
+        f"prompt and max_new_tokens={sampling.max_new_tokens} exceed the model's window of {window} tokens "
+        f"({n_prompt_tokens} of the prompt)"
+    )
+    return Completion(id, "", "error", n_prompt_tokens, error=reason)
 
 
 def check_positive(**numbers: int) -> None:

@@ -7,9 +7,18 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from bftembed._optional import needs
-from bftembed.engines.base import Completion, Engine, check_positive, derived_seed
+from bftembed.engines.base import Completion, Engine, beyond_window, check_positive, derived_seed
+from bftembed.engines.decoder import Decoder
 from bftembed.errors import EngineError, InputError
-from bftembed.models.causal import adapted, context_window, is_out_of_memory, load_model, load_tokenizer, on_device
+from bftembed.models.causal import (
+    adapted,
+    check_vocabulary,
+    context_window,
+    is_out_of_memory,
+    load_model,
+    load_tokenizer,
+    on_device,
+)
 from bftembed.models.chat import prompt_ids
 from bftembed.models.files import content_of, in_current_terms, origin_of, resolve_adapted
 
@@ -37,6 +46,8 @@ class TransformersEngine(Engine):
         Directory (merged model, or PEFT adapter, whose base model is looked up), ``"default"``, or id on the hub.
     adapter
         PEFT adapter directory to put on `model`.
+    base
+        Base model of the adapter that `model` is, instead of the one that the adapter names.
     revision
         Branch, tag or commit on the hub.
     dtype
@@ -60,6 +71,7 @@ class TransformersEngine(Engine):
         model: str = "default",
         *,
         adapter: str | None = None,
+        base: str | None = None,
         revision: str | None = None,
         dtype: str | None = None,
         device: str | None = None,
@@ -72,7 +84,7 @@ class TransformersEngine(Engine):
         if dtype not in _DTYPES:
             msg = f"dtype must be one of float32, bfloat16 and float16, got `{dtype}`."
             raise InputError(msg)
-        self._files, self._adapter = resolve_adapted(model, adapter, revision)
+        self._files, self._adapter = resolve_adapted(model, adapter, revision, base=base)
         self._dtype = dtype
         self._device = device
         self._batch_size = batch_size
@@ -121,9 +133,12 @@ class TransformersEngine(Engine):
         prompts = sorted(((self._prompt_ids(r), r.id) for r in requests), key=lambda pair: (-len(pair[0]), pair[1]))
         too_long = [p for p in prompts if len(p[0]) + sampling.max_new_tokens > window]
         if too_long:
-            reason = f"prompt and max_new_tokens={sampling.max_new_tokens} exceed the model's window of {window} tokens"
-            yield [Completion(id, "", "error", len(ids), error=f"{reason} ({len(ids)})") for ids, id in too_long]
+            yield [beyond_window(id, len(ids), sampling, window) for ids, id in too_long]
         fitting = prompts[len(too_long) :]
+        check_vocabulary("A prompt holds", max((max(ids, default=0) for ids, _ in fitting), default=0), model)
+        if self._continuous and sampling.repetition_penalty != 1:
+            msg = "transformers' continuous batching knows no repetition penalty; leave out one of the two."
+            raise InputError(msg)
         if self._continuous and fitting:
             yield from self._run_continuous(fitting, sampling)
         else:
@@ -136,18 +151,21 @@ class TransformersEngine(Engine):
 
         size = min(self._batch_size, len(batch))  # the batch size may have been halved since the batch was cut
         while batch:
+            done = None
             try:
                 done = self._decode(batch[:size], sampling)
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or size == 1:
                     raise EngineError(_memory_message(error, size)) from error
-                size = self._batch_size = max(1, size // 2)
-                log.warning("Out of memory: going on with batches of %d.", size)
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
+            if done is not None:
+                yield done
+                batch = batch[size:]
                 continue
-            yield done
-            batch = batch[size:]
+            # Not in the handler: there the error still holds the tensors of the batch, and no memory could be freed.
+            size = self._batch_size = max(1, size // 2)
+            log.warning("Out of memory: going on with batches of %d.", size)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def _decode(self, batch: list[tuple[list[int], str]], sampling: Sampling) -> list[Completion]:
         import torch
@@ -157,9 +175,9 @@ class TransformersEngine(Engine):
         devices = [model.device] if model.device.type == "cuda" else []
         with torch.inference_mode(), torch.random.fork_rng(devices=devices):
             torch.manual_seed(derived_seed(sampling.seed, *(id for _, id in batch)))
-            output = model.generate(**inputs, generation_config=self._generation_config(sampling))
+            output = model.generate(**inputs, generation_config=self._generation_config(sampling), tokenizer=tokenizer)
         new = output[:, inputs["input_ids"].shape[1] :].tolist()
-        return [self._completion(id, prompt, tokens) for (prompt, id), tokens in zip(batch, new, strict=True)]
+        return [self._completion(id, prompt, tokens, sampling) for (prompt, id), tokens in zip(batch, new, strict=True)]
 
     def _run_continuous(self, prompts: list[tuple[list[int], str]], sampling: Sampling) -> Iterator[list[Completion]]:
         import torch
@@ -183,7 +201,8 @@ class TransformersEngine(Engine):
                 if result.error:
                     yield [Completion(result.request_id, "", "error", error=result.error)]
                 elif result.is_finished():
-                    yield [self._completion(result.request_id, by_id[result.request_id], result.generated_tokens)]
+                    id = result.request_id
+                    yield [self._completion(id, by_id[id], result.generated_tokens, sampling)]
                 else:
                     continue
                 waiting -= 1
@@ -210,13 +229,8 @@ class TransformersEngine(Engine):
             max_batch_tokens=max(_STEP, at_once),
         )
 
-    def _completion(self, id: str, prompt: list[int], tokens: list[int]) -> Completion:
-        """Cut at the first end token: what follows it in a static batch is padding."""
-        _, tokenizer = self.load()
-        ends = [at for at, token in enumerate(tokens) if token in self._end_tokens]
-        kept = tokens[: ends[0]] if ends else tokens
-        text = tokenizer.decode(kept, skip_special_tokens=True)
-        return Completion(id, text, "stop" if ends else "length", len(prompt), len(kept))
+    def _completion(self, id: str, prompt: list[int], tokens: list[int], sampling: Sampling) -> Completion:
+        return self._decoder.completion(id, prompt, tokens, ends=self._end_tokens, stop=sampling.stop)
 
     def _generation_config(self, sampling: Sampling) -> Any:
         from transformers import GenerationConfig
@@ -230,6 +244,8 @@ class TransformersEngine(Engine):
             do_sample=sampling.temperature > 0,
             eos_token_id=sorted(self._end_tokens),
             pad_token_id=tokenizer.pad_token_id,
+            repetition_penalty=sampling.repetition_penalty,
+            stop_strings=list(sampling.stop) or None,
             **(draw if sampling.temperature > 0 else {}),
         )
 
@@ -265,6 +281,8 @@ class TransformersEngine(Engine):
             If memory does not suffice, or the device cannot be used.
         """
         if self._loaded is None:
+            from transformers import GenerationConfig
+
             device, dtype = self._placement()
             tokenizer = self._load_tokenizer()
             model = load_model(self._files.path, dtype, trust_remote_code=self._trust_remote_code)
@@ -274,11 +292,15 @@ class TransformersEngine(Engine):
             ends = model.generation_config.eos_token_id
             own = ends if isinstance(ends, list) else [ends]
             self._end_tokens = {token for token in (*own, tokenizer.eos_token_id) if token is not None}
+            # What is not set is filled from here, e.g. a repetition penalty: `Sampling` decides, and nothing else.
+            bare: Any = GenerationConfig
+            model.generation_config = bare()
+            self._decoder = Decoder(tokenizer)
             self._loaded = model, tokenizer
         return self._loaded
 
 
-def _memory_message(error: RuntimeError, size: int) -> str:
+def _memory_message(error: Exception, size: int) -> str:
     if is_out_of_memory(error):
         return "Out of memory with a batch of one; use a smaller model, fewer max_new_tokens or a shorter prompt."
     return f"Generation failed with a batch of {size}: {error}"

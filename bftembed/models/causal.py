@@ -21,6 +21,10 @@ _MEMORY = (
     "out of memory",
     "STATUS_ALLOC_FAILED",
 )
+#: What configurations call the number of positions: most models; MPT; ChatGLM and Qwen 1; RWKV.
+_WINDOWS = ("max_position_embeddings", "max_seq_len", "seq_length", "context_length")
+#: What models call a table of learned positions: GPT-2; OPT, BART and XGLM; the BERT family.
+_POSITIONS = re.compile("wpe|embed_positions|position_embeddings")
 _TOO_LARGE = "Out of memory while loading: use a smaller model, or half precision (`dtype`)."
 
 
@@ -79,8 +83,19 @@ def load_tokenizer(files: ModelFiles, adapter: ModelFiles | None = None, **optio
 
 
 def context_window(model: Any) -> int | None:
-    """Most tokens that a model reads at once, prompt and answer together; None where its configuration names none."""
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    """Most tokens that a model reads at once, prompt and answer together; None where nothing limits them.
+
+    The smaller of what its configuration says, under any of the names in use, and of the rows of a table of learned
+    positions, which the configuration may exceed.
+    """
+    config = model.config.get_text_config()
+    said = [getattr(config, name, None) for name in _WINDOWS]
+    rows = [
+        layer.weight.shape[0]
+        for name, layer in model.named_modules()
+        if _POSITIONS.fullmatch(name.rpartition(".")[2]) and getattr(layer, "weight", None) is not None
+    ]
+    return min((n for n in (*said, *rows) if isinstance(n, int) and n > 0), default=None)
 
 
 def adapted(model: Any, path: Path, *, trainable: bool = False) -> Any:
@@ -97,6 +112,7 @@ def adapted(model: Any, path: Path, *, trainable: bool = False) -> Any:
     from safetensors import SafetensorError
 
     try:
+        _fit_vocabulary(model, path)
         with warnings.catch_warnings():
             # Layers without adapter weights would stay as they were, with a warning only.
             warnings.filterwarnings("error", message="Found missing adapter keys")
@@ -108,6 +124,22 @@ def adapted(model: Any, path: Path, *, trainable: bool = False) -> Any:
         reason = " ".join(str(error).split())[:300]
         msg = f"The adapter `{path}` does not fit the model: {reason}"
         raise ModelError(msg) from error
+
+
+def _fit_vocabulary(model: Any, path: Path) -> None:
+    """Resize the model's embedding to the rows of an adapter that brings its own, trained with other tokens."""
+    from safetensors import safe_open
+
+    file = path / "adapter_model.safetensors"
+    if not file.exists():
+        return
+    layers = [model.get_input_embeddings(), model.get_output_embeddings()]
+    names = [f".{name}." for name, module in model.named_modules() if any(module is layer for layer in layers)]
+    with safe_open(file, "np") as stored:
+        brought = [key for key in stored.keys() if key.endswith(".weight") and ".lora_" not in key]  # noqa: SIM118
+        rows = {stored.get_slice(key).get_shape()[0] for key in brought if any(name in key for name in names)}
+    if rows and rows != {layers[0].weight.shape[0]}:
+        model.resize_token_embeddings(max(rows), mean_resizing=False)
 
 
 def add_lora(model: Any, files: ModelFiles, **settings: Any) -> Any:
@@ -147,8 +179,9 @@ def check_vocabulary(what: str, highest: int, model: Any) -> None:
     rows = model.get_input_embeddings().weight.shape[0]
     if rows and highest >= rows:  # ZeRO-3 shows an empty embedding
         msg = (
-            f"{what} token {highest}, and the model's vocabulary has {rows} tokens: the tokenizer "
-            "(of the model or of its adapter) belongs to another model."
+            f"{what} token {highest}, and the model's vocabulary has {rows} tokens: the tokenizer (of the model or of "
+            "its adapter) belongs to another model, or its new tokens were not saved with the adapter. Then save the "
+            "adapter again with `save_embedding_layers=True`, or merge it where it was trained."
         )
         raise ModelError(msg)
 

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+#: The day that templates are given which ask for today's (the one that Llama's takes where it cannot ask): a prompt
+#: that changed with the calendar would give other texts under an unchanged key.
+_TODAY = datetime(2024, 7, 26)
+_CODES = {f"%{code}": _TODAY.strftime(f"%{code}") for code in "aAbBdeHIjmMpSyY"} | {"%-d": "26", "%-m": "7"}
+_MACRO = "".join(f" | replace('{code}', '{value}')" for code, value in _CODES.items())
+_MACRO = f"{{%- macro strftime_now(format) -%}}{{{{ format{_MACRO} }}}}{{%- endmacro -%}}"
+
+
+def fixed_date(tokenizer: Any) -> dict[str, Any]:
+    """Arguments of ``apply_chat_template`` that fix the date which a chat template writes into the prompt."""
+    template = tokenizer.get_chat_template()
+    return {"chat_template": _MACRO + template} if "strftime_now" in template else {}
 
 
 def knows_system_role(tokenizer: Any) -> bool:
@@ -14,7 +29,7 @@ def knows_system_role(tokenizer: Any) -> bool:
 
     probe = [{"role": "system", "content": "PROBE-SYSTEM"}, {"role": "user", "content": "probe"}]
     try:
-        return "PROBE-SYSTEM" in tokenizer.apply_chat_template(probe, tokenize=False)
+        return "PROBE-SYSTEM" in tokenizer.apply_chat_template(probe, tokenize=False, **fixed_date(tokenizer))
     except TemplateError:
         return False
 
@@ -31,7 +46,7 @@ def prompt_ids(messages: Sequence[dict[str, str]], tokenizer: Any) -> list[int]:
     """Tokens of a prompt, up to where the answer begins; a tokenizer without chat template gets plain paragraphs."""
     if not tokenizer.chat_template:
         return list(tokenizer("".join(f"{message['content']}\n\n" for message in messages))["input_ids"])
-    ids = tokenizer.apply_chat_template(
-        with_system(messages, tokenizer), add_generation_prompt=True, tokenize=True, return_dict=True
-    )
+    messages = with_system(messages, tokenizer)
+    options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, **fixed_date(tokenizer)}
+    ids = tokenizer.apply_chat_template(messages, **options)
     return list(ids["input_ids"])

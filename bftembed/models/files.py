@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed._optional import needs
 from bftembed._paths import cache_dir
-from bftembed.errors import ModelError
+from bftembed.errors import InputError, ModelError
 from bftembed.models.digest import directory_digest, former_digests
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def resolve_model(model: str, revision: str | None = None) -> ModelFiles:
 
 
 def named_directory(model: str) -> Path | None:
-    """The directory that `model` names, or None where it may be a model of the hub.
+    """The directory that `model` names, or None where it may be a model of the hub, `name` or `owner/name`.
 
     Raises
     ------
@@ -101,34 +101,66 @@ def named_directory(model: str) -> Path | None:
     path = Path(model).expanduser()
     if path.is_dir():
         return path
-    if model.startswith((".", "~")) or path.is_absolute():
+    if model.startswith((".", "~", "/")) or path.is_absolute() or model.count("/") > 1 or "\\" in model:
         msg = f"There is no model directory `{model}`."
         raise ModelError(msg)
     return None
 
 
 def resolve_adapted(
-    model: str, adapter: str | None = None, revision: str | None = None
+    model: str, adapter: str | None = None, revision: str | None = None, *, base: str | None = None
 ) -> tuple[ModelFiles, ModelFiles | None]:
-    """Find a model and the PEFT adapter on it; a directory that holds an adapter alone names its base model."""
-    files = resolve_model(model, revision)
-    if adapter:
-        adapter_files = resolve_model(adapter)
-        _adapter_config(adapter_files.path)
+    """Find a model and the PEFT adapter on it; a directory that holds an adapter alone names its base model.
+
+    Parameters
+    ----------
+    model, revision
+        As for `resolve_model`.
+    adapter
+        Adapter to put on `model`.
+    base
+        Model to put the adapter `model` on, instead of the one that it names.
+
+    Raises
+    ------
+    InputError
+        If both `adapter` and `base` are given.
+    ModelError
+        If one of the two cannot be found.
+    """
+    if base and adapter:
+        msg = "Pass either `base` (the model is an adapter) or `adapter` (the model is its base), not both."
+        raise InputError(msg)
+    if base or adapter:
+        model, adapter = (base, model) if base else (model, adapter)
+        files, adapter_files = resolve_model(model, revision), resolve_model(str(adapter))
+        adapter_config(adapter_files.path)
         return files, adapter_files
+    files = resolve_model(model, revision)
     if (files.path / "config.json").exists():
         return files, None
-    config = _adapter_config(files.path)
-    base = config.get("base_model_name_or_path")
-    if not base:
-        msg = (
-            f"The adapter in `{files.path}` does not name its base model; pass that as the model and this as `adapter`."
-        )
+    config = adapter_config(files.path)
+    named = config.get("base_model_name_or_path")
+    remedy = f"pass the base model as `base`; on the command line, `--engine transformers:BASE --adapter {files.path}`"
+    if not named:
+        msg = f"The adapter in `{files.path}` does not name its base model; {remedy}."
         raise ModelError(msg)
-    return resolve_model(base, config.get("revision")), files
+    try:
+        return resolve_model(named, config.get("revision")), files
+    except ModelError as error:
+        where = files.path / "adapter_config.json"
+        msg = f"{error} `{where}` names it, perhaps as it lay where the adapter was trained; {remedy}."
+        raise ModelError(msg) from error
 
 
-def _adapter_config(path: Path) -> dict[str, Any]:
+def adapter_config(path: Path) -> dict[str, Any]:
+    """Settings of a PEFT adapter.
+
+    Raises
+    ------
+    ModelError
+        If there are none.
+    """
     try:
         return dict(json.loads((path / "adapter_config.json").read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -209,17 +241,35 @@ def download(model: str, revision: str | None = None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    named_directory(model)
     patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.py"]
     try:
         path = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        msg = f"There is no model `{model}`: no such directory, and the hub gave none ({reason})."
+        msg = f"There is no model `{model}`: no such directory, and the hub gave none ({_reason(error)})."
         raise ModelError(msg) from error
     if not any(path.rglob("*.safetensors")):
         msg = f"The hub's model `{model}` has no safetensors weights."
         raise ModelError(msg)
     return path
+
+
+def _reason(error: Exception) -> str:
+    """Why the hub gave nothing, in a few words: its own messages are long and end in advice for programmers."""
+    from huggingface_hub import constants, errors
+
+    offline = " (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
+    known = {
+        errors.GatedRepoError: "access to it must be granted on its page; then log in with `hf auth login`",
+        errors.RepositoryNotFoundError: "it has no such model, or a private one: log in with `hf auth login`",
+        errors.RevisionNotFoundError: "it has no such revision of it",
+        errors.HFValidationError: "that is no id of a model",
+        errors.LocalEntryNotFoundError: f"it cannot be reached{offline}, and the local cache does not hold the model",
+    }
+    for kind, words in known.items():
+        if isinstance(error, kind):
+            return words
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from bftembed._unicode import writable
 from bftembed.engines.reasoning import without_reasoning
 
 Status = Literal["ok", "empty", "degenerate", "error"]
@@ -21,7 +22,6 @@ ISSUES = {
     "cut": "cut at the token limit, unfinished last sentence dropped",
     "unfinished": "cut at the token limit inside its first sentences, kept as it is",
 }
-_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 _REMNANTS = re.compile(
     r"<\|[^|<>\n]{1,40}\|?>|<[^|<>\n]{1,40}\|>|<\uff5c[^<>\n]{1,40}\uff5c>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>"
     r"|</?(?:answer|response|output|final|solution)>|\A\s*assistant\s*\n"
@@ -93,17 +93,6 @@ def clean(text: str, *, finish_reason: str = "stop") -> CleanedText:
     if status == "ok" and repeated_share(text) > 0.5:
         status = "degenerate"
     return CleanedText(text, status, tuple(issues))
-
-
-def writable(text: str) -> str:
-    """The text with half surrogate pairs and NUL, which SQLite, HDF5 or Arrow refuse, replaced by U+FFFD.
-
-    Two halves that stand beside each other become the character that they mean.
-    """
-    if not _UNWRITABLE.search(text):
-        return text
-    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return whole.replace("\x00", "\ufffd")
 
 
 def _without_remnants(text: str) -> str:

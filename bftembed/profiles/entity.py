@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
+from bftembed._unicode import writable
 from bftembed.errors import InputError
-from bftembed.profiles.clean import writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bftembed._unicode import writable
 from bftembed.errors import InputError
-from bftembed.profiles.clean import writable
 from bftembed.profiles.exports import read_export
 from bftembed.profiles.recipe import Recipe, matching
 from bftembed.profiles.store import ProfileStore

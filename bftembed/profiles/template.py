@@ -10,9 +10,9 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from bftembed._unicode import writable
 from bftembed.engines import Request
 from bftembed.errors import TemplateError
-from bftembed.profiles.clean import writable
 
 if TYPE_CHECKING:
     from bftembed.profiles.entity import Entity

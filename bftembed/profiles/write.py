@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
+from bftembed._unicode import writable
 from bftembed.engines import Sampling
-from bftembed.profiles.clean import ISSUES, clean, writable
+from bftembed.profiles.clean import ISSUES, clean
 from bftembed.profiles.exports import Profile
 from bftembed.profiles.recipe import Recipe, key_of
 from bftembed.profiles.template import load_template

@@ -55,11 +55,32 @@ def test_sampling_is_greedy_unless_given():
     assert engine.sampling == draw
 
 
-@pytest.mark.parametrize("bad", [{"max_new_tokens": 0}, {"temperature": -0.1}, {"top_p": 0.0}, {"top_p": 1.5}])
+@pytest.mark.parametrize(
+    "bad",
+    [{"max_new_tokens": 0}, {"temperature": -0.1}, {"top_p": 0.0}, {"top_p": 1.5}, {"repetition_penalty": 0.0}],
+)
 def test_impossible_sampling_is_refused_with_its_value(bad):
     (name, value), *_ = bad.items()
     with pytest.raises(InputError, match=f"{name}={value}"):
         Sampling(**bad)
+
+
+@pytest.mark.parametrize("bad", [[""], [1], ["a", ""]])
+def test_stop_texts_that_stop_nothing_are_refused(bad):
+    with pytest.raises(InputError, match="stop texts that are not empty"):
+        Sampling(stop=bad)
+
+
+def test_stop_texts_are_equal_however_they_are_given():
+    assert Sampling(stop="References") == Sampling(stop=["References"]) == Sampling(stop=("References",))
+
+
+def test_half_a_surrogate_pair_in_a_prompt_reaches_no_back_end():
+    request = Request("a", "Gene \ud83d\ude00 \ud83d\x00?", "\udc00")
+    assert (request.user, request.system) == ("Gene \U0001f600 \ufffd\ufffd?", "\ufffd")
+    engine = Echo()
+    list(engine.generate([request]))
+    assert "\ud83d" not in engine.asked[0].user
 
 
 def test_defaults_of_the_contract():

@@ -1,3 +1,4 @@
+import json
 import threading
 import time
 
@@ -7,6 +8,11 @@ from bftembed.engines import OpenAIEngine, Request, Sampling, TransformersEngine
 from bftembed.errors import EngineError, InputError, ServerError
 
 REQUESTS = [Request(gene, f"What does {gene} do?") for gene in ["TP53", "BRCA1", "INS", "CD3E"]]
+
+
+def chat_answer(text):
+    choices = [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]
+    return {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": choices}
 
 
 def by_id(batches):
@@ -42,8 +48,8 @@ def test_what_is_asked_and_what_comes_back(serve, answer_with):
     first, second = sorted(server.bodies, key=lambda body: body["messages"][-1]["content"])
     assert first["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "ab"}]
     assert second["messages"] == [{"role": "user", "content": "cd"}]
-    asked = {"model": "m", "max_tokens": 9, "temperature": 0.5, "top_p": 0.8, "seed": 3}
-    assert asked.items() <= first.items()
+    asked = {"model": "m", "max_tokens": 9, "temperature": 0.5, "top_p": 0.8, "seed": 3, "repetition_penalty": 1.0}
+    assert first == asked | {"top_k": -1, "min_p": 0.0, "messages": first["messages"]}
     assert engine.describe() == {"engine": "openai", "model": "m", "server": server.url}
 
 
@@ -167,7 +173,8 @@ JUNK = {
     "a list": (200, ["fine"]),
     "no choices": (200, {"choices": []}),
     "null message": (200, {"choices": [{"index": 0, "message": None}]}),
-    "content in parts": (200, {"choices": [{"index": 0, "message": {"content": [{"type": "text", "text": "x"}]}}]}),
+    "content in parts without text": (200, {"choices": [{"index": 0, "message": {"content": [{"type": "text"}]}}]}),
+    "content of other parts": (200, {"choices": [{"index": 0, "message": {"content": ["x", 5]}}]}),
     "a number": (200, {"choices": [{"index": 0, "message": {"content": 5}}]}),
     "400": (400, {"error": "prompt too long"}),
 }
@@ -180,6 +187,205 @@ def test_junk_is_an_error_of_that_request_alone(serve, answer_with, junk):
     assert (answers["INS"].finish_reason, answers["INS"].text) == ("error", "")
     assert answers["INS"].error
     assert [answers[id].text for id in ("TP53", "BRCA1", "CD3E")] == ["fine"] * 3
+
+
+def refusing(*fields, status=400, words="Unsupported parameter: '{}' is not supported with this model.", **error):
+    """A server that refuses fields of a request, as most do: by name."""
+
+    def answer(body):
+        for field in fields:
+            if field in body:
+                detail = {"message": words.format(field), "type": "invalid_request_error", **error}
+                return status, {"error": detail}
+        return 200, chat_answer(json.dumps({name: body[name] for name in body if name != "messages"}))
+
+    return answer
+
+
+WORDS = [
+    "Unsupported parameter: '{}' is not supported with this model.",  # OpenAI
+    "Unrecognized request argument supplied: {}",  # OpenAI, Azure
+    "property '{}' is unsupported",  # Groq, Cerebras
+    'Invalid JSON payload received. Unknown name "{}": Cannot find field.',  # Gemini
+    "[{{'type': 'extra_forbidden', 'loc': ['body', '{}'], 'msg': 'Extra inputs are not permitted'}}]",  # Mistral
+    "{} must be greater than or equal to 0",
+]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_neutral_values_that_a_server_refuses_are_left_out(serve, words, caplog):
+    server = serve(refusing("repetition_penalty", "top_k", "top_p", "seed", words=words))
+    engine = OpenAIEngine(server.spec, concurrency=1)
+    answers = by_id(engine.generate(REQUESTS))
+    assert {id: json.loads(done.text) for id, done in answers.items()} == {
+        request.id: {"model": "m", "max_tokens": 512, "temperature": 0.0} for request in REQUESTS
+    }
+    assert len(server.bodies) == 3 + len(REQUESTS)  # what is refused is remembered
+    assert not caplog.text
+    list(engine.generate(REQUESTS[:1], sampling=Sampling(temperature=0.7)))
+    assert "top_k" not in server.bodies[-1]
+
+
+def test_words_that_are_not_called_an_error(serve):
+    server = serve(
+        lambda body: (
+            (422, {"detail": "Unexpected fields in the request: {'repetition_penalty'}"})
+            if "repetition_penalty" in body
+            else (400, {"detail": "The model is asleep."})
+        )
+    )
+    [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1])
+    assert "The model is asleep." in done.error
+    assert len(server.bodies) == 2
+
+
+def test_a_model_that_knows_the_newer_limit_alone_gets_that(serve):
+    said = "Unsupported parameter: '{}' is not supported with this model. Use 'max_completion_tokens' instead."
+    server = serve(refusing("max_tokens", words=said, param="max_tokens", code="unsupported_parameter"))
+    [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1], sampling=Sampling(max_new_tokens=7))
+    assert json.loads(done.text)["max_completion_tokens"] == 7
+
+
+def test_draws_without_a_seed_are_a_warning(serve, caplog):
+    server = serve(refusing("seed", status=422))
+    [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1], sampling=Sampling(temperature=0.7))
+    assert json.loads(done.text)["temperature"] == 0.7
+    assert "takes no `seed`: its draws cannot be repeated" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("field", "sampling"),
+    [
+        ("temperature", Sampling()),
+        ("top_p", Sampling(temperature=1.0, top_p=0.5)),
+        ("repetition_penalty", Sampling(repetition_penalty=1.2)),
+        ("stop", Sampling(stop=["References"])),
+    ],
+)
+def test_a_value_that_matters_is_never_dropped_in_silence(serve, field, sampling):
+    said = "Unsupported value: '{}' does not support this value with this model. Only the default is supported."
+    server = serve(refusing(field, words=said))
+    [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1], sampling=sampling)
+    assert done.finish_reason == "error"
+    assert f"Unsupported value: '{field}'" in done.error
+    assert f"Leave it out with `extra_body={{'{field}': None}}`." in done.error
+    [[left_out]] = OpenAIEngine(server.spec, extra_body={field: None}).generate(REQUESTS[:1], sampling=sampling)
+    assert field not in json.loads(left_out.text)
+
+
+def test_a_prompt_that_is_too_long_is_not_taken_for_a_refused_field(serve):
+    words = (
+        "'max_tokens' or 'max_completion_tokens' is too large: 512. This model's maximum context length is 128 tokens."
+    )
+    server = serve(lambda _: (400, {"error": {"message": words}}))
+    [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1])
+    assert words in done.error
+    assert "Leave it out" not in done.error
+    assert len(server.bodies) == 1
+
+
+def test_further_fields_are_sent_and_part_of_the_description(serve, answer_with):
+    server = serve(lambda _: (200, answer_with()))
+    extra = {"chat_template_kwargs": {"enable_thinking": False}, "top_p": 0.9, "seed": None}
+    engine = OpenAIEngine(server.spec, extra_body=extra)
+    list(engine.generate(REQUESTS[:1]))
+    [body] = server.bodies
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert body["top_p"] == 0.9
+    assert "seed" not in body
+    plain = OpenAIEngine(server.spec).describe()
+    assert engine.describe() == plain | {"extra_body": json.dumps(extra, sort_keys=True)}
+
+
+@pytest.fixture
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("bftembed.engines.openai._PAUSE", 0.001)
+
+
+LIMIT = {"message": "Rate limit exceeded"}
+ERRORS = {
+    "OpenRouter": {"id": None, "choices": None, "error": {"message": "Rate limit exceeded", "code": 429}},
+    "in the choice": {
+        "choices": [{"index": 0, "message": {"content": ""}, "error": {"message": "Rate limit exceeded"}}]
+    },
+    "text": {"error": "Rate limit exceeded"},
+    "FastChat": {"object": "error", "message": "Rate limit exceeded", "code": 50001},
+    "FastAPI": {"detail": "Rate limit exceeded"},
+    "Cloudflare": {"success": False, "errors": [{"code": 3040, "message": "Rate limit exceeded"}]},
+    "MiniMax": {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "Rate limit exceeded"}},
+    "Zhipu": {"code": 1302, "msg": "Rate limit exceeded", "success": False},
+}
+
+
+@pytest.mark.parametrize("body", ERRORS.values(), ids=ERRORS.keys())
+def test_an_error_inside_a_200_is_told_and_tried_again_like_a_429(serve, answer_with, no_pauses, body):
+    server = serve(lambda _: (200, body))
+    [[done]] = OpenAIEngine(server.spec, max_retries=2).generate(REQUESTS[:1])
+    assert (done.finish_reason, done.text, len(server.bodies)) == ("error", "", 3)
+    assert done.error.startswith("Rate limit exceeded")
+    server.on_chat = lambda _: (200, body if len(server.bodies) < 5 else answer_with("at last"))
+    [[done]] = OpenAIEngine(server.spec, max_retries=2).generate(REQUESTS[:1])
+    assert (done.text, done.error) == ("at last", None)
+
+
+@pytest.mark.parametrize("code", [400, "401", 402, 404])
+def test_a_final_error_inside_a_200_is_not_tried_again(serve, code):
+    server = serve(lambda _: (200, {"error": {"message": "Insufficient credits", "code": code}}))
+    [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1])
+    assert done.error == f"Insufficient credits (code {code})"
+    assert len(server.bodies) == 1
+
+
+def choice(message, finish="stop"):
+    return {"choices": [{"index": 0, "finish_reason": finish, "message": {"role": "assistant", **message}}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (choice({"content": None, "refusal": "I can't help with that."}), "the model refuses: I can't help with that."),
+        (choice({"content": ""}, "content_filter"), "filter stopped the answer"),
+        (choice({"content": "TP53 is"}, "error"), "broke off the answer"),
+    ],
+)
+def test_an_answer_that_is_none_is_an_error(serve, no_pauses, body, said):
+    server = serve(lambda _: (200, body))
+    [[done]] = OpenAIEngine(server.spec, max_retries=1).generate(REQUESTS[:1])
+    assert (done.finish_reason, done.text) == ("error", "")
+    assert said in done.error
+
+
+PARTS = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "A gene."}]
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "finish"),
+    [
+        (choice({"content": PARTS}), "A gene.", "stop"),
+        (choice({"content": "A gene.", "reasoning_content": "Hm."}), "A gene.", "stop"),
+        (choice({"content": None, "reasoning_content": "Hm."}, "length"), "<think>\nHm.", "length"),
+        (choice({"content": "", "reasoning": "Hm."}, "length"), "<think>\nHm.", "length"),
+        (choice({"content": "A gene"}, "model_length"), "A gene", "length"),
+        (choice({"content": "Gene \ud83d encodes."}), "Gene \ud83d encodes.", "stop"),
+    ],
+)
+def test_shapes_of_answers(serve, body, text, finish):
+    server = serve(lambda _: (200, body))
+    [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1])
+    assert (done.text, done.finish_reason, done.error) == (text, finish, None)
+
+
+def test_half_a_surrogate_pair_in_a_prompt_breaks_no_request(serve, answer_with):
+    server = serve(lambda body: (200, answer_with(body["messages"][-1]["content"])))
+    [[done]] = OpenAIEngine(server.spec).generate([Request("a", "Gene \ud83d and \x00")])
+    assert done.text == "Gene \ufffd and \ufffd"
+
+
+def test_long_words_of_a_server_are_cut(serve):
+    server = serve(lambda _: (500, b"<html>" + b"\n<p>no</p>" * 500 + b"</html>", HTML))
+    [[done]] = OpenAIEngine(server.spec, max_retries=0).generate(REQUESTS[:1])
+    assert len(done.error) < 600
+    assert "\n" not in done.error
 
 
 @pytest.mark.parametrize("usage", [None, "many", {}, {"prompt_tokens": "few"}])

@@ -1,6 +1,7 @@
 import json
 import logging
 import shutil
+import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -226,9 +227,10 @@ def test_out_of_memory_on_a_gpu_empties_its_cache(tiny_model, tiny_texts, monkey
     sizes = run_out_of_memory(engine, 2, torch.OutOfMemoryError("CUDA out of memory"))
     emptied = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(len(sizes)))
+    # While an error is handled, it holds the batch that did not fit.
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append((len(sizes), sys.exception())))
     assert texts(engine.generate(REQUESTS, sampling=SHORT)) == tiny_texts
-    assert emptied == [1]
+    assert emptied == [(1, None)]
 
 
 def test_out_of_memory_in_the_second_batch_keeps_the_first(tiny_model, tiny_texts):
@@ -256,6 +258,87 @@ def test_another_failure_is_not_taken_for_memory(tiny_model):
     with pytest.raises(EngineError, match="batch of 5: shapes do not match"):
         list(engine.generate(REQUESTS, sampling=SHORT))
     assert sizes == [5]
+
+
+HIDDEN = {
+    "repetition_penalty": 5.0,
+    "no_repeat_ngram_size": 1,
+    "min_new_tokens": 6,
+    "num_beams": 2,
+    "top_k": 3,
+    "temperature": 0.1,
+    "bad_words_ids": [[5]],
+    "suppress_tokens": list(range(0, 40000, 2)),
+}
+
+
+@pytest.mark.parametrize(
+    "sampling", [SHORT, Sampling(max_new_tokens=6, temperature=1.0, seed=3)], ids=["greedy", "drawn"]
+)
+def test_nothing_of_the_models_own_generation_config_changes_a_text(tiny_model, variant, sampling):
+    config = json.loads((tiny_model / "generation_config.json").read_text())
+    hiding = TransformersEngine(variant(generation_config__json=json.dumps(config | HIDDEN)))
+    plain = texts(TransformersEngine(str(tiny_model)).generate(REQUESTS, sampling=sampling))
+    assert texts(hiding.generate(REQUESTS, sampling=sampling)) == plain
+
+
+def test_the_repetition_penalty_is_that_of_transformers(tiny, tiny_model, tiny_texts):
+    model, tokenizer = tiny
+    found = texts(
+        TransformersEngine(str(tiny_model)).generate(
+            REQUESTS, sampling=Sampling(max_new_tokens=6, repetition_penalty=0.2)
+        )
+    )
+    assert found != tiny_texts
+    for request in REQUESTS:
+        chat = [{"role": "user", "content": request.user}]
+        options = {"add_generation_prompt": True, "return_tensors": "pt", "return_dict": True}
+        inputs = tokenizer.apply_chat_template(chat, **options)
+        output = model.generate(**inputs, max_new_tokens=6, do_sample=False, repetition_penalty=0.2)
+        assert found[request.id] == tokenizer.decode(
+            output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        )
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_a_stop_text_ends_an_answer_and_is_not_part_of_it(tiny_model, tiny_texts, continuous):
+    stop = tiny_texts["INS"][3:6]
+    engine = TransformersEngine(str(tiny_model), continuous=continuous)
+    answers = by_id(engine.generate(REQUESTS, sampling=Sampling(max_new_tokens=6, stop=[stop])))
+    for id, text in tiny_texts.items():
+        before, found, _ = text.partition(stop)
+        assert (answers[id].text, answers[id].finish_reason) == (before, "stop" if found else "length")
+
+
+def test_continuous_batching_refuses_what_it_would_drop(tiny_model):
+    engine = TransformersEngine(str(tiny_model), continuous=True)
+    with pytest.raises(InputError, match="knows no repetition penalty"):
+        list(engine.generate(REQUESTS, sampling=Sampling(max_new_tokens=2, repetition_penalty=1.1)))
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tiny_model, tmp_path):
+    from transformers import AutoTokenizer
+
+    directory = tmp_path / "more"
+    shutil.copytree(tiny_model, directory)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.add_tokens(["TP53"])
+    tokenizer.save_pretrained(directory)
+    engine = TransformersEngine(str(directory))
+    with pytest.raises(ModelError, match=r"A prompt holds token \d+, and the model's vocabulary has \d+ tokens"):
+        list(engine.generate(REQUESTS, sampling=SHORT))
+
+
+def test_a_model_larger_than_the_gpu_is_an_error_of_the_engine(tiny_model, monkeypatch):
+    from transformers import LlamaForCausalLM
+
+    def full(*_):
+        message = "CUDA out of memory"
+        raise torch.OutOfMemoryError(message)
+
+    monkeypatch.setattr(LlamaForCausalLM, "to", full)
+    with pytest.raises(EngineError, match="Out of memory while loading"):
+        list(TransformersEngine(str(tiny_model)).generate(REQUESTS))
 
 
 def prompt_of(engine, request):

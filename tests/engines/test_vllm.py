@@ -1,36 +1,63 @@
 """vLLM needs a GPU: a stand-in module records what it is asked."""
 
 import json
+import re
+import shutil
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from bftembed.engines import Request, Sampling, VLLMEngine
-from bftembed.errors import EngineError, InputError, MissingExtraError
+from bftembed.engines import Request, Sampling, TransformersEngine, VLLMEngine
+from bftembed.errors import EngineError, InputError, MissingExtraError, ModelError
+
+pytest.importorskip("peft", reason="pip install 'bftembed[tune]'")
 
 REQUESTS = [Request("a", "TP53", "Be brief."), Request("b", "BRCA1"), Request("c", "INS")]
 
 
+SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+PLAIN = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
+
+
 @pytest.fixture
-def vllm(monkeypatch):
-    """Module `vllm` that records the calls and answers with the last message, in capitals."""
-    calls = {"llm": [], "sampling": [], "chat": []}
+def vllm(monkeypatch, tiny_model):
+    """Module `vllm` that refuses what vLLM refuses, records the calls, and answers with the prompt's last word."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    calls = {"llm": [], "sampling": [], "generate": [], "window": 4096}
 
     class LLM:
-        def __init__(self, **options):
-            calls["llm"].append(options)
+        def __init__(self, *, model, **options):
+            if options.get("max_lora_rank", 16) not in {1, 8, 16, 32, 64, 128, 256, 320, 512}:
+                message = "max_lora_rank: Input should be 1, 8, 16, 32, 64, 128, 256, 320 or 512"
+                raise ValueError(message)
+            calls["llm"].append({"model": model, **options})
+            self.rank = options.get("max_lora_rank", 16)
+            self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=calls["window"]))
 
-        def chat(self, messages, sampling_params=None, *, lora_request=None):
-            calls["chat"].append((messages, sampling_params, lora_request))
-            return [self.answer(conversation) for conversation in messages][: calls.get("most")]
+        def generate(self, prompts, sampling_params=None, *, use_tqdm=True, lora_request=None):
+            if lora_request:
+                rank = json.loads((Path(lora_request[2]) / "adapter_config.json").read_text())["r"]
+                if rank > self.rank:
+                    message = f"LoRA rank {rank} is greater than max_lora_rank {self.rank}."
+                    raise ValueError(message)
+            texts = [tokenizer.decode(prompt["prompt_token_ids"]) for prompt in prompts]
+            if any(len(prompt["prompt_token_ids"]) > calls["window"] for prompt in prompts):
+                message = "The decoder prompt is longer than the maximum model length"
+                raise ValueError(message)
+            calls["generate"].append((texts, sampling_params, lora_request))
+            return [self.answer(text) for text in texts][: calls.get("most")]
 
-        def answer(self, conversation):
-            text = conversation[-1]["content"].upper()
-            finish = "length" if text == "INS" else "stop"
-            best = SimpleNamespace(text=text, finish_reason=finish, token_ids=list(text))
-            ids = None if text == "BRCA1" else [1] * 7
-            return SimpleNamespace(outputs=[best], prompt_token_ids=ids)
+        def answer(self, text):
+            word = re.findall("TP53|BRCA1|INS", text)[-1]
+            cut = word == "INS"
+            ids = tokenizer(f"{word} is a gene.", add_special_tokens=False)["input_ids"]
+            ids = ids if cut else [*ids, tokenizer.eos_token_id]
+            best = SimpleNamespace(finish_reason="length" if cut else "stop", stop_reason=None, token_ids=tuple(ids))
+            return SimpleNamespace(outputs=[best])
 
     def sampling_params(**options):
         calls["sampling"].append(options)
@@ -44,49 +71,112 @@ def vllm(monkeypatch):
     return calls
 
 
-def test_all_prompts_go_in_one_call(vllm, tiny_model):
+def test_what_is_asked_and_what_comes_back(vllm, tiny_model):
     engine = VLLMEngine(str(tiny_model), dtype="float16", tensor_parallel_size=2)
-    sampling = Sampling(max_new_tokens=9, temperature=0.5, top_p=0.8, seed=3)
-    [batch] = engine.generate(REQUESTS, sampling=sampling)
+    draw = {"temperature": 0.5, "top_p": 0.8, "seed": 3, "repetition_penalty": 1.2}
+    [batch] = engine.generate(REQUESTS, sampling=Sampling(max_new_tokens=9, stop=[" is a"], **draw))
     assert vllm["llm"] == [
         {"model": str(tiny_model), "dtype": "float16", "enable_prefix_caching": True, "tensor_parallel_size": 2}
     ]
-    assert vllm["sampling"] == [{"max_tokens": 9, "temperature": 0.5, "top_p": 0.8, "seed": 3}]
-    [(messages, parameters, lora)] = vllm["chat"]
-    assert messages == [
-        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "TP53"}],
-        [{"role": "user", "content": "BRCA1"}],
-        [{"role": "user", "content": "INS"}],
+    assert vllm["sampling"] == [{"max_tokens": 9, "stop": [" is a"], **draw}]
+    assert [(d.id, d.text, d.finish_reason) for d in batch] == [
+        ("a", "TP53", "stop"),
+        ("b", "BRCA1", "stop"),
+        ("c", "INS", "stop"),
     ]
-    assert parameters is not None
+
+
+def test_prompts_and_answers_are_those_of_the_transformers_engine(vllm, tiny_model):
+    [batch] = VLLMEngine(str(tiny_model)).generate(REQUESTS)
+    engine = TransformersEngine(str(tiny_model))
+    [(prompts, _, lora)] = vllm["generate"]
+    assert prompts == [engine._load_tokenizer().decode(engine._prompt_ids(request)) for request in REQUESTS]
+    assert [done.n_prompt_tokens for done in batch] == [engine.count_tokens([request]) for request in REQUESTS]
+    assert [(done.text, done.finish_reason) for done in batch] == [
+        ("TP53 is a gene.", "stop"),
+        ("BRCA1 is a gene.", "stop"),
+        ("INS is a gene.", "length"),
+    ]
     assert lora is None
-    assert [(d.id, d.text, d.finish_reason, d.n_prompt_tokens, d.n_tokens) for d in batch] == [
-        ("a", "TP53", "stop", 7, 4),
-        ("b", "BRCA1", "stop", 0, 5),
-        ("c", "INS", "length", 7, 3),
-    ]
 
 
 def test_prompts_per_call_bounds_each_call_and_the_model_is_loaded_once(vllm, tiny_model):
     engine = VLLMEngine(str(tiny_model), prompts_per_call=2)
     assert [[done.id for done in batch] for batch in engine.generate(REQUESTS)] == [["a", "b"], ["c"]]
     list(engine.generate(REQUESTS[:1]))
-    assert [len(messages) for messages, *_ in vllm["chat"]] == [2, 1, 1]
+    assert [len(prompts) for prompts, *_ in vllm["generate"]] == [2, 1, 1]
     assert len(vllm["llm"]) == 1
 
 
-def test_an_adapter_becomes_a_lora_request_on_its_base_model(vllm, tiny_model, tmp_path):
-    adapter = tmp_path / "lora"
-    adapter.mkdir()
-    (adapter / "adapter_model.safetensors").write_bytes(b"weights")
-    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tiny_model)}))
-    engine = VLLMEngine(str(adapter))
+def test_a_killed_run_loses_a_part_by_default(vllm, tiny_model):
+    requests = [Request(str(n), f"TP53 {n}") for n in range(1500)]
+    assert [len(batch) for batch in VLLMEngine(str(tiny_model)).generate(requests)] == [1024, 476]
+
+
+def test_a_prompt_beyond_the_window_fails_alone(vllm, tiny_model):
+    long = Request("long", "TP53 " * 600)
+    fits = VLLMEngine(str(tiny_model)).generate([*REQUESTS, long])
+    assert {done.finish_reason for batch in fits for done in batch} == {"stop", "length"}
+    vllm["window"] = 600
+    batches = VLLMEngine(str(tiny_model)).generate([*REQUESTS, long], sampling=Sampling(max_new_tokens=64))
+    answers = {done.id: done for batch in batches for done in batch}
+    assert answers.pop("long").error.startswith("prompt and max_new_tokens=64 exceed the model's window of 600 tokens")
+    assert {done.error for done in answers.values()} == {None}
+
+
+def test_a_template_without_a_system_role(vllm, tiny_model, tmp_path):
+    directory = tmp_path / "gemma"
+    shutil.copytree(tiny_model, directory)
+    (directory / "chat_template.jinja").write_text(SYSTEM + PLAIN)
+    list(VLLMEngine(str(directory)).generate(REQUESTS[:1]))
+    assert vllm["generate"][0][0] == ["[user] Be brief.\n\nTP53\n"]
+
+
+@pytest.fixture
+def adapter(tiny_model, tmp_path):
+    """Make an adapter as the configurations of this project do."""
+    from bftembed.models.causal import add_lora, load_model
+    from bftembed.models.files import resolve_model
+
+    def make(**settings):
+        model = add_lora(load_model(tiny_model, "float32"), resolve_model(str(tiny_model)), **settings)
+        model.save_pretrained(tmp_path / "lora")
+        return tmp_path / "lora"
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("settings", "reserved"),
+    [({"r": 64}, 64), ({"r": 4}, 8), ({"r": 65}, 128), ({"r": 8, "rank_pattern": {"v_proj": 24}}, 32)],
+)
+def test_room_is_reserved_for_the_rank_of_the_adapter(vllm, tiny_model, adapter, settings, reserved):
+    path = adapter(**settings, target_modules=["q_proj", "v_proj"])
+    engine = VLLMEngine(str(path))
     list(engine.generate(REQUESTS))
     assert vllm["llm"][0]["model"] == str(tiny_model)
-    assert vllm["llm"][0]["enable_lora"] is True
-    [(_, _, lora)] = vllm["chat"]
-    assert lora == ("adapter", 1, str(adapter))
+    assert (vllm["llm"][0]["enable_lora"], vllm["llm"][0]["max_lora_rank"]) == (True, reserved)
+    [(_, _, lora)] = vllm["generate"]
+    assert lora == ("adapter", 1, str(path))
     assert engine.describe()["adapter"].startswith("sha256:")
+    for named in (VLLMEngine(str(tiny_model), adapter=str(path)), VLLMEngine(str(path), base=str(tiny_model))):
+        assert named.describe() == engine.describe()
+
+
+def test_a_rank_beyond_vllms(vllm, adapter):
+    with pytest.raises(ModelError, match=r"has rank 513, and vLLM takes 512 at most; merge it"):
+        list(VLLMEngine(str(adapter(r=513, target_modules=["q_proj"]))).generate(REQUESTS))
+
+
+@pytest.mark.parametrize("where", ["__init__", "generate"])
+def test_what_vllm_refuses_is_an_error_of_the_engine(vllm, tiny_model, monkeypatch, where):
+    def fail(*args, **options):
+        message = "CUDA out of memory\nand more"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(sys.modules["vllm"].LLM, where, fail)
+    with pytest.raises(EngineError, match=r"vLLM .*CUDA out of memory$"):
+        list(VLLMEngine(str(tiny_model)).generate(REQUESTS))
 
 
 def test_nothing_is_started_without_requests(vllm, tiny_model):

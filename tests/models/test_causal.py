@@ -32,6 +32,25 @@ def test_the_window_is_that_of_the_positions(model):
     assert context_window(model) is None
 
 
+def test_a_window_that_is_said_to_be_longer_than_the_table_of_positions():
+    from transformers import GPT2Config, GPT2LMHeadModel, OPTConfig, OPTForCausalLM
+
+    gpt = GPT2LMHeadModel(GPT2Config(n_positions=64, n_embd=8, n_layer=1, n_head=1, vocab_size=16))
+    gpt.config.n_positions = 1024
+    assert context_window(gpt) == 64
+    sizes = {"hidden_size": 8, "ffn_dim": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 16}
+    opt = OPTForCausalLM(OPTConfig(max_position_embeddings=64, word_embed_proj_dim=8, **sizes))
+    assert context_window(opt) == 64
+
+
+def test_the_window_goes_by_several_names():
+    from transformers import MptConfig, MptForCausalLM
+
+    assert (
+        context_window(MptForCausalLM(MptConfig(d_model=8, n_heads=1, n_layers=1, vocab_size=16, max_seq_len=96))) == 96
+    )
+
+
 def test_the_tokenizer_of_an_adapter_comes_first(tiny_model, tmp_path):
     from transformers import AutoTokenizer
 
@@ -62,6 +81,19 @@ def test_tokens_beyond_the_vocabulary(model):
     check_vocabulary("The data holds", rows - 1, model)
     with pytest.raises(ModelError, match=rf"The data holds token {rows}, and the model's vocabulary has {rows} tokens"):
         check_vocabulary("The data holds", rows, model)
+
+
+@pytest.mark.parametrize("change", [3, -3])
+def test_an_adapter_that_was_trained_with_another_vocabulary_brings_its_rows(model, tiny_model, tmp_path, change):
+    rows = model.get_input_embeddings().weight.shape[0] + change
+    enlarged = load_model(tiny_model, "float32")
+    enlarged.resize_token_embeddings(rows, mean_resizing=False)
+    trained = add_lora(enlarged, resolve_model(str(tiny_model)), r=2, target_modules=["q_proj"])
+    trained.save_pretrained(tmp_path, save_embedding_layers=True)
+    found = adapted(model, tmp_path)
+    for layer in ("get_input_embeddings", "get_output_embeddings"):
+        assert torch.equal(getattr(found, layer)().weight, getattr(enlarged, layer)().weight)
+    assert found.get_input_embeddings().weight.shape[0] == rows
 
 
 FULL = [

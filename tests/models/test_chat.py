@@ -36,6 +36,25 @@ def test_the_text_of_the_system_reaches_every_model(tokenizer, template, knows, 
         assert len(with_system(TALK, tokenizer)) == (2 if knows else 1)
 
 
+def test_a_template_that_writes_the_date_writes_the_same_every_day(tokenizer):
+    # As Llama 3, Mistral and SmolLM3 do.
+    tokenizer.chat_template = (
+        "{%- if strftime_now is defined %}{%- set date = strftime_now('%d %b %Y') %}{%- endif %}"
+        "{%- macro today(format='%A, %-d %B %Y') %}{{ strftime_now(format) }}{%- endmacro %}"
+        "{{ date }}; {{ today() }}; {{ strftime_now('%Y-%m-%d') }}: " + PLAIN
+    )
+    begin = "26 Jul 2024; Friday, 26 July 2024; 2024-07-26: [system] Be brief."
+    assert tokenizer.decode(prompt_ids(TALK, tokenizer)).startswith(begin)
+    assert knows_system_role(tokenizer)
+
+
+def test_samples_for_training_have_the_date_of_prompts(tokenizer):
+    from bftembed.tune.data.dataset import render
+
+    tokenizer.chat_template = "{{ strftime_now('%Y-%m-%d') }} " + PLAIN
+    assert render(TALK, tokenizer, "sample 1", prompt=True) == prompt_ids(TALK, tokenizer)
+
+
 @pytest.mark.parametrize("messages", [TALK[:1], TALK[1:]], ids=["system alone", "no system"])
 def test_nothing_is_joined_without_a_pair(tokenizer, messages):
     tokenizer.chat_template = DROPS

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bftembed._unicode import writable
 from bftembed.errors import TemplateError
 from bftembed.profiles import KINDS, Entity, load_template
-from bftembed.profiles.clean import writable
 from bftembed.profiles.template import parse_template
 
 

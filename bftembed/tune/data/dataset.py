@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bftembed.errors import DataError
-from bftembed.models.chat import with_system
+from bftembed.models.chat import fixed_date, with_system
 from bftembed.tune.data.samples import read_samples
 from bftembed.tune.loss.head import IGNORED
 
@@ -184,7 +184,9 @@ def render(messages: list[dict[str, str]], tokenizer: Any, place: str, *, prompt
     from jinja2 import TemplateError
 
     try:
-        made = tokenizer.apply_chat_template(messages, add_generation_prompt=prompt, tokenize=True, return_dict=True)
+        made = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=prompt, tokenize=True, return_dict=True, **fixed_date(tokenizer)
+        )
     except (TemplateError, ValueError) as error:
         msg = (
             f"The model's chat template refuses the messages before or with a turn of the assistant in {place}: {error}"
