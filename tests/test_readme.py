@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anndata
+import numpy as np
 import pytest
 
 from bftembed.cli.main import app
@@ -46,3 +48,16 @@ def test_make_targets_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make ([\w-]+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_batches_are_moved_together_as_the_concepts_say():
+    page = (ROOT / "docs" / "concepts.md").read_text()
+    (code,) = re.findall(r"```python\n(import harmonypy.*?)```", page, re.DOTALL)
+    random = np.random.default_rng(0)
+    adata = anndata.AnnData(obs={"batch": ["a", "b"] * 100})
+    shift = np.where(adata.obs["batch"] == "a", 0, 5)[:, None]
+    adata.obsm["X_bft"] = (random.standard_normal((200, 5)) + shift).astype(np.float32)
+    exec(code, {"adata": adata})
+    moved = adata.obsm["X_bft_harmony"]
+    gaps = [abs(x[::2].mean(0) - x[1::2].mean(0)).max() for x in (adata.obsm["X_bft"], moved)]
+    assert gaps[1] < 0.8 * gaps[0]
