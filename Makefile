@@ -33,7 +33,8 @@ wheel-check: $(INSTALLED)
 	cd build/wheel && venv/bin/bftembed doctor && venv/bin/bftembed data list
 	cd build/wheel && echo TP53 > genes.txt && ! venv/bin/bftembed embed genes.txt -o genes.h5ad 2> advice.txt && \
 		cat advice.txt && grep -q 'pip install "bftembed\[local\]"' advice.txt
-	test -z "$$BFTEMBED_MIRROR" || (cd build/wheel && venv/bin/bftembed genes check genes.txt)
+	test -z "$$BFTEMBED_MIRROR" || (cd build/wheel && venv/bin/bftembed genes check genes.txt && \
+		venv/bin/bftembed embed genes.txt -o texts.csv --engine annotation --encoder none && grep -q suppressor texts.csv)
 	rm -rf build/wheel
 
 clean:

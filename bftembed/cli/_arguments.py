@@ -54,7 +54,8 @@ EncoderOption = Annotated[
     str,
     typer.Option(
         rich_help_panel=VECTORS,
-        help="default | sentence-transformers:MODEL | openai:MODEL@http://host:port/v1, or a plug-in.",
+        help="default | sentence-transformers:MODEL | openai:MODEL@http://host:port/v1 | file:VECTORS.parquet | none "
+        "(texts only), or a plug-in.",
     ),
 ]
 EncoderBatchOption = Annotated[int | None, typer.Option(rich_help_panel=VECTORS, help="Texts encoded together.", min=1)]

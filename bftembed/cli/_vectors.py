@@ -40,7 +40,7 @@ def checked_output(output: Path, *, one_table: bool) -> None:
         raise InputError(msg)
 
 
-def write_vectors(names: Any, vectors: Any, output: Path) -> tuple[int, int]:
+def write_vectors(names: Any, vectors: Any, texts: Any, output: Path) -> tuple[int, int]:
     """Write the rows that have a vector; returns how many of them, and how many were left out.
 
     Parameters
@@ -49,8 +49,10 @@ def write_vectors(names: Any, vectors: Any, output: Path) -> tuple[int, int]:
         (n,) texts.
     vectors
         (n, d) float32, NaN rows for names without a vector.
+    texts
+        (n,) texts, ``""`` for names without one: written where there are no vectors (d = 0).
     output
-        CSV with a header line, or Parquet; columns ``name``, ``d0``, ``d1`` ...
+        CSV with a header line, or Parquet; columns ``name``, ``d0``, ``d1`` ..., or ``name`` and ``text``.
 
     Raises
     ------
@@ -60,10 +62,13 @@ def write_vectors(names: Any, vectors: Any, output: Path) -> tuple[int, int]:
     import numpy as np
     import pandas as pd
 
-    known = np.isfinite(vectors).all(axis=1)
+    texts = np.asarray(texts, dtype=object)
+    known = np.isfinite(vectors).all(axis=1) if vectors.shape[1] else texts != ""
     columns = [f"d{i}" for i in range(vectors.shape[1])]
     frame = pd.DataFrame(vectors[known], columns=columns, index=pd.Index(np.asarray(names, dtype=object)[known]))
     frame = frame.rename_axis("name").reset_index()
+    if not columns:
+        frame["text"] = texts[known]
     try:
         with replacing(output) as made:
             frame.to_csv(made, index=False) if output.suffix == ".csv" else frame.to_parquet(made, index=False)

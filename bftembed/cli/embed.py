@@ -129,7 +129,7 @@ def embed(
         bft.tl.embed_cells(adata, use_rep=key_added, key_added=key_added, output=output, keep_x=keep_x, **how)
         print(f"wrote {output}")
     elif output is not None:
-        _write(adata, adata.varm[key_added], adata.var_names, output)
+        _write(adata, "var", key_added, output)
 
 
 def _check_cells(
@@ -176,11 +176,12 @@ def open_adata(source: Path) -> AnnData:
     return anndata.read_zarr(source) if source.is_dir() else anndata.read_h5ad(source, backed="r")
 
 
-def _write(adata: AnnData, vectors: Any, names: Any, output: Path) -> None:
+def _write(adata: AnnData, axis: Literal["obs", "var"], key: str, output: Path) -> None:
     from bftembed.expression import write_anndata
 
+    frame, vectors = (adata.obs, adata.obsm[key]) if axis == "obs" else (adata.var, adata.varm[key])
     if output.suffix in TABLES:
-        n, without = write_vectors(names, vectors, output)
+        n, without = write_vectors(frame.index, vectors, frame[f"{key}_text"], output)
         print(f"wrote {output}: {n} x {vectors.shape[1]}" + (f"; {without} have no vector" if without else ""))
         return
     write_anndata(adata, output)
@@ -211,7 +212,7 @@ def _embed_names(
         _check_writable(AnnData(obs=pd.DataFrame(index=pd.Index(list(names), dtype=object))), output)
     adata = bft.embed(names, kind=kind, facts=facts, encoder=encode(), key_added=key_added, **texts)
     if output is not None:
-        _write(adata, adata.obsm[key_added], adata.obs_names, output)
+        _write(adata, "obs", key_added, output)
 
 
 def _print_plan(

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
     from bftembed.encoders.base import Encoder
     from bftembed.encoders.cache import encode_cached
+    from bftembed.encoders.given import FileEncoder, NoEncoder
     from bftembed.encoders.openai import OpenAIEncoder
     from bftembed.encoders.sentence_transformers import SentenceTransformersEncoder
 
 __all__ = [
     "Encoder",
+    "FileEncoder",
+    "NoEncoder",
     "OpenAIEncoder",
     "SentenceTransformersEncoder",
     "encode_cached",
@@ -31,12 +34,19 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "Encoder": "base",
+        "FileEncoder": "given",
+        "NoEncoder": "given",
         "OpenAIEncoder": "openai",
         "SentenceTransformersEncoder": "sentence_transformers",
         "encode_cached": "cache",
     },
 )
-_BACKENDS = {"openai": "OpenAIEncoder", "sentence-transformers": "SentenceTransformersEncoder"}
+_BACKENDS = {
+    "file": "FileEncoder",
+    "none": "NoEncoder",
+    "openai": "OpenAIEncoder",
+    "sentence-transformers": "SentenceTransformersEncoder",
+}
 
 
 def get_encoder(spec: str | Encoder = "default", **options: Any) -> Encoder:
@@ -46,7 +56,8 @@ def get_encoder(spec: str | Encoder = "default", **options: Any) -> Encoder:
     ----------
     spec
         ``"default"`` (all-MiniLM-L6-v2, embedded), ``"sentence-transformers:MODEL"`` with a directory or the id of a
-        model on the hub, ``"openai:MODEL@http://host:port/v1"``, ``"NAME"`` or ``"NAME:MODEL"`` of a plug-in (entry
+        model on the hub, ``"openai:MODEL@http://host:port/v1"``, ``"file:PATH"`` (vectors of texts that were computed
+        elsewhere), ``"none"`` (texts only), ``"NAME"`` or ``"NAME:MODEL"`` of a plug-in (entry
         point ``bftembed.encoders``), or an encoder, which is given back as it is.
     options
         Handed to the encoder's class, e.g. ``batch_size=64``, ``prompt_name="document"``.
@@ -64,14 +75,19 @@ def get_encoder(spec: str | Encoder = "default", **options: Any) -> Encoder:
     if not isinstance(spec, str):
         return spec
     backend, _, model = ("sentence-transformers:default" if spec == "default" else spec).partition(":")
-    known = __getattr__(_BACKENDS[backend]) if backend in _BACKENDS and model else load_plugin("encoders", backend)
+    known = (
+        __getattr__(_BACKENDS[backend])
+        if backend in _BACKENDS and (backend == "none") != bool(model)
+        else load_plugin("encoders", backend)
+    )
     if known is not None:
         _check_options(backend, known, options)
         encoder: Encoder = known(model, **options) if model else known(**options)
         return encoder
     others = "".join(f", `{name}`" for name in plugin_names("encoders"))
     msg = (
-        f"`{spec}` is no encoder. Use `default`, `sentence-transformers:MODEL`, `openai:MODEL@http://host/v1`{others}."
+        f"`{spec}` is no encoder. Use `default`, `sentence-transformers:MODEL`, `openai:MODEL@http://host/v1`, "
+        f"`file:VECTORS.parquet`, `none`{others}."
     )
     raise InputError(msg)
 

@@ -40,6 +40,8 @@ class Encoder(ABC):
     #: Name of the back end, as in ``"sentence-transformers:MODEL"``.
     name: str
     spec: str = ""
+    #: Whether vectors are worth keeping in the cache.
+    cached: bool = True
     prompt: str = ""
     query_prompt: str = ""
 

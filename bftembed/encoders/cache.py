@@ -63,6 +63,9 @@ def encode_cached(
     n_split
         How many different texts were longer than the encoder takes, and so split.
     """
+    if not encoder.cached:
+        vectors, split = encoder.encode(texts, query=query, progress=progress)
+        return vectors, int(split.sum())
     path = cache or cache_dir() / "vectors.sqlite"
     asked = {"query_prompt": encoder.query_prompt} if query else {}
     described = [encoder.describe() | asked, *([] if query else encoder.former_descriptions())]

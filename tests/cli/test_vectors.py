@@ -8,16 +8,24 @@ from bftembed.errors import DataError, InputError
 
 NAMES = ["TP53", 'drug, with "quotes"', "nan", "WITHOUT"]
 VECTORS = np.array([[0.1, -2], [3e-8, 1], [1, 2], [np.nan, np.nan]], dtype=np.float32)
+TEXTS = ["a text", "", "another", "a third"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_the_benchmark_reads_the_same_names_and_numbers(suffix, tmp_path):
-    assert write_vectors(NAMES, VECTORS, tmp_path / f"v{suffix}") == (3, 1)
+    assert write_vectors(NAMES, VECTORS, TEXTS, tmp_path / f"v{suffix}") == (3, 1)
     found = read_vectors(tmp_path / f"v{suffix}")
     assert found.names == NAMES[:3]
     np.testing.assert_array_equal(found.matrix, VECTORS[:3])
     frame = (pd.read_csv if suffix == ".csv" else pd.read_parquet)(tmp_path / f"v{suffix}")
     assert frame.columns.tolist() == ["name", "d0", "d1"]
+
+
+def test_texts_stand_where_there_are_no_vectors(tmp_path):
+    assert write_vectors(NAMES, np.empty((4, 0), dtype=np.float32), TEXTS, tmp_path / "v.csv") == (3, 1)
+    frame = pd.read_csv(tmp_path / "v.csv", keep_default_na=False)
+    assert frame.columns.tolist() == ["name", "text"]
+    assert frame["text"].tolist() == ["a text", "another", "a third"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -39,4 +47,4 @@ def test_what_cannot_be_written_is_said(tmp_path):
     (tmp_path / "x.csv").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written"):
-        write_vectors(NAMES, VECTORS, tmp_path / "file" / "x.csv")
+        write_vectors(NAMES, VECTORS, TEXTS, tmp_path / "file" / "x.csv")
