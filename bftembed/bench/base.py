@@ -87,8 +87,6 @@ class Evaluation:
         Names of what was scored: genes, ``A|B`` pairs, cells. Two evaluations can be compared if these are equal.
     counts
         Numbers to print beside the score, e.g. items per class.
-    test_train
-        Items in a test fold over items in a training fold, for the corrected test; None without cross-validation.
     notes
         Sentences that a reader of the score needs.
     """
@@ -97,7 +95,6 @@ class Evaluation:
     baselines: Sequence[Score]
     items: Sequence[str]
     counts: dict[str, int] = field(default_factory=dict)
-    test_train: float | None = None
     notes: Sequence[str] = ()
 
 

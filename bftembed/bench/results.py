@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bftembed.bench.base import Task
 
 logger = logging.getLogger("bftembed")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: An embedding with less of the entities would leave too few for the others to be compared on.
 LEAST_SHARED = 0.4
 Subset = Literal["own", "shared"]
@@ -103,7 +103,6 @@ class Result(BaseModel):
     counts: dict[str, int] = {}
     n_items: int = 0
     items_digest: str = ""
-    test_train: float | None = None
     scores: list[ScoreRecord] = []
     baselines: list[ScoreRecord] = []
     draws: list[float | None] | None = None

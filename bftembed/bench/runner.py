@@ -268,7 +268,6 @@ def _record(evaluation: Evaluation, info: TaskInfo) -> dict[str, Any]:
         "counts": evaluation.counts,
         "n_items": len(evaluation.items),
         "items_digest": digest_of(evaluation.items),
-        "test_train": evaluation.test_train,
         "scores": [ScoreRecord(**score.describe()) for score in evaluation.scores],
         "baselines": [ScoreRecord(**score.describe()) for score in evaluation.baselines],
         "draws": None if draws is None else [number(value) for value in draws],

@@ -11,7 +11,7 @@ from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.problems.genes import spelling
 from bftembed.bench.scoring.metrics import auroc, drawn, mean_of_known, plain
 from bftembed.bench.scoring.probes import LINEAR, Fold, predict_folds
-from bftembed.bench.scoring.scores import Score, centred, item_weights
+from bftembed.bench.scoring.scores import Score, item_weights
 from bftembed.entities import canonical
 from bftembed.errors import InputError
 
@@ -243,12 +243,12 @@ def per_gene(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """AUROC within each gene, averaged over the genes with both labels: of the test (1, 1), and of draws (n_draws,).
 
-    A draw leaves out the genes of which it lacks a label, see `centred`.
+    A draw leaves out the genes of which it lacks a label.
     """
     genes = _by_gene(test)
     value = float(np.mean([plain(auroc, test.label[rows], guess[rows]) for rows in genes]))
     draws = [drawn(auroc, test.label[rows], guess[rows], weights[:, rows]) for rows in genes]
-    return _one(value), centred(mean_of_known(np.stack(draws)), value)
+    return _one(value), mean_of_known(np.stack(draws))
 
 
 def _by_gene(test: Rows) -> list[NDArray[np.intp]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.scoring.metrics import METRICS, drawn, mean_of_known, plain
 from bftembed.bench.scoring.probes import CONSTANT, FOREST, LINEAR, Fold, predict_folds
-from bftembed.bench.scoring.scores import Score, centred, item_weights
+from bftembed.bench.scoring.scores import Score, item_weights, widened
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bftembed.bench.scoring.probes import Probe, Target
+    from bftembed.bench.scoring.probes import Prediction, Probe, Target
     from bftembed.bench.sources.base import Source
 
 #: Metrics per kind of label, the main one first, and whether each takes what ranks or the class that was guessed.
@@ -159,7 +158,6 @@ class GeneLabels(Problem):
             else [],
             items=items,
             counts=self._counts(y),
-            test_train=1 / (self.n_folds - 1),
             notes=notes,
         )
 
@@ -219,14 +217,18 @@ def scored(
 ) -> tuple[list[Score], int]:
     """Scores of a probe, and in how many folds its optimiser stopped early."""
     predictions = predict_folds(probe, target, x, sample.y, sample.folds, n_jobs=n_jobs)
+    return scores_of(method, target, predictions, sample), sum(not each.converged for each in predictions)
+
+
+def scores_of(method: str, target: Target, predictions: Sequence[Prediction], sample: Sample) -> list[Score]:
+    """Scores of predictions, one per fold of the sample."""
     scores = []
     for metric, what in _METRICS[target].items():
-        answers = [getattr(prediction, what) for prediction in predictions]
-        pairs = list(zip(sample.folds, answers, strict=True))
-        values = [plain(METRICS[metric], sample.y[fold.test], answer) for fold, answer in pairs]
-        score = Score(method, metric, np.reshape(values, (sample.n_repeats, -1)))
-        scores.append(replace(score, draws=centred(_draws(metric, pairs, sample), score.mean)))
-    return scores, sum(not prediction.converged for prediction in predictions)
+        pairs = [(fold, getattr(each, what)) for fold, each in zip(sample.folds, predictions, strict=True)]
+        folds = [plain(METRICS[metric], sample.y[fold.test], answer) for fold, answer in pairs]
+        values = np.reshape(folds, (sample.n_repeats, -1))
+        scores.append(Score(method, metric, values, widened(_draws(metric, pairs, sample), values)))
+    return scores
 
 
 def _draws(metric: str, pairs: Sequence[tuple[Fold, NDArray[Any]]], sample: Sample) -> NDArray[np.float64]:

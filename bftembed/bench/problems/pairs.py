@@ -19,7 +19,7 @@ from bftembed.bench.problems._pair_data import (
 )
 from bftembed.bench.scoring.metrics import auroc, drawn, mean_of_known, plain
 from bftembed.bench.scoring.probes import LINEAR, Fold, predict_folds
-from bftembed.bench.scoring.scores import Score, item_weights
+from bftembed.bench.scoring.scores import Score, item_weights, widened
 from bftembed.errors import InputError
 
 __all__ = ["PairLabels", "clean_pairs", "degree_matched", "without_leaks"]
@@ -150,7 +150,6 @@ class PairLabels(Problem):
             baselines=baselines,
             items=[f"{self.entities[self.pairs.a[i]]}|{self.entities[self.pairs.b[i]]}" for i in rows],
             counts={"pairs": len(rows), "positive": int(self.pairs.label[rows].sum()), **self._part_sizes(splits)},
-            test_train=None if self.fixed else len(tests[0]) / len(splits[0].train),
             notes=[f"Features chosen on valid: {', '.join(f'{f} ({chosen.count(f)})' for f in sorted(set(chosen)))}."],
         )
 
@@ -227,7 +226,7 @@ class PairLabels(Problem):
         """AUROC per test, and of draws of genes: pairs of one gene depend on each other, so genes are drawn.
 
         A pair is drawn as often as its two genes together (Owen 2007, the pigeonhole bootstrap, wider than it need be
-        rather than too narrow). A draw is scored on all tests, as the score itself is.
+        rather than too narrow). A draw is scored on all tests, as the score itself is, and draws are `widened`.
         """
         tested = [self.pairs.take(rows) for rows in tests]
         values = [plain(auroc, pairs.label, guess) for pairs, guess in zip(tested, guesses, strict=True)]
@@ -237,7 +236,8 @@ class PairLabels(Problem):
         for pairs, guess in zip(tested, guesses, strict=True):
             a, b = np.searchsorted(used, pairs.a), np.searchsorted(used, pairs.b)
             draws.append(drawn(auroc, pairs.label, guess, weights[:, a] * weights[:, b]))
-        return self._shaped(values), mean_of_known(np.stack(draws))
+        shaped = self._shaped(values)
+        return shaped, widened(mean_of_known(np.stack(draws)), shaped)
 
     def _shaped(self, values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
         return np.reshape(values, (self.n_repeats if len(values) == self.n_repeats * self.n_folds else 1, -1))

@@ -87,7 +87,6 @@ class GeneTerms(Problem):
             baselines=self.baselines_once(items, baselines),
             items=items,
             counts={"terms": len(samples), "genes": len(items), "labels": sum(len(sample.y) for sample in samples)},
-            test_train=1 / (self.n_folds - 1),
             notes=notes,
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bftembed.bench.report.index import basis
-from bftembed.bench.scoring.statistics import Difference, corrected_t_test, holm, paired_bootstrap
+from bftembed.bench.scoring.statistics import Difference, holm, paired_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from bftembed.bench.base import TaskInfo
     from bftembed.bench.report.index import Index
-    from bftembed.bench.results import Result, ScoreRecord, Subset
+    from bftembed.bench.results import Result, Subset
 
 LEVEL = 0.05
-T_TEST, BOOTSTRAP, NONE = "corrected t-test", "paired bootstrap", "none possible"
+BOOTSTRAP, NONE = "paired bootstrap", "none possible"
 _SUBSETS: tuple[Subset, ...] = ("own", "shared")
 
 
@@ -78,10 +78,6 @@ def shared_test(first: Result, second: Result) -> tuple[str, Difference]:
     one, two = first.main, second.main
     if one is None or two is None or one.metric != two.metric:
         return NONE, Difference(np.nan, np.nan, np.nan, np.nan)
-    a, b = _values(one), _values(two)
-    if first.test_train is not None and second.test_train is not None and a.shape == b.shape and a.size > 1:
-        # Equal for equal items; if not, the larger one is the more careful.
-        return T_TEST, corrected_t_test(a, b, max(first.test_train, second.test_train))
     mean = one.mean - two.mean if one.mean is not None and two.mean is not None else np.nan
     if first.draws is not None and second.draws is not None and len(first.draws) == len(second.draws):
         return BOOTSTRAP, paired_bootstrap(mean, _floats(first.draws), _floats(second.draws))
@@ -106,10 +102,6 @@ def _better(row: Comparison, adjusted: float) -> str:
     if not adjusted < LEVEL or row.difference.mean == 0:
         return ""
     return row.first if (row.difference.mean > 0) == row.info.higher_is_better else row.second
-
-
-def _values(record: ScoreRecord) -> NDArray[np.float64]:
-    return np.array([_floats(row) for row in record.values])
 
 
 def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:

@@ -58,7 +58,6 @@ def test_a_planted_signal_is_found_and_its_interval_holds_it(planted):
     assert {score.method for score in evaluation.scores} == {"linear", "random forest"}
     assert {score.method for score in evaluation.baselines} == {"constant", "spelling of the symbol"}
     assert evaluation.counts == {"False": int((~labels).sum()), "True": int(labels.sum())}
-    assert evaluation.test_train == 0.25
 
 
 def test_shuffled_labels_fall_to_chance(planted):
@@ -148,7 +147,7 @@ def test_the_interval_of_rare_classes_is_about_the_score(planted):
     x[:, 0] = np.random.default_rng(0).normal(size=N)
     balanced, accuracy, *_ = GeneLabels(pd.Series(kinds, index=names()), n_repeats=3).evaluate(x).scores
     for score in (balanced, accuracy):
-        assert np.nanmean(score.draws) == pytest.approx(score.mean)
+        assert np.nanmedian(score.draws) == pytest.approx(score.mean)
 
 
 def test_a_value_is_ranked(planted):

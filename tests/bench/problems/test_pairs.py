@@ -88,7 +88,9 @@ def test_a_draw_is_scored_on_all_tests_as_the_score_is():
         return np.mean(scores)
 
     assert values.mean() == pytest.approx(by_hand(np.ones(N)))
-    np.testing.assert_allclose(draws[:5], [by_hand(of_genes) for of_genes in weights[:5]])
+    plain = np.array([by_hand(of_genes) for of_genes in weights])
+    wide = values.mean() + np.sqrt(1.5) * (plain - np.median(plain))  # two thirds of the genes train, one is tested
+    np.testing.assert_allclose(draws, np.minimum(wide, 1.0))
 
 
 def test_two_folds_are_refused():

@@ -45,7 +45,8 @@ def make_result(task="toy.parity", embedding="a", mean=0.8, *, info=None, baseli
     info = info or make_info(task)
     seed = sum(map(ord, info.name + embedding))
     noise = np.random.default_rng(seed).normal(0, 0.02, (2, 2)).round(4)
-    score = main or make_score(mean, metric=info.main_score, folds=0.02, values=(mean + noise).tolist())
+    values = mean + noise
+    score = main or make_score(mean, metric=info.main_score, folds=0.02, values=values.tolist())
     fields = {
         "key": f"{info.name}-{embedding}",
         "task": info,
@@ -61,7 +62,7 @@ def make_result(task="toy.parity", embedding="a", mean=0.8, *, info=None, baseli
         "counts": {"True": 40, "False": 55},
         "n_items": 95,
         "items_digest": f"all of {info.name}",
-        "test_train": 0.25,
+        "draws": (np.mean(values) + np.random.default_rng(seed).normal(0, 0.02, 200)).tolist(),
         "scores": [score],
         "baselines": [] if baseline is None else [make_score(baseline, method="spelling", metric=info.main_score)],
         "data": {"toy/file.csv": "ab" * 32},
@@ -152,6 +153,6 @@ def mixed():
         make_without("toy.error", "c", info=error, reason="disk full"),
         make_result(info=old, embedding="a", mean=0.75),
         make_result(info=old, embedding="b", mean=0.75),
-        make_result(info=cells, embedding="a", scores=parts, baselines=[], test_train=None),
+        make_result(info=cells, embedding="a", scores=parts, baselines=[], draws=None),
         make_without("atlas.cells", "b", info=cells, status="not applicable", reason="no cells"),
     ]

@@ -3,41 +3,24 @@ import math
 import numpy as np
 import pytest
 
-from bftembed.bench.report.comparisons import BOOTSTRAP, NONE, T_TEST, compare_all, shared_test
+from bftembed.bench.report.comparisons import BOOTSTRAP, NONE, compare_all, shared_test
 from bftembed.bench.report.index import Index
-from bftembed.bench.scoring.statistics import corrected_t_test, holm, paired_bootstrap
+from bftembed.bench.scoring.statistics import holm, paired_bootstrap
 
 
-def test_folds_are_compared_by_the_corrected_t_test(result):
-    a, b = result(embedding="a"), result(embedding="b", mean=0.7)
-    test, difference = shared_test(a, b)
-    expected = corrected_t_test(np.array(a.main.values), np.array(b.main.values), 0.25)
-    assert (test, difference) == (T_TEST, expected)
-
-
-def test_a_fold_without_a_value_is_left_out(result, score):
-    a = result(main=score(values=[[0.8, None], [0.7, 0.9]]))
-    b = result(embedding="b", main=score(values=[[0.6, 0.5], [0.6, 0.7]]))
-    expected = corrected_t_test(np.array([0.8, 0.7, 0.9]), np.array([0.6, 0.6, 0.7]), 0.25)
-    assert shared_test(a, b)[1] == expected
-
-
-@pytest.mark.parametrize("why", ["no cross-validation", "one value", "other shapes"])
-def test_else_draws_are_compared(why, result, score):
+@pytest.mark.parametrize("values", [[[0.8]], [[0.8, 0.8], [0.8, 0.8]]], ids=["one test", "repeated cross-validation"])
+def test_draws_of_the_same_items_are_compared(values, result, score):
     rng = np.random.default_rng(0)
     draws = [rng.normal(mean, 0.02, 200).tolist() for mean in (0.8, 0.7)]
     draws[0][3] = None
-    values = [[0.8]] if why == "one value" else [[0.8, 0.8]]
-    train = None if why == "no cross-validation" else 0.25
-    a = result(main=score(values=values), draws=draws[0], test_train=train)
-    other = [[0.7, 0.7, 0.7]] if why == "other shapes" else values
-    b = result(embedding="b", main=score(values=other), draws=draws[1], test_train=train)
+    a = result(main=score(values=values), draws=draws[0])
+    b = result(embedding="b", main=score(values=(np.array(values) - 0.1).tolist()), draws=draws[1])
     expected = paired_bootstrap(a.main.mean - b.main.mean, np.array(draws[0], dtype=float), np.array(draws[1]))
     assert shared_test(a, b) == (BOOTSTRAP, expected)
 
 
 def test_where_no_test_is_possible_there_is_a_difference_alone(result, score):
-    single = {"main": score(0.8, values=[[0.8]]), "test_train": None}
+    single = {"main": score(0.8, values=[[0.8]]), "draws": None}
     test, difference = shared_test(result(**single), result(embedding="b", **single | {"main": score(values=[[0.6]])}))
     assert (test, difference.mean) == (NONE, 0)
     assert math.isnan(difference.p_value)

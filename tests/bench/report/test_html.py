@@ -110,7 +110,7 @@ def test_warnings_are_loud(result, info):
 def test_comparisons_are_shown(result, page):
     said = "".join(page(render([result(), result(embedding="b", mean=0.6)])).text)
     assert "a against b better in 1 of 1 task, worse in 0" in said
-    assert "corrected t-test" in said
+    assert "paired bootstrap" in said
 
 
 def test_tables_can_be_sorted_by_every_kind_of_column(mixed, page):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bftembed.bench.scoring.scores import Score, centred, digest_of, interval, item_weights, number, seed_of
+from bftembed.bench.scoring.scores import Score, digest_of, interval, item_weights, number, seed_of, widened
 
 
 def test_draws_depend_on_the_items_alone():
@@ -31,9 +31,19 @@ def test_one_value_has_no_interval_over_folds():
 def test_no_interval_where_draws_give_no_value():
     draws = np.ones(100)
     draws[:6] = np.nan
-    assert interval(draws) is None
+    assert interval(draws, 1.0) is None
     draws[5] = 1
-    assert interval(draws) == [1, 1]
+    assert interval(draws, 1.0) == [1, 1]
+
+
+def test_an_interval_holds_its_score():
+    """Also where some draws lack a class and the others are off: a constant answer had [0.4997, 0.4997] about 0.5."""
+    draws = np.append(np.full(990, 0.4997), np.full(10, 0.54))
+    assert interval(draws, 0.5) == [0.5, 0.5]
+    skewed = np.random.default_rng(0).exponential(0.05, 1000)
+    low, high = interval(skewed, 0.9)
+    assert low < 0.9 < high
+    np.testing.assert_allclose(high - low, np.ptp(np.quantile(skewed, [0.025, 0.975])))
 
 
 def test_a_score_without_values_is_none():
@@ -47,7 +57,11 @@ def test_numbers_and_seeds():
     assert digest_of(["a", "b"]) != digest_of(["ab"])
 
 
-def test_centred_draws_keep_their_spread():
+def test_draws_of_cross_validation_are_wider_by_the_share_of_the_training_sets():
     draws = np.array([0.6, np.nan, 0.8, 0.7])
-    np.testing.assert_allclose(centred(draws, 0.5), [0.4, np.nan, 0.6, 0.5])
-    assert np.isnan(centred(np.full(3, np.nan), 0.5)).all()
+    values = np.array([[0.4, 0.6, np.nan, 0.5]])
+    wide = 0.1 * np.sqrt(4 / 3)
+    np.testing.assert_allclose(widened(draws, values), [0.5 - wide, np.nan, 0.5 + wide, 0.5])
+    np.testing.assert_allclose(widened(draws, values + 0.45)[2:], [1.0, 0.95])  # no score is above 1
+    np.testing.assert_array_equal(widened(draws, values[:, :1]), draws)
+    assert np.isnan(widened(np.full(3, np.nan), values)).all()
