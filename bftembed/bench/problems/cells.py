@@ -162,14 +162,20 @@ class CellLabels(CellProblem):
         vectors, genes = cell_vectors(vectors)
         known = np.flatnonzero(~np.isnan(vectors).any(axis=1))
         items = [self.entities[i] for i in known]
-        if len(set(self.types[known])) < 2 or len(items) <= _N_NEIGHBORS:
+        n_types = len(set(self.types[known]))
+        if n_types < 2 or len(items) <= _N_NEIGHBORS:
             msg = f"Only {len(items)} of {len(self.entities)} cells have a vector, too few of more than one type."
+            raise InputError(msg)
+        if n_types == len(items):
+            msg = f"The {n_types} cells with a vector are each of a type of its own; there is nothing to score."
             raise InputError(msg)
         sample = self._sample(known, items)
         x = vectors[known].astype(np.float64)
         notes = ["k-means is told the number of types; Leiden's resolutions are fixed.", *genes_note(genes)]
         if bool((x == x[0]).all()):
             notes.append("All vectors are equal: this embedding says nothing of the cells.")
+        if self.batches is not None and sample.batches is None:
+            notes.append("The cells are of one batch: their neighbours are not told apart by batches.")
         scores = [*_clustered("k-means", _k_means(x, sample.types, self.n_seeds), sample)]
         graph = _graph(x)
         for resolution in RESOLUTIONS:
@@ -191,6 +197,8 @@ class CellLabels(CellProblem):
     def _sample(self, known: NDArray[np.intp], items: Sequence[str]) -> _Sample:
         types = np.unique(self.types[known], return_inverse=True)[1]
         batches = None if self.batches is None else np.unique(self.batches[known], return_inverse=True)[1]
+        if batches is not None and not batches.any():  # one batch alone
+            batches = None
         return _Sample(types, batches, half_samples(items), item_weights(items))
 
     def _baselines(self, known: NDArray[np.intp], sample: _Sample) -> list[Score]:
@@ -319,6 +327,8 @@ def _annotated(x: NDArray[np.float64], sample: _Sample, *, method: str = "") -> 
     scores = []
     for name, guess in _votes(x, sample).items():
         answered = guess >= 0
+        if not answered.any():  # every batch is of one cell
+            continue
         types, weights = sample.types[answered], sample.weights[:, answered]
         label = f"{method}, {name}" if method else name
         accuracy = METRICS["accuracy"]

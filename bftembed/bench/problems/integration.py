@@ -55,6 +55,13 @@ class _Cells(CellProblem):
             raise InputError(msg)
         return rows, [self.entities[i] for i in rows]
 
+    def _types(self, rows: NDArray[np.intp]) -> NDArray[Any] | None:
+        labels = self._text("cell_type", rows)
+        if labels is not None and len(np.unique(labels)) < 2:
+            msg = f"The {len(rows)} cells with a vector are of one type; there are no types to keep apart."
+            raise InputError(msg)
+        return labels
+
     def _text(self, column: str, rows: NDArray[np.intp]) -> NDArray[Any] | None:
         return self.adata.obs[column].astype(str).to_numpy()[rows] if column in self.adata.obs else None
 
@@ -84,14 +91,14 @@ class BatchIntegration(_Cells):
         Raises
         ------
         InputError
-            If fewer than 90 cells have a vector, or these are of one batch.
+            If fewer than 90 cells have a vector, or these are of one batch or of one type.
         """
         del n_jobs
         from threadpoolctl import threadpool_limits
 
         vectors, genes = cell_vectors(vectors)
         rows, items = self._known(vectors)
-        labels, batch = self._text("cell_type", rows), self._text("batch", rows)
+        labels, batch = self._types(rows), self._text("batch", rows)
         if batch is None or len(np.unique(batch)) < 2:
             msg = f"The {len(rows)} cells with a vector are of one batch; there is nothing to integrate."
             raise InputError(msg)
@@ -218,14 +225,14 @@ class JointModalities(_Modalities):
         Raises
         ------
         InputError
-            If fewer than 90 cells have a vector.
+            If fewer than 90 cells have a vector, or these are of one type.
         """
         del n_jobs
         from threadpoolctl import threadpool_limits
 
         vectors, genes = cell_vectors(vectors)
         rows, items = self._known(vectors)
-        labels = self._text("cell_type", rows)
+        labels = self._types(rows)
         rna, protein = _halves(vectors[rows])
         together = {
             "side by side": np.hstack([rna, protein]),

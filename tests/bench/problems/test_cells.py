@@ -295,3 +295,29 @@ def test_rand_indices_equal_those_of_scikit_learn(seed, n, n_types, n_clusters):
     draws[:, :2] = True  # scikit-learn gives 1 for one cell or none
     expected = [adjusted_rand_score(types[draw], clusters[draw]) for draw in draws]
     np.testing.assert_allclose(rand_indices(types, clusters, draws), expected, atol=1e-12)
+
+
+def test_cells_of_one_batch_are_scored_as_without_batches():
+    one, none = (CellLabels(cells(batches="x"), batch=batch, n_seeds=2, baselines=False) for batch in ("batch", None))
+    x = one.embed(get_source("pca"))
+    found, expected = one.evaluate(x), none.evaluate(x)
+    assert [score.describe() for score in found.scores] == [score.describe() for score in expected.scores]
+    assert any("of one batch" in note for note in found.notes)
+    two = problem()
+    alone = x.matrix.copy()
+    alone[BATCHES == "x"] = np.nan
+    assert any("of one batch" in note for note in two.evaluate(alone).notes)
+
+
+def test_one_cell_of_a_type_or_of_each_batch_and_too_many_types():
+    types = TYPES.astype(object)
+    types[0] = "rare"
+    made = CellLabels(cells(types), batch="batch", n_seeds=2, baselines=False)
+    assert not any(np.isnan(score.mean) for score in made.evaluate(made.embed(get_source("pca"))).scores)
+    made = CellLabels(cells(batches=np.arange(90).astype(str)), batch="batch", n_seeds=2, baselines=False)
+    methods = {score.method for score in made.evaluate(made.embed(get_source("pca"))).scores}
+    assert "neighbours in the batch" not in methods
+    assert "neighbours in other batches" in methods
+    made = CellLabels(cells(np.arange(90).astype(str)), batch=None, n_seeds=2, baselines=False)
+    with pytest.raises(InputError, match="each of a type of its own"):
+        made.evaluate(made.embed(get_source("pca")))

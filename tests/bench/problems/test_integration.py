@@ -297,6 +297,9 @@ def test_cells_of_one_batch_are_refused():
     one = BatchIntegration(adata[adata.obs["batch"] == "u"])
     with pytest.raises(InputError, match="The 150 cells with a vector are of one batch"):
         one.evaluate(vectors)
+    adata.obs["cell_type"] = "T"
+    with pytest.raises(InputError, match="The 300 cells with a vector are of one type"):
+        BatchIntegration(adata).evaluate(BatchIntegration(adata).embed(Spy()))
 
 
 @pytest.mark.parametrize("kind", [BatchIntegration, JointModalities, ModalityMatching])
