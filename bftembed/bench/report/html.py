@@ -30,6 +30,7 @@ def html_text(report: Report) -> str:
         "key": text.sort_key,
         "interval": text.interval,
         "p": text.p_value,
+        "span": text.span,
         "breaks": _with_breaks,
         "forest": forest_svg,
     }

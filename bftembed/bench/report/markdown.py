@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bftembed.bench.report.text import DASH, count, interval, number, p_value
+from bftembed.bench.report.text import DASH, count, interval, number, p_value, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,8 +71,9 @@ def _score_table(table: ScoreTable) -> str:
         if info.superseded_by:
             task += f" (superseded by {escape(info.superseded_by)})"
         metric = f"{escape(info.main_score)} {'↑' if info.higher_is_better else '↓'}"
-        rows.append([task, metric, *map(_cell, column.cells)])
-    return _table(["task", "score", *map(escape, table.embeddings)], rows)
+        best = DASH if column.baseline is None else f"{number(column.baseline[1])} {escape(column.baseline[0])}"
+        rows.append([task, metric, *map(_cell, column.cells), best, span(column.n_items)])
+    return _table(["task", "score", *map(escape, table.embeddings), "best trivial baseline", "n"], rows)
 
 
 def _cell(cell: Cell) -> str:

@@ -46,12 +46,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A task; one cell per embedding of the table."""
+    """A task; one cell per embedding of the table.
+
+    Attributes
+    ----------
+    baseline
+        Name and score of the best trivial baseline beside any of these scores, or None.
+    n_items
+        Fewest and most scored items.
+    """
 
     info: TaskInfo
     family: str
     label: str
     cells: list[Cell]
+    baseline: tuple[str, float] | None = None
+    n_items: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,12 @@ def _column(info: TaskInfo, embeddings: Sequence[str], results: Mapping[str, Res
             cells.append(_scored(results[name], limits))
         else:
             cells.append(_empty(info.name, name, index))
-    return Column(info, *family_of(info), cells)
+    bests = [best for result in results.values() if (best := best_baseline(result)) is not None]
+    known = [(best.method, best.mean) for best in bests if best.mean is not None]
+    sign = 1 if info.higher_is_better else -1
+    counts = [result.n_items for result in results.values()] or [0]
+    best = max(known, key=lambda each: sign * each[1], default=None)
+    return Column(info, *family_of(info), cells, best, (min(counts), max(counts)))
 
 
 def _scored(result: Result, scale_limits: tuple[float, float] | None) -> Cell:

@@ -25,6 +25,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{MINUS}{text}" if value < 0 and float(text) != 0 else text
 
 
+def span(numbers: tuple[int, int]) -> str:
+    """E.g. ``72``, or ``72 to 150`` where the two differ."""
+    return " to ".join(f"{n:,}" for n in sorted(set(numbers)))
+
+
 def interval(limits: Sequence[float] | None) -> str:
     """E.g. ``[0.790, 0.834]``; empty where there is none."""
     if limits is None or not all(map(is_known, limits)):

@@ -76,6 +76,7 @@ def test_scores_failures_and_marks_are_shown(mixed, page):
     assert "0.620\u2020[0.590, 0.650]" in said
     assert "0.900\u2021[0.870, 0.930]" in said
     assert "superseded by toy.parity" in said
+    assert re.search(r"best trivial baseline.*0\.600 ?spelling.*n scored", said)
     for words in (
         "disk full",
         "no cells",

@@ -27,9 +27,15 @@ def test_tables_parse_back(mixed):
     tables = tables_of(render(mixed))
     for rows in tables.values():
         assert len({len(row) for row in rows}) == 1
-    assert tables["Scores"][0] == ["task", "score", "a", "b", "c"]
+    assert tables["Scores"][0] == ["task", "score", "a", "b", "c", "best trivial baseline", "n"]
     by_task = {row[0]: row[2:] for row in tables["Scores"]}
-    assert by_task["toy.parity"] == ["0.800 [0.770, 0.830]", "0.620\u2020 [0.590, 0.650]", "0.900\u2021 [0.870, 0.930]"]
+    assert by_task["toy.parity"] == [
+        "0.800 [0.770, 0.830]",
+        "0.620\u2020 [0.590, 0.650]",
+        "0.900\u2021 [0.870, 0.930]",
+        "0.600 spelling",
+        "60 to 95",
+    ]
     assert by_task["toy.error"][2] == "failed"
     assert by_task["atlas.cells"][1] == "\u2013"
     assert "toy.old (superseded by toy.parity)" in by_task

@@ -18,6 +18,12 @@ def test_own_scores_with_marks(mixed):
     assert "best baseline: spelling, 0.600; 95 of 100 found" in cells["a"].why
 
 
+def test_a_column_names_the_best_baseline_and_the_number_of_items(mixed):
+    columns = {column.info.name: column for column in own_scores(Index(mixed), ranked=True).columns}
+    assert (columns["toy.parity"].baseline, columns["toy.parity"].n_items) == (("spelling", 0.6), (60, 95))
+    assert columns["atlas.cells"].baseline is None
+
+
 def test_lower_is_better(mixed):
     cells = cells_of(own_scores(Index(mixed), ranked=True), "toy.error")
     assert (cells["a"].shade, cells["b"].shade) == (1, 0)

@@ -1,6 +1,6 @@
 import pytest
 
-from bftembed.bench.report.text import DASH, count, interval, number, p_value, share, sort_key
+from bftembed.bench.report.text import DASH, count, interval, number, p_value, share, sort_key, span
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,7 @@ def test_a_p_value_is_never_zero():
 
 def test_only_all_is_all():
     assert [share(999, 1000), share(3, 3), share(0, 0)] == ["99 %", "100 %", DASH]
+    assert [span((72, 72)), span((72, 1500))] == ["72", "72 to 1,500"]
     assert [count(1, "task"), count(2, "task"), count(1234, "task")] == ["1 task", "2 tasks", "1,234 tasks"]
 
 
