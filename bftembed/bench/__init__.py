@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bftembed.bench.registry import find_tasks
     from bftembed.bench.report import write_report
     from bftembed.bench.results import Result, read_results
-    from bftembed.bench.runner import run
+    from bftembed.bench.runner import pending, run
     from bftembed.bench.scoring.probes import CONSTANT, FOREST, LINEAR, Probe
     from bftembed.bench.scoring.scores import Score
     from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
@@ -69,6 +69,7 @@ __all__ = [
     "gene_labels",
     "get_source",
     "load_cells",
+    "pending",
     "read_results",
     "run",
     "small_part",

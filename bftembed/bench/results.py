@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -197,10 +198,19 @@ def read_results(directory: str | Path, *, fast: bool = False) -> list[Result]:
     paths = sorted(Path(directory).expanduser().glob(f"{_FOLDERS[fast]}/*/[!.]*.json"))  # .* is being written
     results = [result for path in paths if (result := read_result(path)) is not None]
     if not results:
-        what = "results of fast runs" if fast else "results"
-        msg = f"There are no {what} in `{directory}`: make some with `bftembed bench run -o {directory}`."
-        raise DataError(msg)
+        raise DataError(_none_there(Path(directory).expanduser(), fast=fast))
     return sorted(results, key=lambda result: (result.task.name, result.embedding, result.subset))
+
+
+def _none_there(directory: Path, *, fast: bool) -> str:
+    """What to do where there are no results of this kind."""
+    n_others = len(list(directory.glob(f"{_FOLDERS[not fast]}/*/*.json")))
+    if n_others:
+        whole = "`--fast` (`fast=True`)"
+        there, advice = ("whole", f"leave out {whole}") if fast else ("fast", f"add {whole}")
+        return f"In `{directory}` there are only {n_others} results of {there} runs: {advice}."
+    command = shlex.join(["bftembed", "bench", "run", "-o", str(directory), "-e", "random"])
+    return f"There are no results in `{directory}`: make some, e.g. with `{command}`."
 
 
 def without_stale(results: Iterable[Result], tasks: Iterable[Task]) -> tuple[list[Result], list[str]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bftembed import data
+from bftembed._progress import progress
 from bftembed.bench.base import Problem
 from bftembed.bench.results import (
     LEAST_SHARED,
@@ -35,8 +36,9 @@ from bftembed.datasets import NAME_SOURCES
 from bftembed.errors import BftembedError, DataError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from bftembed._progress import Progress
     from bftembed.bench.base import Evaluation, Task, TaskInfo
     from bftembed.bench.results import Subset
     from bftembed.bench.sources.base import Source
@@ -54,6 +56,10 @@ class _Run:
     fast: bool
     overwrite: Overwrite
     n_jobs: int
+
+    def path_of(self, job: _Job) -> Path:
+        """Where a result belongs."""
+        return result_path(self.directory, job.loaded.task.name, job.source.label, job.subset, fast=self.fast)
 
 
 @dataclass
@@ -128,7 +134,7 @@ def run(
     Raises
     ------
     InputError
-        If two embeddings have one label, or there are none.
+        If two embeddings have one label, there are none, or one of them cannot be read.
     DataError
         If results cannot be written.
 
@@ -140,18 +146,81 @@ def run(
     if overwrite not in ("never", "missing", "always"):
         msg = f"`overwrite` is 'never', 'missing' or 'always', got {overwrite!r}."
         raise InputError(msg)
+    sources = _sources(embeddings, encoder)
+    settings = _Run(Path(directory).expanduser(), fast, overwrite, n_jobs)
+    tasks = list(tasks)
+    _fetch_names(tasks)
+    _refuse_unreadable({job.source.label: job.source for job in _pending(tasks, sources, settings)})
+    results = []
+    with progress(len(tasks) * len(sources), "benchmark", "result") as done:
+        for task in tasks:
+            results += _run_task(task, sources, settings, done)
+    return results
+
+
+def pending(
+    tasks: Iterable[Task],
+    embeddings: Sequence[str | Source],
+    directory: str | Path,
+    *,
+    encoder: Any = "default",
+    fast: bool = False,
+    overwrite: Overwrite = "missing",
+) -> list[tuple[str, str]]:
+    """Names of the task and label of the embedding of each result that `run` would compute; nothing is computed.
+
+    Parameters are those of `run`. Results on the entities that all embeddings have are not counted.
+
+    Raises
+    ------
+    InputError
+        As `run` does, but for embeddings that cannot be read.
+    """
+    sources = _sources(embeddings, encoder)
+    settings = _Run(Path(directory).expanduser(), fast, overwrite, 1)
+    return [(job.loaded.task.name, job.source.label) for job in _pending(tasks, sources, settings)]
+
+
+def _pending(tasks: Iterable[Task], sources: Sequence[Source], settings: _Run) -> list[_Job]:
+    jobs = [_Job(_Loaded(task, settings.fast), source, "own", frozenset()) for task in tasks for source in sources]
+    return [job for job in jobs if not _is_there(job, settings)]
+
+
+def _is_there(job: _Job, settings: _Run) -> bool:
+    there = read_result(settings.path_of(job))
+    if there is None or settings.overwrite == "always":
+        return False
+    if settings.overwrite == "never":
+        return True
+    try:
+        described = _inputs(job.loaded.task.info) | {"description": job.source.describe()}
+    except (BftembedError, OSError):  # what it was made of is not there now
+        return False
+    return _is_current(there, _key(job, _named(job, settings) | described))
+
+
+def _sources(embeddings: Sequence[str | Source], encoder: Any) -> list[Source]:
     sources = [get_source(each, encoder=encoder) for each in embeddings]
     labels = [source.label for source in sources]
     if not sources or len(set(labels)) < len(labels):
         msg = f"Give every embedding a label of its own (LABEL=KIND:ARGUMENT); got {', '.join(labels) or 'none'}."
         raise InputError(msg)
-    settings = _Run(Path(directory).expanduser(), fast, overwrite, n_jobs)
-    tasks = list(tasks)
-    _fetch_names(tasks)
-    results = []
-    for task in tasks:
-        results += _run_task(task, sources, settings)
-    return results
+    return sources
+
+
+def _refuse_unreadable(sources: Mapping[str, Source]) -> None:
+    """`InputError` that names every embedding that cannot be read, before hours are spent on the others."""
+    reasons = []
+    for label, source in sources.items():
+        try:
+            source.check()
+        except NotApplicableError:  # it has no genes, but may have cells
+            continue
+        except (BftembedError, OSError) as error:
+            reasons.append(f"`{label}`: {error}")
+    if reasons:
+        msg = "\n".join(["Nothing was run, since embeddings cannot be read:", *reasons])
+        raise InputError(msg)
 
 
 def _fetch_names(tasks: Sequence[Task]) -> None:
@@ -164,9 +233,12 @@ def _fetch_names(tasks: Sequence[Task]) -> None:
                 logger.warning("%s", error)
 
 
-def _run_task(task: Task, sources: Sequence[Source], settings: _Run) -> list[Result]:
+def _run_task(task: Task, sources: Sequence[Source], settings: _Run, done: Progress) -> list[Result]:
     loaded = _Loaded(task, settings.fast)
-    own = [_one(_Job(loaded, source, "own", frozenset()), settings) for source in sources]
+    own = []
+    for source in sources:
+        own.append(_one(_Job(loaded, source, "own", frozenset()), settings))
+        done.update(note=task.name)
     both = [
         (source, result)
         for source, result in zip(sources, own, strict=True)
@@ -184,26 +256,14 @@ def _run_task(task: Task, sources: Sequence[Source], settings: _Run) -> list[Res
 def _one(job: _Job, settings: _Run) -> Result:
     """A result, from its file if that is up to date."""
     task, source = job.loaded.task, job.source
-    path = result_path(settings.directory, task.name, source.label, job.subset, fast=settings.fast)
+    path = settings.path_of(job)
     there = read_result(path)
     if there is not None and settings.overwrite == "never":
         return there
     begin = time.perf_counter()
-    common: dict[str, Any] = {
-        "key": "",
-        "task": task.info,
-        "embedding": source.label,
-        "spec": source.spec,
-        "description": {},
-        "subset": job.subset,
-        "fast": settings.fast,
-    }
+    common: dict[str, Any] = {"key": "", "description": {}, **_named(job, settings)}
     try:
-        common["data"] = data_digests(task.info)
-        if lacking := [name for name in NAME_SOURCES if name in task.info.data and not data.available(name)]:
-            msg = f"Gene names cannot be mapped without {', '.join(lacking)}: run `bftembed data fetch genes`."
-            raise DataError(msg)
-        common["genes"] = gene_table_digest()
+        common |= _inputs(task.info)
         common["description"] = source.describe()
         common["key"] = _key(job, common)
         if there is not None and settings.overwrite == "missing" and _is_current(there, common["key"]):
@@ -223,6 +283,26 @@ def _one(job: _Job, settings: _Run) -> Result:
     result = result.model_copy(update={"versions": _versions(), "times": {**result.times, **_times(begin)}})
     write_result(path, result)
     return result
+
+
+def _named(job: _Job, settings: _Run) -> dict[str, Any]:
+    """Which result it is."""
+    return {
+        "task": job.loaded.task.info,
+        "embedding": job.source.label,
+        "spec": job.source.spec,
+        "subset": job.subset,
+        "fast": settings.fast,
+    }
+
+
+def _inputs(info: TaskInfo) -> dict[str, Any]:
+    """Digests of the data of a task, and of the gene tables that map its names."""
+    digests = data_digests(info)
+    if lacking := [name for name in NAME_SOURCES if name in info.data and not data.available(name)]:
+        msg = f"Gene names cannot be mapped without {', '.join(lacking)}: run `bftembed data fetch genes`."
+        raise DataError(msg)
+    return {"data": digests, "genes": gene_table_digest()}
 
 
 def _is_current(there: Result, key: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -54,17 +54,17 @@ def run(
         Literal["missing", "never", "always"], typer.Option(help="Results to compute again.")
     ] = "missing",
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Folds at a time; 0 is one per core.", min=0)] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be computed, and end.")] = False,
 ) -> None:
-    """Evaluate embeddings; run again to go on after an interruption."""
-    from bftembed.bench import find_tasks
+    """Evaluate embeddings; run again to go on after an interruption. Ends with status 1 if one of them failed."""
+    import joblib
+
+    from bftembed.bench import find_tasks, pending
     from bftembed.bench import run as run_tasks
 
     tasks = find_tasks(tasks_dir or (), names=task or ())
-    results = run_tasks(
-        tasks,
-        embedding,
-        output,
-        encoder=arg.make_encoder(
+    options: dict[str, Any] = {
+        "encoder": arg.make_encoder(
             encoder,
             batch_size=encoder_batch_size,
             prompt=encoder_prompt,
@@ -72,15 +72,25 @@ def run(
             query_prompt=encoder_query_prompt,
             dtype=encoder_dtype,
         ),
-        fast=fast,
-        overwrite=overwrite,
-        n_jobs=jobs or len(os.sched_getaffinity(0)),
-    )
+        "fast": fast,
+        "overwrite": overwrite,
+    }
+    if dry_run:
+        missing = pending(tasks, embedding, output, **options)
+        for name, label in missing:
+            print(f"{name:36} {label}")
+        print(f"{len(missing)} of {len(tasks) * len(embedding)} results (tasks x embeddings) would be computed")
+        return
+    results = run_tasks(tasks, embedding, output, n_jobs=jobs or joblib.cpu_count(), **options)
     for result in results:
         print(_line(result))
     failed = sum(result.status == "failed" for result in results)
     print(f"{len(results)} results in {output}" + (f", {failed} failed" if failed else ""))
-    print(f"bftembed bench report {output} -o report.html{' --fast' if fast else ''}")
+    directories = [part for each in tasks_dir or () for part in ("--tasks-dir", str(each))]
+    command = ["bftembed", "bench", "report", str(output), "-o", "report.html", *directories]
+    print(shlex.join([*command, "--fast"] if fast else command))
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -108,4 +118,4 @@ def _line(result: Any) -> str:
     value = "none" if main.mean is None else f"{main.mean:.3f}"
     limits = main.interval_items or main.interval_folds
     shown = f" [{limits[0]:.3f}, {limits[1]:.3f}]" if limits else ""
-    return f"{name} {main.metric} {value}{shown}  {result.found} of {result.asked}"
+    return f"{name} {main.metric} {value}{shown}  {result.found} of {result.asked} found, on {result.n_items}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -42,12 +43,14 @@ def fetch(names: Names, force: Annotated[bool, typer.Option(help="Fetch again.")
 
 @app.command()
 def verify(names: Annotated[list[str] | None, typer.Argument(help="By default all that are at hand.")] = None) -> None:
-    """Hash the files again."""
-    bad = 0
+    """Hash the files again, in the cache or else in the mirror. Ends with status 1 if one is missing or damaged."""
+    bad: dict[str, None] = {}
     for name in _expand(names or [m.name for m in data_room.list_manifests() if data_room.available(m.name)]):
         for row in data_room.verify(name):
             print(f"{row.status:14} {name} {row.name}")
-            bad += row.status not in {"ok", "missing"}
+            if row.status != "ok":
+                bad[name] = None
     if bad:
-        msg = f"{bad} files are damaged; fetch them again with `bftembed data fetch --force NAME`."
+        command = shlex.join(["bftembed", "data", "fetch", "--force", *bad])
+        msg = f"Files are missing or damaged; `{command}` fetches them again."
         raise DataError(msg)

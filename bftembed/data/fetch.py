@@ -70,13 +70,13 @@ def available(name: str) -> bool:
     DataError
         If there is no such data set.
     """
-    mirror = mirror_dir()
-    places = [cache_dir() / "data", *([mirror] if mirror else [])]
-    return all(any(_has_size(place / file.path, file) for place in places) for file in get_manifest(name).files)
+    return all(any(_has_size(path, file) for path in _places(file)) for file in get_manifest(name).files)
 
 
 def verify(name: str) -> list[FileStatus]:
-    """Read the cached files of a data set and compare them with its manifest, without touching the network.
+    """Read the files of a data set and compare them with its manifest, without touching the network.
+
+    A file that is not in the cache is looked for in a ``BFTEMBED_MIRROR`` that is a directory, as `available` does.
 
     Raises
     ------
@@ -91,10 +91,16 @@ def local_path(file: ManifestFile) -> Path:
     return cache_dir() / "data" / file.path
 
 
+def _places(file: ManifestFile) -> list[Path]:
+    """Where it may be on this machine: in the cache, or in a mirror that is a directory."""
+    mirror = mirror_dir()
+    return [local_path(file), *([mirror / file.path] if mirror else [])]
+
+
 def _verify_file(file: ManifestFile) -> FileStatus:
-    path = local_path(file)
-    if not path.is_file():
-        return FileStatus(file.name, path, "missing", file.sha256, None)
+    path = next((each for each in _places(file) if each.is_file()), None)
+    if path is None:
+        return FileStatus(file.name, local_path(file), "missing", file.sha256, None)
     import pooch
 
     found = pooch.file_hash(str(path))

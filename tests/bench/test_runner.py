@@ -15,9 +15,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from anndata import AnnData
 
 from bftembed import data
-from bftembed.bench import LINEAR, GeneLabels, Source, find_tasks, read_results, run
+from bftembed.bench import LINEAR, GeneLabels, Source, find_tasks, pending, read_results, run
 from bftembed.bench.report import write_report
 from bftembed.bench.results import gene_table_digest, result_path
 from bftembed.errors import DataError, InputError
@@ -80,9 +81,41 @@ def test_an_embedding_that_is_gone_for_a_while_loses_no_result(overwrite, plante
     (result,) = run([planted_task()], [planted()], tmp_path)
     gone = planted()
     gone.describe = (tmp_path / "mine.csv").read_text
-    (again,) = run([planted_task()], [gone], tmp_path, overwrite=overwrite)
-    assert again.status == ("ok" if overwrite == "never" else "failed")
+    if overwrite == "never":
+        assert run([planted_task()], [gone], tmp_path, overwrite=overwrite) == [result]
+    else:
+        with pytest.raises(InputError, match=r"`planted`: .*mine.csv"):
+            run([planted_task()], [gone], tmp_path, overwrite=overwrite)
     assert read_results(tmp_path) == [result]
+
+
+def test_embeddings_that_cannot_be_read_are_named_before_anything_is_run(planted, planted_task, tmp_path):
+    (tmp_path / "words.csv").write_text("no,numbers\nin,here\n")
+    AnnData(np.ones((2, 1), dtype=np.float32)).write_h5ad(tmp_path / "cells.h5ad")
+    names = ["none.csv", "words.csv"]
+    wrong = [f"file:{tmp_path}/{name}" for name in names] + [f"h5ad:{tmp_path}/cells.h5ad#obsm/X_none"]
+    good = planted()
+    with pytest.raises(InputError, match=r"(?s)none.csv.*words.csv.*X_none"):
+        run([planted_task()], [good, *wrong], tmp_path / "run")
+    assert good.asked == 0
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_run_would_compute(planted, planted_task, tmp_path):
+    tasks, both = [planted_task(), planted_task("toy.again")], [planted(), planted("other", seed=1)]
+    run(tasks[:1], both, tmp_path)
+    assert pending(tasks, both, tmp_path) == [("toy.again", "planted"), ("toy.again", "other")]
+    assert pending(tasks, [planted(seed=2)], tmp_path) == [("toy.parity", "planted"), ("toy.again", "planted")]
+    assert len(pending(tasks, both, tmp_path, overwrite="always")) == 4
+    assert len(pending(tasks, [planted(seed=2)], tmp_path, overwrite="never")) == 1
+    assert len(pending(tasks, both, tmp_path, fast=True)) == 4
+
+
+def test_progress_is_logged_with_the_time_left(planted, planted_task, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("bftembed._progress.INTERVAL", 0.0)
+    caplog.set_level("INFO", logger="bftembed")
+    run([planted_task()], [planted(), planted("other", seed=1)], tmp_path)
+    assert re.search(r"benchmark: 1 of 2 results, .* per second, toy.parity, about .* left", caplog.text)
 
 
 def test_a_failure_takes_the_place_of_what_is_out_of_date(planted, planted_task, tmp_path):

@@ -1,7 +1,9 @@
 """``bftembed bench`` from tasks to a page."""
 
 import json
+import os
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from typer.testing import CliRunner
 
 from bftembed.bench import find_tasks
 from bftembed.cli.main import app
-from bftembed.errors import InputError
+from bftembed.errors import DataError, InputError
 
 TASK = """
 from bftembed.bench import GeneLabels, task
@@ -21,9 +23,9 @@ def parity(fast):
 """
 
 
-def invoke(*arguments):
+def invoke(*arguments, status=0):
     result = CliRunner().invoke(app, ["bench", *map(str, arguments)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == status, result.output
     return result.output
 
 
@@ -50,14 +52,57 @@ def test_from_tasks_to_a_page(tasks, tmp_path):
         assert "toy.parity" in page.read_text()
 
 
-def test_fast_and_failures_are_shown(tasks, tmp_path):
-    out = tmp_path / "run"
+def test_a_failure_is_shown_and_is_the_status(tasks, tmp_path):
+    (tmp_path / "few.csv").write_text("gene,x\nG0,1\nG1,2\n")
     options = ("-t", "toy", "--tasks-dir", tasks, "--fast", "-j", 1)
-    printed = invoke("run", "-o", out, *options, "-e", "random", "-e", f"file:{tmp_path}/none.csv")
+    printed = invoke(
+        "run", "-o", tmp_path / "run", *options, "-e", "random", "-e", f"file:{tmp_path}/few.csv", status=1
+    )
+    assert "2 results in" in printed
     assert "1 failed" in printed
-    assert "--fast" in printed
-    assert (out / "fast").is_dir()
-    assert "There is no file" in printed
+    assert (tmp_path / "run" / "fast").is_dir()
+
+
+def test_an_embedding_that_is_not_there_ends_it_before_anything_is_run(tasks, tmp_path):
+    options = ("-t", "toy", "--tasks-dir", tasks, "-j", 1, "-o", tmp_path / "run")
+    with pytest.raises(InputError, match="There is no file"):
+        invoke("run", *options, "-e", "random", "-e", f"file:{tmp_path}/none.csv")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("fast", [[], ["--fast"]], ids=["whole", "fast"])
+def test_the_command_that_is_printed_makes_the_report(fast, tasks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tasks.rename(tmp_path / "my tasks")
+    printed = invoke("run", "-o", "my runs", "-t", "toy", "--tasks-dir", mine, "-e", "random", "-j", 1, *fast)
+    _, *command = shlex.split(printed.splitlines()[-1])
+    assert "report.html: 1 results" in invoke(*command[1:])
+    assert "out of date" not in invoke(*command[1:])
+
+
+def test_a_run_without_a_number_of_processes_where_the_system_tells_no_affinity(tasks, tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert "1 results in" in invoke("run", "-o", tmp_path / "r", "-t", "toy", "--tasks-dir", tasks, "-e", "random")
+
+
+def test_a_dry_run_computes_nothing(tasks, tmp_path):
+    options = ("run", "-o", tmp_path / "run", "-t", "toy", "--tasks-dir", tasks, "-e", "random", "-j", 1)
+    assert "1 of 1 results (tasks x embeddings) would be computed" in invoke(*options, "--dry-run")
+    assert not (tmp_path / "run").exists()
+    assert "60 of 60 found, on 60" in invoke(*options)
+    assert "0 of 1 results" in invoke(*options, "--dry-run")
+
+
+def test_a_report_says_where_results_are_of_the_other_kind(tasks, tmp_path):
+    options = ("-o", tmp_path / "run", "-t", "toy", "--tasks-dir", tasks, "-e", "random", "-j", 1)
+    report = ("report", tmp_path / "run", "-o", tmp_path / "r.md", "--tasks-dir", tasks)
+    with pytest.raises(DataError, match="There are no results"):
+        invoke(*report)
+    invoke("run", *options, "--fast")
+    with pytest.raises(DataError, match="only 1 results of fast runs: add `--fast`"):
+        invoke(*report)
+    assert "1 results" in invoke(*report, "--fast")
 
 
 def test_the_list_shows_tasks_and_embeddings(tasks):
@@ -86,7 +131,7 @@ def test_a_misspelt_task_is_named(tmp_path):
 def test_a_fast_run_of_every_task_makes_a_page_without_failures(mirror, tmp_path):
     out, page = tmp_path / "run", tmp_path / "report.html"
     names = ("random", "tfidf", "text:refseq", "hpa", "pca", "harmony")
-    printed = invoke("run", "-o", out, "--fast", *(part for name in names for part in ("-e", name)))
+    printed = invoke("run", "-o", out, "--fast", *(part for name in names for part in ("-e", name)), status=1)
     failed = [line for line in printed.splitlines() if "failed: " in line]
     assert len(failed) == 1, failed  # of the types of genes the Protein Atlas has the protein-coding ones
     assert re.match(r"gene_property\.gene_type +hpa .*Only 22 of 152 genes have a vector", failed[0])

@@ -176,7 +176,7 @@ def test_data_commands(mirror, tmp_path, monkeypatch):
     assert "ok" in invoke("data", "verify", "hgnc_genes")
     path = next(line for line in fetched.splitlines() if "hgnc" in line and "licence" not in line)
     Path(path).write_bytes(b"damaged" + Path(path).read_bytes()[7:])
-    with pytest.raises(BftembedError, match="damaged; fetch them again"):
+    with pytest.raises(BftembedError, match="`bftembed data fetch --force hgnc_genes` fetches them again"):
         invoke("data", "verify", "hgnc_genes")
     with pytest.raises(BftembedError, match="hgnc_genes"):
         invoke("data", "fetch", "hgnc_gene")

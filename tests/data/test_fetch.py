@@ -105,8 +105,13 @@ def test_available_asks_no_server(cache, write_manifest, serve, answers, content
 
 
 def test_verify_says_what_is_wrong(mirrored, content):
+    (of_mirror,) = verify("toy")
+    assert (of_mirror.status, of_mirror.path) == ("ok", mirrored)  # as `available` says
+    mirrored.rename(mirrored.with_name("elsewhere"))
     (missing,) = verify("toy")
     assert (missing.name, missing.status, missing.found) == ("table", "missing", None)
+    assert not available("toy")
+    mirrored.with_name("elsewhere").rename(mirrored)
     path = fetch("toy")["table"]
     (good,) = verify("toy")
     assert (good.status, good.path, good.found) == ("ok", path, good.expected)

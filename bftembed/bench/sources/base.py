@@ -70,6 +70,10 @@ class Source:
         """Everything that fixes the vectors, as JSON: a result whose description differs is computed again."""
         return {"spec": self.spec}
 
+    def check(self) -> None:
+        """Raise an error of this package if there is nothing to read; a run asks before it starts."""
+        self.describe()
+
     def genes(self, names: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (n, d) of genes by canonical symbol, NaN rows for those it does not know."""
         raise NotApplicableError(self._cannot("genes"))

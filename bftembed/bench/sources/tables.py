@@ -94,6 +94,10 @@ class _Table(Source):
     def describe(self) -> dict[str, Any]:
         return {"spec": self.spec, "sha256": _file_digest(self.path)}
 
+    def check(self) -> None:
+        super().check()
+        _ = self._table
+
 
 class InFile(_Table):
     """A file of vectors of genes; see `bftembed.bench.sources.files` for the formats."""
@@ -182,6 +186,10 @@ class InAnnData(_Table):
         adata = self._open()
         names = adata.var.get("bft_gene", adata.var_names)
         return Vectors([str(name) for name in names], np.asarray(adata.varm[self.key], dtype=np.float32))
+
+    def check(self) -> None:
+        self._open()
+        super().check()
 
     def _open(self) -> Any:
         import anndata
