@@ -119,6 +119,7 @@ __getattr__, __dir__ = attach(
         "gene_labels": "problems.labels",
         "get_source": "sources.grammar",
         "load_cells": "problems.cell_data",
+        "pending": "runner",
         "read_results": "results",
         "run": "runner",
         "small_part": "problems.cell_data",

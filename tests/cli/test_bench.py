@@ -123,7 +123,7 @@ def test_results_of_tasks_that_are_gone_are_left_out(tasks, tmp_path):
 
 
 def test_a_misspelt_task_is_named(tmp_path):
-    with pytest.raises(InputError, match="did you mean 'gene_property'"):
+    with pytest.raises(InputError, match="Did you mean `gene_property`"):
         invoke("run", "-o", tmp_path, "-t", "gene_proprty", "-e", "random")
 
 

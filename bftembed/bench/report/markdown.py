@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _SPECIAL = re.compile(r"([\\|`*<>\[\]~]|(?<!\w)_|_(?!\w))")
 _MARKS = (
-    "Main score with its 95 % interval (over items, else over folds). † not better than the best baseline; "
-    "‡ less than 80 % of the entities found."
+    "Main score with its 95 % interval (over items, else the mere spread over folds). † not better than the best "
+    "baseline; ‡ less than 80 % of the entities found."
 )
 
 
