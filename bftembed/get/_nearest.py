@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -102,7 +104,8 @@ def nearest(
     if not queries or not all(isinstance(one, str) and one.strip() for one in queries):
         msg = f"`query` is a name, a text, or a list of these, got {query!r}."
         raise InputError(msg)
-    found = [_find(adata, one, use_rep, query_type, gene_symbols) for one in queries]
+    sides = _sides(adata, use_rep, gene_symbols)
+    found = [_find(one, sides, use_rep, query_type) for one in queries]
     texts = [one for one, (vector, _, _) in zip(queries, found, strict=True) if vector is None]
     encoded = iter(_encoded(adata, texts, use_rep, encoder) if texts else ())
     matrix = np.asarray((adata.varm if among == "genes" else adata.obsm)[use_rep], dtype=np.float32)
@@ -146,37 +149,53 @@ def _labels(adata: AnnData, among: str, gene_symbols: str | None) -> Any:
     return adata.var_names if gene_symbols is None else adata.var[gene_symbols]
 
 
+@dataclass(frozen=True)
+class _Side:
+    """The genes or the cells: their vectors, if there are any, and the names that each goes by."""
+
+    held: Any
+    columns: list[NDArray[np.object_]]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """All names, each once; made where a query is none of them."""
+        return list(dict.fromkeys(str(name) for column in self.columns for name in column))
+
+
+def _sides(adata: AnnData, use_rep: str, gene_symbols: str | None) -> dict[str, _Side]:
+    of_genes = [adata.var_names, *(adata.var[name] for name in (gene_symbols, "bft_gene") if name in adata.var)]
+    return {
+        "genes": _Side(adata.varm.get(use_rep), [np.asarray(names, dtype=object) for names in of_genes]),
+        "cells": _Side(adata.obsm.get(use_rep), [np.asarray(adata.obs_names, dtype=object)]),
+    }
+
+
 def _find(
-    adata: AnnData, query: str, use_rep: str, query_type: str | None, gene_symbols: str | None
+    query: str, sides: dict[str, _Side], use_rep: str, query_type: str | None
 ) -> tuple[NDArray[np.float32] | None, str, NDArray[np.intp]]:
     """Vector, side and rows of the gene or cell that a query names; no vector where it is a free text."""
-    columns = [name for name in (gene_symbols, "bft_gene") if name in adata.var]
-    sides = {
-        "genes": (adata.varm, [adata.var_names, *(adata.var[column] for column in columns)]),
-        "cells": (adata.obsm, [adata.obs_names]),
-    }
     none = np.empty(0, dtype=np.intp)
     if query_type == "text":
         return None, "", none
     asked = {f"{query_type}s": sides[f"{query_type}s"]} if query_type else sides
     without = ""
-    for side, (held, names) in asked.items():
-        rows = np.flatnonzero(np.any([np.asarray(one, dtype=object) == query for one in names], axis=0))
-        for row in rows if use_rep in held else ():
-            if np.isfinite(vector := np.asarray(held[use_rep])[row]).all():
-                return np.asarray(vector, dtype=np.float32), side, rows
-        without = without or (side[:-1] if len(rows) else "")
+    for name, side in asked.items():
+        rows = np.flatnonzero(np.any([column == query for column in side.columns], axis=0))
+        for row in rows if side.held is not None else ():
+            if np.isfinite(vector := np.asarray(side.held)[row]).all():
+                return np.asarray(vector, dtype=np.float32), name, rows
+        without = without or (name[:-1] if len(rows) else "")
     if without:
         why = "not in `mask_var`, or no usable text" if without == "gene" else "no vector was made of it"
         msg = f'`{query}` is a {without} here, and has no vector in `{use_rep}` ({why}). As a text: query_type="text".'
         raise InputError(msg)
-    _misspelt(query, [str(name) for _, names in asked.values() for one in names for name in one], query_type)
+    _misspelt(query, [name for side in asked.values() for name in side.names], query_type)
     return None, "", none
 
 
 def _misspelt(query: str, names: list[str], query_type: str | None) -> None:
     """Refuse what is close to a name, and warn of what may be one."""
-    alike = [name for name in dict.fromkeys(names) if abs(len(name) - len(query)) <= 2]
+    alike = [name for name in names if abs(len(name) - len(query)) <= 2]
     looks_like_name = " " not in query.strip() and query != query.lower()
     near = did_you_mean(query, alike, cutoff=_CLOSE if looks_like_name or query_type else _VERY_CLOSE)
     if query_type:
