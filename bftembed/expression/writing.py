@@ -144,11 +144,14 @@ def _pieces(adata: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _of_frame(name: str, frame: Any) -> Iterator[tuple[str, Any]]:
+    import pandas as pd
+
     frame = _in_memory(frame)
-    yield f"{name}.index", frame.iloc[:, :0].rename_axis(None)
+    yield f"{name}.index", pd.DataFrame(index=frame.index.rename(None))
     if frame.index.name in frame.columns:
         yield f"{name}.index.name", frame[[frame.index.name]]
     for i, column in enumerate(frame.columns):
+        _refuse_nameless(f"{name}[{column!r}]", column)
         if not _is_numbers(values := frame.iloc[:, i]._values):
             yield f"{name}[{column!r}]", {str(column): values}
     yield name, frame.iloc[:0]
@@ -157,6 +160,7 @@ def _of_frame(name: str, frame: Any) -> Iterator[tuple[str, Any]]:
 def _of_mapping(name: str, mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in mapping.items():
         here = f"{name}[{key!r}]"
+        _refuse_nameless(here, key)
         if hasattr(value, "columns"):
             yield here, {key: 0}
             yield from _of_frame(here, value)
@@ -165,6 +169,12 @@ def _of_mapping(name: str, mapping: Mapping[Any, Any]) -> Iterator[tuple[str, An
             yield from _of_mapping(here, value)
         else:
             yield here, {key: 0 if _is_numbers(value) else value}
+
+
+def _refuse_nameless(name: str, key: Any) -> None:
+    """HDF5 and zarr take such a name for the group itself, in whose place the element would be written."""
+    if key in {"", "."}:
+        raise DataError(_cannot(name, ValueError("its name stands for the group that it is in")))
 
 
 def _is_numbers(value: Any) -> bool:
