@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from bftembed.cli._names import is_list_of_names, read_names
+from bftembed.errors import InputError
 
 __all__ = ["is_list_of_names", "read_names"]
 
@@ -37,6 +39,16 @@ BatchOption = Annotated[
     int | None,
     typer.Option(
         rich_help_panel=_TEXTS, help="Sequences decoded together (transformers), requests in flight (openai).", min=1
+    ),
+]
+EngineOptionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine-option",
+        rich_help_panel=_TEXTS,
+        metavar="NAME=VALUE",
+        help="Further option of the engine's class, its value as JSON or text; may be repeated: dtype=bfloat16, "
+        "extra_body='{\"temperature\": null}'.",
     ),
 ]
 TemplateOption = Annotated[str | None, typer.Option(rich_help_panel=_TEXTS, help="Name or file of a prompt template.")]
@@ -85,7 +97,9 @@ def make_encoder(encoder: str, **options: Any) -> Any:
     return get_encoder(encoder, **given) if given else encoder
 
 
-def make_engine(engine: str, adapter: Path | None, batch_size: int | None) -> Any:
+def make_engine(
+    engine: str, adapter: Path | None, batch_size: int | None, engine_options: list[str] | None = None
+) -> Any:
     """Engine of the command line's options."""
     from bftembed.engines import get_engine
 
@@ -96,4 +110,17 @@ def make_engine(engine: str, adapter: Path | None, batch_size: int | None) -> An
         options["concurrency"] = batch_size
     if engine == "default":
         engine = "transformers:default"
+    for given in engine_options or []:
+        name, equals, value = given.partition("=")
+        if not equals or not name.isidentifier():
+            msg = f"`{given}` is no option of an engine; write it as NAME=VALUE, e.g. `dtype=bfloat16`."
+            raise InputError(msg)
+        options[name] = _parsed(value)
     return get_engine(engine, **options)
+
+
+def _parsed(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

@@ -36,6 +36,7 @@ def embed(
     engine: arg.EngineOption = "default",
     adapter: arg.AdapterOption = None,
     batch_size: arg.BatchOption = None,
+    engine_option: arg.EngineOptionsOption = None,
     profiles: Annotated[
         Path | None,
         typer.Option(help="Texts that are there already, in place of an engine: .csv, .tsv, .parquet, or a store."),
@@ -92,7 +93,7 @@ def embed(
         texts: dict[str, Any] = {"profiles": profiles, "recipe": recipe}
     else:
         texts = {
-            "engine": arg.make_engine(engine, adapter, batch_size),
+            "engine": arg.make_engine(engine, adapter, batch_size, engine_option),
             "template": template,
             "sampling": Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed),
             "store": store,

@@ -32,6 +32,7 @@ def write(
     engine: arg.EngineOption = "default",
     adapter: arg.AdapterOption = None,
     batch_size: arg.BatchOption = None,
+    engine_option: arg.EngineOptionsOption = None,
     template: arg.TemplateOption = None,
     facts: arg.FactsOption = "auto",
     store: arg.StoreOption = None,
@@ -44,7 +45,7 @@ def write(
     from bftembed.entities import entities_of
     from bftembed.profiles import ProfileStore, write_profiles
 
-    made = arg.make_engine(engine, adapter, batch_size)
+    made = arg.make_engine(engine, adapter, batch_size, engine_option)
     listed = read_gene_sets(names) if kind == "gene_set" else arg.read_names(names)
     entities, _ = entities_of(listed, kind=kind, facts=facts, needed=not made.generates)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from bftembed._lazy import attach
+from bftembed._near import did_you_mean
 from bftembed._plugins import load_plugin, plugin_names
 from bftembed.engines.base import Completion, Engine, Request, Sampling
 from bftembed.errors import InputError
@@ -53,13 +55,21 @@ def get_engine(spec: str | Engine = "default", **options: Any) -> Engine:
     Raises
     ------
     InputError
-        If there is no such back end.
+        If there is no such back end, or it has no such option.
     """
     if isinstance(spec, Engine):
         return spec
     make: Any = engine_class(spec)
-    _, _, model = _full(spec).partition(":")
-    engine: Engine = make(model, **options) if model else make(**options)
+    backend, _, model = _full(spec).partition(":")
+    given = (model,) if model else ()
+    try:
+        signature(make).bind(*given, **options)
+    except TypeError as error:
+        known = [name for name, each in signature(make).parameters.items() if each.kind is each.KEYWORD_ONLY]
+        near = "".join(did_you_mean(name, known) for name in options if name not in known)
+        msg = f"The engine `{backend}` does not take these options: {error}.{near}"
+        raise InputError(msg) from error
+    engine: Engine = make(*given, **options)
     return engine
 
 

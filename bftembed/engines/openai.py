@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+from collections.abc import Mapping
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from bftembed._openai import ServerFault, fault_in, fault_of, open_client, said_by, server_address, shortened
 from bftembed._optional import require
 from bftembed.engines.base import Completion, Engine, check_positive
-from bftembed.errors import EngineError
+from bftembed.errors import EngineError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator
 
     from bftembed.engines.base import FinishReason, Request, Sampling
 
@@ -84,6 +85,9 @@ class OpenAIEngine(Engine):
         check_positive(concurrency=concurrency, give_up_after=give_up_after)
         self._model, self._url = server_address(model, base_url)
         self._client_options: dict[str, Any] = {"api_key": api_key, "timeout": timeout, "max_retries": max_retries}
+        if extra_body is not None and not isinstance(extra_body, Mapping):
+            msg = f"extra_body is a mapping of fields to values, got {extra_body!r}."
+            raise InputError(msg)
         self._extra_body = dict(extra_body or {})
         self._concurrency = concurrency
         self._give_up_after = give_up_after

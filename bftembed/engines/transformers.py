@@ -7,6 +7,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from bftembed._optional import needs
+from bftembed._settings import checked_threads
+from bftembed._threads import torch_threads
 from bftembed.engines.base import Completion, Engine, beyond_window, check_positive, derived_seed
 from bftembed.engines.decoder import Decoder
 from bftembed.errors import EngineError, InputError
@@ -57,6 +59,8 @@ class TransformersEngine(Engine):
         As torch names it; by default the GPU if there is one.
     batch_size
         Sequences decoded together, at most.
+    threads
+        CPU threads; by default ``bft.settings.threads``, else torch's choice. Where other work runs, one is fastest.
     continuous
         Use transformers' continuous batching instead of static batches. Not measured on a GPU yet, and slower on a
         CPU, where large static batches win; therefore off.
@@ -76,6 +80,7 @@ class TransformersEngine(Engine):
         dtype: str | None = None,
         device: str | None = None,
         batch_size: int = 64,
+        threads: int | None = None,
         continuous: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
@@ -88,6 +93,7 @@ class TransformersEngine(Engine):
         self._dtype = dtype
         self._device = device
         self._batch_size = batch_size
+        self._threads = checked_threads(threads)
         self._continuous = continuous
         self._trust_remote_code = trust_remote_code
         self._loaded: tuple[Any, Any] | None = None
@@ -128,6 +134,10 @@ class TransformersEngine(Engine):
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         if not requests:
             return
+        with torch_threads(self._threads):
+            yield from self._complete(requests, sampling)
+
+    def _complete(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         model, _ = self.load()
         window = context_window(model) or 1 << 30
         prompts = sorted(((self._prompt_ids(r), r.id) for r in requests), key=lambda pair: (-len(pair[0]), pair[1]))

@@ -46,3 +46,14 @@ def test_unknown_model_is_refused_at_once():
 def test_unknown_attribute():
     with pytest.raises(AttributeError, match="LlamaEngine"):
         _ = bftembed.engines.LlamaEngine
+
+
+@pytest.mark.parametrize("spec", ["annotation", "openai:m@http://127.0.0.1:9/v1", "transformers:default"])
+def test_an_option_that_the_engine_does_not_have(spec):
+    with pytest.raises(InputError, match=f"engine `{spec.partition(':')[0]}` does not take these options.*batch_sice"):
+        get_engine(spec, batch_sice=3)
+
+
+def test_the_option_that_was_meant(tiny_model):
+    with pytest.raises(InputError, match="Did you mean `batch_size`"):
+        get_engine(f"transformers:{tiny_model}", batch_sice=3)

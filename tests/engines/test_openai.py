@@ -493,3 +493,8 @@ def test_a_spec_without_model_or_server_is_refused(monkeypatch, spec):
 def test_sizes_below_one_are_refused(bad):
     with pytest.raises(InputError, match=f"{bad} must be at least 1, got 0"):
         OpenAIEngine("m@http://host/v1", **{bad: 0})
+
+
+def test_fields_that_are_no_mapping_are_refused():
+    with pytest.raises(InputError, match="extra_body is a mapping"):
+        OpenAIEngine("m@http://host/v1", extra_body="temperature")

@@ -597,8 +597,28 @@ def test_a_model_too_large_for_the_memory(tiny_model, monkeypatch):
         list(TransformersEngine(str(tiny_model)).generate(REQUESTS))
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 0}, {"dtype": "float7"}])
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"dtype": "float7"}, {"threads": 0}])
 def test_impossible_options_are_refused_at_once(tiny_model, options):
     [value] = options.values()
     with pytest.raises(InputError, match=str(value)):
         TransformersEngine(str(tiny_model), **options)
+
+
+def test_threads_are_taken_while_texts_are_made(tiny_model, monkeypatch):
+    engine = TransformersEngine(str(tiny_model), threads=torch.get_num_threads() + 2)
+    before, seen = torch.get_num_threads(), []
+    real = engine.load()[0].generate
+    model = engine.load()[0]
+    monkeypatch.setattr(model, "generate", lambda **i: seen.append(torch.get_num_threads()) or real(**i))
+    list(engine.generate(REQUESTS, sampling=SHORT))
+    assert seen == [before + 2]
+    assert torch.get_num_threads() == before
+    assert engine.describe() == TransformersEngine(str(tiny_model)).describe()
+
+
+def test_a_busy_machine_is_told_that_fewer_threads_are_faster(tiny_model, monkeypatch, caplog):
+    monkeypatch.setattr("bftembed._threads.load_average", lambda: 1e3)
+    engine = TransformersEngine(str(tiny_model), threads=2)
+    with caplog.at_level(logging.INFO, logger="bftembed"):
+        list(engine.generate(REQUESTS[:1], sampling=SHORT))
+    assert "is above its" in caplog.text
