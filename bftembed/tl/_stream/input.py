@@ -55,10 +55,8 @@ def _vectors(parts: AnnDataParts, use_rep: str, *, use_raw: bool) -> NDArray[np.
 def _checked(element: Any, use_rep: str) -> NDArray[np.float32]:
     vectors = np.asarray(element)
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu" or vectors.shape[1] == 0:
-        msg = f"`.varm[{use_rep!r}]` must be numbers (n_vars, d); it is {vectors.dtype} {vectors.shape}."
-        raise InputError(msg)
-    if not vectors.shape[1]:
-        msg = f"`.varm[{use_rep!r}]` holds vectors of length 0: its texts were not encoded (encoder='none')."
+        how = ": its texts were not encoded (encoder='none')" if vectors.ndim == 2 and not vectors.shape[1] else ""
+        msg = f"`.varm[{use_rep!r}]` must be numbers (n_vars, d); it is {vectors.dtype} {vectors.shape}{how}."
         raise InputError(msg)
     vectors = np.array(vectors, dtype=np.float32)
     missing, broken = np.isnan(vectors).all(axis=1), ~np.isfinite(vectors).all(axis=1)
