@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from bftembed._paths import cache_dir
 if TYPE_CHECKING:
     from pathlib import Path
 
+log = logging.getLogger("bftembed")
 #: What transformers, PEFT and sentence-transformers read; nothing else that may lie beside it.
 _READ = (
     *("*.safetensors", "pytorch_model*.bin", "adapter_model.bin", "*.gguf", "*.py"),
@@ -28,6 +30,7 @@ _INCIDENTAL = {
     *("transformers_version", "peft_version"),
 }
 #: Suffixes of the files that version 0.1 took, wherever they lay.
+_WORTH_A_LINE = 2e9  # bytes
 _FORMERLY = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt", ".py"}
 
 
@@ -99,19 +102,18 @@ def _hashes(path: Path, files: list[Path]) -> dict[str, str]:
     They are kept in the cache under size and time of change, since hashing tens of gigabytes takes minutes.
     """
     memo = cache_dir() / "digests" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}-files.json"
-    known: dict[str, Any] = {}
+    known: dict[str, list[Any]] = {}
     with suppress(OSError, ValueError):  # a memo cut short by a crash is written anew
         known = json.loads(memo.read_text())
-    found, stamps = {}, {}
-    for file in sorted(files):
-        name, about = file.relative_to(path).as_posix(), file.stat()
-        stamp = [about.st_size, about.st_mtime_ns]
-        kept = known.get(name)
-        if not (isinstance(kept, list) and kept[:2] == stamp):
-            with file.open("rb") as handle:
-                kept = [*stamp, hashlib.file_digest(handle, "sha256").hexdigest()]
-        found[name], stamps[name] = str(kept[2]), kept
-    if any(known.get(name) != kept for name, kept in stamps.items()):
+    names = {file.relative_to(path).as_posix(): file for file in sorted(files)}
+    stamps = {name: [file.stat().st_size, file.stat().st_mtime_ns] for name, file in names.items()}
+    changed = [name for name, stamp in stamps.items() if known.get(name, [])[:2] != stamp]
+    if (size := sum(stamps[name][0] for name in changed)) > _WORTH_A_LINE:
+        log.info("Hashing %.1f GB of model files in `%s`, once.", size / 1e9, path)
+    for name in changed:
+        with names[name].open("rb") as handle:
+            known[name] = [*stamps[name], hashlib.file_digest(handle, "sha256").hexdigest()]
+    if changed:
         with replacing(memo) as made:
-            made.write_text(json.dumps({**known, **stamps}))
-    return found
+            made.write_text(json.dumps(known))
+    return {name: str(known[name][2]) for name in names}

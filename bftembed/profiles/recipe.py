@@ -63,8 +63,9 @@ class Recipe:
 
     @classmethod
     def by(cls, engine: Engine, template: PromptTemplate, sampling: Sampling) -> Recipe:
-        """How an engine makes texts."""
-        return cls.of(engine.describe(), template, sampling, engine.provenance())
+        """How an engine makes texts; where nothing is drawn, the sampling does not matter."""
+        drawn = sampling if engine.generates else Sampling()
+        return cls.of(engine.describe(), template, drawn, engine.provenance())
 
     @classmethod
     def parse(cls, info: str) -> Recipe:

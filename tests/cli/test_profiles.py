@@ -85,12 +85,14 @@ def test_the_summary_of_a_run_is_printed_once(tiny_model, no_tables, tmp_path, c
 
 
 @pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
-def test_embed_takes_texts_in_place_of_an_engine(store, recipes, no_tables, tmp_path):
+def test_embed_takes_texts_in_place_of_an_engine(tiny_model, store, recipes, no_tables, tmp_path):
     names, out = tmp_path / "names.txt", tmp_path / "out.h5ad"
     names.write_text("TP53\nCD3E\n")
     options = ["embed", names, "-o", out, "--facts", "none"]
     with pytest.raises(InputError, match=f"--recipe {recipes[8]}"):
         invoke(*options, "--profiles", store.path)
+    planned = invoke(*options, "--dry-run", "--engine", f"transformers:{tiny_model}", "--store", store.path)
+    assert f"texts of 2 of 2 missing names by recipe {recipes[8]}" in planned
     invoke(*options, "--profiles", store.path, "--recipe", recipes[8][:5])
     made = anndata.read_h5ad(out)
     assert np.isfinite(made.X).all()

@@ -109,6 +109,14 @@ def test_hashing_is_not_repeated_until_a_file_changes(model, hashed):
     assert hashed
 
 
+def test_hashing_that_takes_long_is_announced(model, monkeypatch, caplog):
+    monkeypatch.setattr(digest, "_WORTH_A_LINE", 3)
+    with caplog.at_level("INFO", logger="bftembed"):
+        directory_digest(model)
+        directory_digest(model)
+    assert len([line for line in caplog.messages if "model files" in line]) == 1
+
+
 def test_a_damaged_memo_is_written_anew(model, hashed, tmp_path):
     first = directory_digest(model)
     [memo] = (tmp_path / "cache" / "digests").iterdir()

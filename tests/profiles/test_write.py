@@ -171,6 +171,13 @@ def test_annotation_gives_the_facts_and_fails_without(store):
     assert written.counts["retried"] == 0
 
 
+def test_annotation_does_not_depend_on_how_tokens_would_be_drawn(store):
+    entities = [Entity("gene", "A", {"summary": "It does this."})]
+    write_profiles(entities, AnnotationEngine(), store=store)
+    again = write_profiles(entities, AnnotationEngine(), store=store, sampling=Sampling(max_new_tokens=9, seed=4))
+    assert again.counts["generated"] == 0
+
+
 def test_the_plan_and_the_estimate_generate_nothing(store, recorder):
     engine = recorder()
     write_profiles(genes("A"), engine, store=store, sampling=Sampling(max_new_tokens=100))
