@@ -11,11 +11,20 @@ if TYPE_CHECKING:
     from bftembed.tune.diagnosis.analysis import diagnose
     from bftembed.tune.loss.compute_loss import make_loss
     from bftembed.tune.loss.logprobs import token_logprobs
-    from bftembed.tune.loss.objectives import Objective
+    from bftembed.tune.loss.objectives import Objective, register_objective
     from bftembed.tune.run import tune
     from bftembed.tune.trainer import Tuner
 
-__all__ = ["Objective", "Tuner", "build_corpus", "diagnose", "make_loss", "token_logprobs", "tune"]
+__all__ = [
+    "Objective",
+    "Tuner",
+    "build_corpus",
+    "diagnose",
+    "make_loss",
+    "register_objective",
+    "token_logprobs",
+    "tune",
+]
 
 __getattr__, __dir__ = attach(
     __name__,
@@ -25,6 +34,7 @@ __getattr__, __dir__ = attach(
         "build_corpus": "data.corpus",
         "diagnose": "diagnosis.analysis",
         "make_loss": "loss.compute_loss",
+        "register_objective": "loss.objectives",
         "token_logprobs": "loss.logprobs",
         "tune": "run",
     },

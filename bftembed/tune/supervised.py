@@ -195,7 +195,7 @@ def check_fit(dataset: TokenDataset, model: Any) -> None:
 
 def _warn_short(objective: Objective, dataset: TokenDataset) -> None:
     median = dataset.report.median_supervised
-    if objective.per_sample and median < objective.window:
+    if objective.has_window and median < objective.window:
         log.warning(
             "The median sample has %g supervised tokens, fewer than the window of %d: most samples are one window, "
             "themselves, and the lowest group confidence of a sample is its mean. A smaller `window` sees spans.",

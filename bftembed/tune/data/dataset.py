@@ -168,9 +168,11 @@ def _encode_chat(messages: list[dict[str, str]], tokenizer: Any, place: str) -> 
                 "make each turn of the assistant a sample of its own."
             )
             raise DataError(msg)
-        supervised += [False] * (shared - len(ids)) + [True] * (len(whole) - shared)
+        turn = _turn_length(whole[shared:], tokenizer)
+        # What a template writes after a turn's end, a line break as a rule, comes from no model.
+        supervised += [False] * (shared - len(ids)) + [True] * turn + [False] * (len(whole) - shared - turn)
         ids = whole
-    return _up_to_end(ids, supervised, tokenizer.eos_token_id)
+    return (ids[: shared + turn], supervised[: shared + turn])
 
 
 def render(messages: list[dict[str, str]], tokenizer: Any, place: str, *, prompt: bool) -> list[int]:
@@ -201,13 +203,12 @@ def _common_prefix(first: list[int], second: list[int]) -> int:
     return int(differ[0]) if len(differ) else size
 
 
-def _up_to_end(ids: list[int], supervised: list[bool], eos: int | None) -> tuple[list[int], list[bool]]:
-    """Leave out what a template writes after the last turn's end: the model stops there."""
-    if eos in ids:
-        end = len(ids) - ids[::-1].index(eos)
-        if supervised[end - 1]:
-            return ids[:end], supervised[:end]
-    return ids, supervised
+def _turn_length(ids: list[int], tokenizer: Any) -> int:
+    """Tokens of a turn with its end: up to the last end token, or special token that only blanks follow."""
+    ends = [tokenizer.eos_token_id] if tokenizer.eos_token_id in ids else tokenizer.all_special_ids
+    last = max((place for place, token in enumerate(ids) if token in ends), default=-1) + 1
+    blank = tokenizer.eos_token_id in ids or (last and not tokenizer.decode(ids[last:]).strip())
+    return last if blank else len(ids)
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,8 @@ def draw_pieces(
         raise _too_short(name, settings.shortest, max((len(piece.spans) for piece in pieces), default=0))
     drawn = kept if settings.limit is None else _first(kept, settings.limit, settings.seed)
     counts = f"{len(texts):,} texts in {len(pieces):,} pieces, {len(drawn):,} of them used"
-    log.info("%s: %s; %d have fewer than %d tokens.", name, counts, len(pieces) - len(kept), settings.shortest)
+    left_out = f"{len(pieces) - len(kept):,} have fewer than {settings.shortest:,} tokens"
+    log.info("%s: %s; %s.", name, counts, left_out)
     return drawn
 
 

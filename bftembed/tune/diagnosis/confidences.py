@@ -135,7 +135,10 @@ def cut(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[Piece]:
             inputs = np.concatenate([context, ids[1:][predicted]])
             pieces.append(Piece(document, part, text, inputs, spans[predicted]))
     if n_cut:
-        log.info("%d of %d texts are longer than %d tokens and were cut.", n_cut, len(texts), max_length)
+        log.info(
+            "%s of %s texts have more than %s tokens to predict and were cut.",
+            *(f"{number:,}" for number in (n_cut, len(texts), max_length - 1)),
+        )
     return pieces
 
 

@@ -136,8 +136,8 @@ def report(shares: pd.DataFrame, enrichment: pd.DataFrame, level: float) -> str:
     first = pd.DataFrame(
         {
             "": shares["corpus"],
-            "texts": shares["texts"],
-            "windows": shares["windows"],
+            "texts": shares["texts"].map("{:,}".format),
+            "windows": shares["windows"].map("{:,}".format),
             "low tokens": shares["low_tokens"].map("{:.1%}".format),
             "A": shares["share_a"].map("{:.1%}".format),
             "B": shares["share_b"].map("{:.1%}".format),

@@ -14,18 +14,19 @@ third version, whose equations for the place of the window and for the sample co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
+from bftembed._near import did_you_mean
+from bftembed._plugins import load_plugin, plugin_names
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-ObjectiveName = Literal["sft", "dft", "bft-v1", "bft"]
-OBJECTIVES: tuple[str, ...] = get_args(ObjectiveName)
 
 
 class Weights(NamedTuple):
@@ -109,13 +110,100 @@ def bft(
     return Weights(token, (1 - _lowest(context, lengths, empty=0.0)).clamp(0, 1))
 
 
+class ObjectiveKind(NamedTuple):
+    """How an objective weighs.
+
+    Attributes
+    ----------
+    weights
+        ``weights(logprobs, lengths, **options)`` gives `Weights`, or the token weights alone, (n_tokens,); what it is
+        given, `logprobs` (n_tokens,) and `lengths` (n_samples,), is as for `Objective.weights`. Its further parameters
+        are options: those named as a field of `Objective` (``window``, ``gamma``, ...) get the field's value, others
+        that of ``Objective.options``.
+    per_sample
+        Whether the loss is a mean over samples, each a mean over its tokens, rather than over all tokens.
+    """
+
+    weights: Callable[..., Weights | torch.Tensor]
+    per_sample: bool = False
+
+
+_KINDS = {
+    "sft": ObjectiveKind(sft),
+    "dft": ObjectiveKind(dft),
+    "bft-v1": ObjectiveKind(bft_v1, per_sample=True),
+    "bft": ObjectiveKind(bft, per_sample=True),
+}
+#: The objectives of this package.
+OBJECTIVES: tuple[str, ...] = tuple(_KINDS)
+
+
+def register_objective(
+    name: str, weights: Callable[..., Weights | torch.Tensor], *, per_sample: bool = False
+) -> ObjectiveKind:
+    """Make an objective known by a name, in this process.
+
+    An installed package makes one known in every process, `bftembed tune` included, by an entry point of the group
+    ``bftembed.objectives`` that names an `ObjectiveKind`.
+
+    Parameters
+    ----------
+    name
+        What `Objective` and configurations call it.
+    weights, per_sample
+        See `ObjectiveKind`.
+
+    Raises
+    ------
+    InputError
+        If the name is taken, or `weights` does not take two arguments.
+
+    Examples
+    --------
+    >>> from bftembed.tune import make_loss, register_objective
+    >>> def focal(logprobs, lengths, *, power: float = 2.0):
+    ...     return (1 - logprobs.exp()) ** power
+    >>> _ = register_objective("focal", focal)
+    >>> loss = make_loss("focal", options={"power": 1.0})
+    """
+    if name in _KINDS and (name in OBJECTIVES or _KINDS[name].weights is not weights):
+        msg = f"There is an objective `{name}` already; choose another name."
+        raise InputError(msg)
+    if not callable(weights) or len(inspect.signature(weights).parameters) < 2:
+        msg = f"The weights of `{name}` are no function of `logprobs` and `lengths`, but `{weights!r}`."
+        raise InputError(msg)
+    _KINDS[name] = ObjectiveKind(weights, per_sample)
+    return _KINDS[name]
+
+
+def _find(name: str) -> ObjectiveKind:
+    if name not in _KINDS and (plugin := load_plugin("objectives", name)) is not None:
+        kind = plugin if isinstance(plugin, ObjectiveKind) else ObjectiveKind(plugin)
+        register_objective(name, kind.weights, per_sample=kind.per_sample)
+    if name not in _KINDS:
+        known = list(dict.fromkeys([*_KINDS, *plugin_names("objectives")]))
+        near = did_you_mean(name, known)
+        msg = f"there are {', '.join(known)}{near and f'.{near}'}"
+        raise InputError(msg)
+    return _KINDS[name]
+
+
+def _options(name: str) -> list[str]:
+    """Options of an objective's function: all its parameters but log-probabilities and lengths."""
+    return list(inspect.signature(_find(name).weights).parameters)[2:]
+
+
+def _refusal(reason: str) -> PydanticCustomError:
+    return PydanticCustomError("objective", "{reason}", {"reason": reason})
+
+
 class Objective(BaseModel):
     """Which objective, with its hyperparameters; saved beside a tuned model as ``bft_objective.json``.
 
     Attributes
     ----------
     name
-        ``"sft"``, ``"dft"``, ``"bft-v1"`` or ``"bft"``.
+        ``"sft"``, ``"dft"``, ``"bft-v1"``, ``"bft"``, or one of `register_objective` or of an installed package.
     window
         Tokens in a window (g): ``bft`` and ``bft-v1``.
     gamma
@@ -124,20 +212,48 @@ class Objective(BaseModel):
         Added to the context confidence: ``bft``.
     sample_weight
         Whether samples are weighted: ``bft``.
+    options
+        Further options, of objectives that are not of this package.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: ObjectiveName = "bft"
+    name: str = "bft"
     window: int = Field(default=256, ge=1, lt=2**31)
     gamma: float = Field(default=1.0, gt=0)
     eps: float = Field(default=1e-30, gt=0)
     sample_weight: bool = True
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            _find(name)
+        except InputError as error:
+            raise _refusal(str(error)) from error
+        return name
+
+    @field_validator("options")
+    @classmethod
+    def _taken(cls, options: dict[str, Any], found: ValidationInfo) -> dict[str, Any]:
+        if options and (name := found.data.get("name")):
+            taken = [option for option in _options(name) if option not in cls.model_fields]
+            if unknown := [option for option in options if option not in taken]:
+                near = did_you_mean(unknown[0], taken)
+                reason = f"`{name}` takes no option `{unknown[0]}`{near and f'.{near}'}"
+                raise _refusal(reason)
+        return options
 
     @property
     def per_sample(self) -> bool:
         """Whether the loss is a mean over samples (BFT) rather than over tokens (SFT, DFT)."""
-        return self.name.startswith("bft")
+        return _find(self.name).per_sample
+
+    @property
+    def has_window(self) -> bool:
+        """Whether the objective looks at windows of tokens."""
+        return "window" in _options(self.name)
 
     def weights(self, logprobs: torch.Tensor, lengths: torch.Tensor) -> Weights:
         """Token and sample weights.
@@ -148,29 +264,22 @@ class Objective(BaseModel):
             (n_tokens,), log p of the supervised tokens, sample after sample.
         lengths
             (n_samples,), int64, the number of supervised tokens of each sample.
+
+        Raises
+        ------
+        InputError
+            If an objective that is not of this package gives arrays of another shape.
         """
-        weigh: dict[str, Callable[[], Weights]] = {
-            "sft": lambda: sft(logprobs, lengths),
-            "dft": lambda: dft(logprobs, lengths),
-            "bft-v1": lambda: bft_v1(logprobs, lengths, window=self.window, gamma=self.gamma),
-            "bft": lambda: bft(logprobs, lengths, window=self.window, eps=self.eps, sample_weight=self.sample_weight),
-        }
-        return weigh[self.name]()
-
-    def batch_weights(self, logprobs: torch.Tensor, mask: torch.Tensor) -> Weights:
-        """`weights` for a padded batch.
-
-        Parameters
-        ----------
-        logprobs, mask
-            (batch, length); `mask` is true where a token is supervised.
-
-        Returns
-        -------
-        Token weights (batch, length), zero outside the mask, and sample weights (batch,).
-        """
-        token, sample = self.weights(logprobs[mask], mask.sum(1))
-        return Weights(token.new_zeros(mask.shape).masked_scatter(mask, token), sample)
+        own = {name: getattr(self, name) for name in _options(self.name) if name in type(self).model_fields}
+        made = _find(self.name).weights(logprobs.detach(), lengths, **own, **self.options)
+        token, sample = (made, _ones(lengths, logprobs)) if isinstance(made, torch.Tensor) else made
+        if token.shape != logprobs.shape or sample.shape != lengths.shape:
+            msg = (
+                f"The objective `{self.name}` gives token weights of shape {tuple(token.shape)} and sample weights of "
+                f"shape {tuple(sample.shape)}; expected {tuple(logprobs.shape)} and {tuple(lengths.shape)}."
+            )
+            raise InputError(msg)
+        return Weights(_wide(token), _wide(sample))
 
     def loss(
         self,

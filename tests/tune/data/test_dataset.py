@@ -45,8 +45,28 @@ def test_the_prompt_is_what_the_engine_asks_with(tokenizer, model_dir):
 def test_every_turn_of_the_assistant_is_supervised(tokenizer):
     ids, mask = encode(CHAT + MORE, tokenizer)
     text = supervised_text(tokenizer, ids, mask)
-    assert text == "A tumour suppressor.<|im_end|>\nAn oncogene.<|im_end|>"
+    assert text == "A tumour suppressor.<|im_end|>An oncogene.<|im_end|>"  # the line break is the template's
     assert ids == tokenizer.apply_chat_template(CHAT + MORE, return_dict=True)["input_ids"][:-1]  # but the newline
+
+
+def test_a_turn_may_end_with_another_token_than_a_text(tokenizer, model_dir):
+    """As in bases of chat models, whose texts end with another token: what follows a turn's end is not learned."""
+    other = AutoTokenizer.from_pretrained(model_dir)
+    other.eos_token = "<|endoftext|>"
+    ids, mask = encode(CHAT + MORE, other)
+    assert supervised_text(other, ids, mask) == "A tumour suppressor.<|im_end|>An oncogene.<|im_end|>"
+    assert ids == encode(CHAT + MORE, tokenizer)[0]
+
+
+def test_a_template_without_end_tokens(model_dir):
+    """Nothing tells the end of a turn from its text: all of it is learned."""
+    plain = AutoTokenizer.from_pretrained(model_dir)
+    plain.chat_template = (
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    ids, mask = encode(CHAT + MORE, plain)
+    assert supervised_text(plain, ids, mask).split() == ["A", "tumour", "suppressor.", "An", "oncogene."]
 
 
 def test_a_template_that_opens_the_answer_in_the_prompt(tokenizer, model_dir):

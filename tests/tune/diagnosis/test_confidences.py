@@ -77,7 +77,7 @@ def test_a_long_text_is_cut_into_parts_that_are_read_on_their_own(model, tokeniz
     ids = tokenizer(TEXTS[4])["input_ids"]
     with caplog.at_level("INFO", logger="bftembed"):
         tracks = confidences(model, tokenizer, [TEXTS[0], TEXTS[4]], max_length=20)
-    assert "1 of 2 texts are longer than 20 tokens" in caplog.text
+    assert "1 of 2 texts have more than 19 tokens to predict" in caplog.text
     parts = [track for track in tracks if track.document == 1]
     assert [part.part for part in parts] == list(range(len(parts)))
     assert np.concatenate([part.token_ids for part in parts]).tolist() == ids[1:]

@@ -13,8 +13,19 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import ValidationError
 
 from bftembed.errors import InputError
+from bftembed.tune.config import parse_config
+from bftembed.tune.loss import objectives
 from bftembed.tune.loss.logprobs import logits_logprobs, token_logprobs
-from bftembed.tune.loss.objectives import OBJECTIVES, Objective, bft, bft_v1, named, window_means
+from bftembed.tune.loss.objectives import (
+    OBJECTIVES,
+    Objective,
+    Weights,
+    bft,
+    bft_v1,
+    named,
+    register_objective,
+    window_means,
+)
 from tests.tune.loss import oracle
 
 CASES = [
@@ -251,13 +262,9 @@ def test_padding_and_order_change_nothing(samples, window, name, padding, left, 
         begin = width - len(samples[b]) if left else 0
         padded[place, begin : begin + len(samples[b])] = torch.tensor(samples[b], dtype=torch.float64)
         mask[place, begin : begin + len(samples[b])] = True
-    token, sample = objective.batch_weights(padded, mask)
-    assert token.shape == mask.shape
-    assert not token[~mask].any()
-    for place, b in enumerate(shuffled):
-        torch.testing.assert_close(
-            token[place][mask[place]], weights.token.split(lengths.tolist())[b], rtol=1e-9, atol=0
-        )
+    token, sample = objective.weights(padded[mask], mask.sum(1))
+    for place, (b, own) in enumerate(zip(shuffled, token.split(mask.sum(1).tolist()), strict=True)):
+        torch.testing.assert_close(own, weights.token.split(lengths.tolist())[b], rtol=1e-9, atol=0)
         torch.testing.assert_close(sample[place], weights.sample[b], rtol=1e-9, atol=1e-15)
     again = padded.clone().requires_grad_()
     loss, _ = objective.loss(again[mask], mask.sum(1))
@@ -423,3 +430,90 @@ def test_a_name_or_option_from_python_is_refused_in_one_sentence(options):
     with pytest.raises(InputError, match=f"no such objective: `{wrong}` is") as caught:
         named(**{"objective": "bft"} | options)
     assert "\n" not in str(caught.value)
+
+
+def focal(logprobs, lengths, *, power=2.0):
+    return (1 - logprobs.exp()) ** power
+
+
+def by_length(logprobs, lengths, window):
+    return Weights(torch.ones_like(logprobs), (lengths / window).float())
+
+
+@pytest.fixture
+def registered():
+    """Objectives of this test alone."""
+    before = dict(objectives._KINDS)
+    register_objective("focal", focal)
+    register_objective("by-length", by_length, per_sample=True)
+    yield
+    objectives._KINDS.clear()
+    objectives._KINDS.update(before)
+
+
+@pytest.mark.usefixtures("registered")
+def test_objectives_of_users():
+    logprobs = torch.tensor([-0.5, -1.0, -0.1, -2.0], requires_grad=True)
+    lengths = torch.tensor([3, 1])
+    loss, weights = Objective(name="focal", options={"power": 3.0}).loss(logprobs, lengths)
+    factors = (1 - np.exp([-0.5, -1.0, -0.1, -2.0])) ** 3
+    np.testing.assert_allclose(weights.token, factors, rtol=1e-6)
+    assert weights.sample.tolist() == [1, 1]
+    (slope,) = torch.autograd.grad(loss, logprobs)
+    np.testing.assert_allclose(slope, -factors / 4, rtol=1e-6)
+    loss, _ = Objective(name="by-length", window=2).loss(logprobs, lengths)
+    assert float(loss.detach()) == pytest.approx((1.5 * 1.6 / 3 + 0.5 * 2) / 2)
+    register_objective("focal", focal)  # again, as where a notebook's cell is run twice
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"objective": "focl"}, r"there are sft, dft, bft-v1, bft, focal, by-length. Did you mean `focal`\?"),
+        ({"objective": "focal", "options": {"powr": 1}}, r"takes no option `powr`. Did you mean `power`\?"),
+        ({"objective": "bft", "options": {"window": 1}}, "`bft` takes no option `window`"),
+    ],
+)
+def test_what_objectives_of_users_do_not_take(options, message):
+    with pytest.raises(InputError, match=message):
+        named(**options)
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("name", "weights", "message"),
+    [
+        ("bft", focal, "There is an objective `bft` already"),
+        ("focal", by_length, "There is an objective `focal` already"),
+        ("one", lambda logprobs: logprobs, "no function of `logprobs` and `lengths`"),
+        ("none", 3, "no function of `logprobs` and `lengths`, but `3`"),
+    ],
+)
+def test_what_cannot_be_registered(name, weights, message):
+    with pytest.raises(InputError, match=message):
+        register_objective(name, weights)
+
+
+@pytest.mark.usefixtures("registered")
+def test_weights_of_another_shape_are_refused():
+    register_objective("short", lambda logprobs, lengths: logprobs[:1])
+    with pytest.raises(InputError, match=r"`short` gives token weights of shape \(1,\).*expected \(3,\) and \(1,\)"):
+        Objective(name="short").loss(torch.zeros(3), torch.tensor([3]))
+
+
+@pytest.mark.usefixtures("registered")
+def test_an_objective_of_an_installed_package(installed):
+    """In a configuration, as `bftembed tune` reads it."""
+    code = (
+        "from bftembed.tune.loss.objectives import ObjectiveKind\n"
+        "MINE = ObjectiveKind(lambda logprobs, lengths, *, alpha=1.0: alpha * logprobs.exp(), per_sample=True)\n"
+    )
+    installed("plug_one", code, "[bftembed.objectives]\nplugged = plug_one:MINE\n")
+    values = {"data": {"train": "a"}, "output": "out", "objective": {"name": "plugged", "options": {"alpha": 0.5}}}
+    objective = parse_config(values).objective
+    assert objective.per_sample
+    assert not objective.has_window
+    assert objective.weights(torch.zeros(2), torch.tensor([2])).token.tolist() == [0.5, 0.5]
+    with pytest.raises(InputError, match="plugged"):
+        named("pluged")
