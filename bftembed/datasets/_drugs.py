@@ -19,7 +19,7 @@ def drug_facts() -> dict[str, dict[str, str]] | None:
     Returns
     -------
     dict or None
-        Facts by name in lower case; None where the data set ``broad_repurposing`` is not at hand (it is never
+        Facts by name in lower case; None where the data set ``broad_repurposing`` is not on this machine (it is never
         downloaded by itself).
     """
     if not available("broad_repurposing"):

@@ -47,7 +47,7 @@ def gene_table(species: str = "human") -> GeneTable | None:
 
     Returns
     -------
-    The table, or None if HGNC is not at hand.
+    The table, or None if HGNC is not on this machine.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def gene_facts() -> GeneFacts | None:
 
     Returns
     -------
-    The facts, or None if HGNC (for the symbols) or both of NCBI gene_info and the GO annotations are not at hand.
+    The facts, or None if HGNC (for the symbols) or both of NCBI gene_info and the GO annotations are missing.
 
     Raises
     ------

@@ -146,7 +146,7 @@ def _usable(frame: pd.DataFrame, kind: str, recipe: str | None) -> pd.DataFrame:
 
 def _texts(frame: pd.DataFrame) -> dict[str, str]:
     frame = frame.assign(entity=frame["entity"].map(str), text=frame["text"].map(lambda text: writable(str(text))))
-    frame = frame[frame["text"].str.strip() != ""].drop_duplicates(["entity", "text"])
+    frame = frame[frame["text"].map(str.strip) != ""].drop_duplicates(["entity", "text"])
     doubled = frame[frame.duplicated("entity", keep=False)]
     if len(doubled):
         names = doubled["entity"].unique()
