@@ -179,7 +179,7 @@ def _labels(design: Design, rng: np.random.Generator) -> tuple[Score, Score, flo
         labels, told = np.array(list("abcd"))[codes], np.eye(_CLASSES)[codes]
     else:
         labels = told = rng.normal(size=design.n)
-    problem = GeneLabels(pd.Series(labels, index=_names(design.n)), heads=(LINEAR,), baselines=False)
+    problem = GeneLabels(pd.Series(labels, index=_names(design.n)), probes=(LINEAR,), baselines=False)
     first, second = (problem.evaluate(_vectors(design, rng, told)).scores[0] for _ in range(2))
     return first, second, 0.25
 

@@ -110,11 +110,11 @@ def _column(info: TaskInfo, embeddings: Sequence[str], results: Mapping[str, Res
             cells.append(_scored(results[name], limits))
         else:
             cells.append(_empty(info.name, name, index))
-    bests = [best for result in results.values() if (best := best_baseline(result)) is not None]
-    known = [(best.method, best.mean) for best in bests if best.mean is not None]
+    records = [best_baseline(result) for result in results.values()]
+    known = [(record.method, record.mean) for record in records if record is not None and record.mean is not None]
     sign = 1 if info.higher_is_better else -1
-    counts = [result.n_items for result in results.values()] or [0]
     best = max(known, key=lambda each: sign * each[1], default=None)
+    counts = [result.n_items for result in results.values()] or [0]
     return Column(info, *family_of(info), cells, best, (min(counts), max(counts)))
 
 

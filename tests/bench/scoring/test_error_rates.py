@@ -38,6 +38,14 @@ def test_of_one_test_set(error_rates):
     assert abs(found["covers"] - 0.95) < off / np.sqrt(2)
 
 
+@pytest.mark.parametrize("kind", ["binary", "classes", "value", "terms", "pairs"])
+def test_every_design_can_be_drawn(kind, error_rates):
+    design = next(each for each in error_rates.DESIGNS if each.kind == kind)
+    (drawn,) = error_rates.simulated(design, 1)
+    assert all(low < score < high for score, (low, high) in zip(drawn["scores"], drawn["intervals"], strict=True))
+    assert 0 < drawn["p"] < 1
+
+
 def test_what_is_there_is_not_drawn_again(error_rates, tmp_path, monkeypatch):
     path = tmp_path / "effects.jsonl"
     design = error_rates.Design("effects", 40, 0, 1.0)
