@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from bftembed.bench.problems.effects import PerturbationEffects, clean_effects
     from bftembed.bench.problems.expression import ExpressionResponse
     from bftembed.bench.problems.genes import GeneLabels
-    from bftembed.bench.problems.integration import BatchIntegration, JointModalities, ModalityMatching
+    from bftembed.bench.problems.integration import BatchIntegration
     from bftembed.bench.problems.labels import canonical, few_genes, few_names, gene_labels
+    from bftembed.bench.problems.modalities import JointModalities, ModalityMatching
     from bftembed.bench.problems.pairs import PairLabels, clean_pairs, degree_matched, without_leaks
     from bftembed.bench.problems.terms import GeneTerms
     from bftembed.bench.registry import find_tasks
@@ -94,9 +95,9 @@ __getattr__, __dir__ = attach(
         "GeneLabels": "problems.genes",
         "GeneTerms": "problems.terms",
         "Probe": "scoring.probes",
-        "JointModalities": "problems.integration",
+        "JointModalities": "problems.modalities",
         "LINEAR": "scoring.probes",
-        "ModalityMatching": "problems.integration",
+        "ModalityMatching": "problems.modalities",
         "NotApplicableError": "sources.base",
         "PairLabels": "problems.pairs",
         "PerturbationEffects": "problems.effects",

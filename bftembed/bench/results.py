@@ -10,7 +10,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from bftembed import datasets
 from bftembed._files import replacing
@@ -44,14 +44,6 @@ class ScoreRecord(BaseModel):
     interval_items: tuple[float, float] | None
     values: list[list[float | None]]
     to_beat: bool = True
-
-    @model_validator(mode="before")
-    @classmethod
-    def _flagged(cls, fields: Any) -> Any:
-        """Files of before there was `to_beat` say it in the name."""
-        if isinstance(fields, dict) and "to_beat" not in fields:
-            return {**fields, "to_beat": not str(fields.get("method")).endswith(" (a warning)")}
-        return fields
 
 
 class Result(BaseModel):

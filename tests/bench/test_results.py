@@ -1,4 +1,3 @@
-import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -52,17 +51,6 @@ def test_another_schema_is_not_read(planted, planted_task, tmp_path, caplog):
     assert read_result(path) is None
     assert "schema 99" in caplog.text
     assert "no result file" not in caplog.text
-
-
-def test_a_file_without_the_flag_is_flagged_by_the_name_of_the_baseline(planted, planted_task, tmp_path):
-    (result,) = run([planted_task()], [planted()], tmp_path)
-    path = result_path(tmp_path, "toy.parity", "planted", "own")
-    text = path.read_text().replace('"constant"', '"constant (a warning)"')
-    path.write_text(re.sub(r',\s+"to_beat": true', "", text))
-    assert "to_beat" not in path.read_text()
-    found = {record.method: record.to_beat for record in read_result(path).baselines}
-    assert found == {"constant (a warning)": False, "spelling of the symbol": True}
-    assert result.main.to_beat
 
 
 def test_stale_results_are_named_and_left_out(planted, planted_task, tmp_path):

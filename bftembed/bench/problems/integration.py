@@ -1,22 +1,19 @@
-"""Integration of cells: over batches, and over the two modalities of the same cells."""
+"""Integration of cells over batches, by the metrics of scIB."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
 from bftembed.bench.base import Evaluation
 from bftembed.bench.problems import _scib
 from bftembed.bench.problems.cell_data import unlabelled
 from bftembed.bench.problems.cells import SAME_GENES, CellProblem, check_names, genes_note, with_known
-from bftembed.bench.scoring.scores import Score, item_weights
-from bftembed.bench.sources.base import CellVectors, NotApplicableError, cell_vectors
+from bftembed.bench.scoring.scores import Score
+from bftembed.bench.sources.base import CellVectors, cell_vectors
 from bftembed.bench.sources.grammar import get_source
 from bftembed.errors import InputError
-
-__all__ = ["BatchIntegration", "JointModalities", "ModalityMatching", "closer_cells"]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,17 +21,14 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from bftembed.bench.sources.base import Source
-
     Floats = NDArray[np.float64]
 
 #: Luecken et al. 2022.
 _BIO_SHARE = 0.6
-_NEIGHBOURS = 15
-_COLLAPSED = "All cells are at one point: every metric of scIB counts 0."
+COLLAPSED = "All cells are at one point: every metric of scIB counts 0."
 
 
-class _Cells(CellProblem):
+class NamedCells(CellProblem):
     """Cells by name; `adata` as `load_cells` gives it, of which an embedding sees what is no label."""
 
     #: Columns without which cells are left out, where there is such a column, and what each tells.
@@ -66,7 +60,7 @@ class _Cells(CellProblem):
         return self.adata.obs[column].astype(str).to_numpy()[rows] if column in self.adata.obs else None
 
 
-class BatchIntegration(_Cells):
+class BatchIntegration(NamedCells):
     """Cells of several batches: labels are to stay apart and batches to mix, by the metrics of scIB.
 
     The main score is 0.6 of the mean of the metrics of labels and 0.4 of that of batches; without labels the latter
@@ -105,20 +99,20 @@ class BatchIntegration(_Cells):
         x = _scib.centred(vectors[rows])
         with threadpool_limits(1):
             before = _scib.principal_components(self.cells[rows], batch)
-            scores = _as_scores("scIB", self._panel(x, before, labels, batch))
+            scores = as_scores("scIB", self._panel(x, before, labels, batch))
             baselines = [
                 *self.baselines_once(items, lambda: self._baselines(rows, before, labels, batch)),
                 *self._same_genes(
                     items,
                     genes,
-                    lambda same: _as_scores(SAME_GENES, self._panel(_scib.centred(same[rows]), before, labels, batch)),
+                    lambda same: as_scores(SAME_GENES, self._panel(_scib.centred(same[rows]), before, labels, batch)),
                 ),
             ]
         return Evaluation(
             scores=scores,
             baselines=baselines,
             items=items,
-            counts=_sizes(len(items), labels, batch),
+            counts=sizes(len(items), labels, batch),
             notes=[*self._notes(x, [score.metric for score in scores], labels, batch), *genes_note(genes)],
         )
 
@@ -145,7 +139,7 @@ class BatchIntegration(_Cells):
         }
         scores = []
         for name, vectors in others.items():
-            scores += _as_scores(name, self._panel(_scib.centred(vectors), before, labels, batch))
+            scores += as_scores(name, self._panel(_scib.centred(vectors), before, labels, batch))
         return scores
 
     def _notes(self, x: Floats, metrics: Sequence[str], labels: NDArray[Any] | None, batch: NDArray[Any]) -> list[str]:
@@ -161,268 +155,19 @@ class BatchIntegration(_Cells):
             few = sorted(set(labels) - set(_scib.kbet_neighbours(labels, batch)))
             if few and "kBET" in single:
                 notes.append(f"Too few cells or batches for kBET: {', '.join(few)}.")
-        return [*notes, _COLLAPSED] if not x.any() else notes
+        return [*notes, COLLAPSED] if not x.any() else notes
 
 
-class _Modalities(_Cells):
-    """Cells with RNA and surface proteins; each protein stands at the vector of its gene.
-
-    The RNA vector of a cell is `Source.cells` of its expression. Its protein vector is the mean of the proteins'
-    vectors, weighted by the protein values less the smallest value of each protein. Both are centred, since each
-    modality has a large vector that all of its cells share.
-    """
-
-    def __init__(self, adata: AnnData) -> None:
-        super().__init__(adata)
-        protein = self.adata.obsm["protein"]
-        self.proteins: list[str] = [str(name) for name in protein.columns]
-        self.weights: Floats = (protein - protein.min()).to_numpy(dtype=float)
-
-    def embed(self, source: Source) -> CellVectors:
-        """Vectors (n_cells, 2 d): d of RNA, and d of protein; NaN for a cell that lacks either.
-
-        Raises
-        ------
-        NotApplicableError
-            If the source has no vectors of genes, or lacks that of a protein.
-        """
-        return super().embed(source)
-
-    def _vectors(self, source: Source, genes: NDArray[np.bool_] | slice = slice(None)) -> CellVectors:
-        vectors = source.genes(self.proteins)
-        if missing := [gene for gene, row in zip(self.proteins, vectors, strict=True) if np.isnan(row).any()]:
-            msg = (
-                f"`{source.label}` has no vector of {', '.join(missing)}, so that a protein of the cells has no place."
-            )
-            raise NotApplicableError(msg)
-        with np.errstate(invalid="ignore"):
-            protein = self.weights @ vectors / self.weights.sum(axis=1, keepdims=True)
-        rna = super()._vectors(source, genes)
-        halves = [rna.matrix, protein.astype(np.float32)]
-        both = np.hstack(halves)
-        both[np.any([np.isnan(half).all(axis=1) for half in halves], axis=0)] = np.nan
-        return CellVectors(both, rna.genes_used)
-
-
-class JointModalities(_Modalities):
-    """Cell types in a joint embedding of RNA and protein, by scIB's metrics of labels (scIB has none of modalities).
-
-    Both modalities are centred and scaled to one mean square length. The main score is the mean of the metrics for the
-    two put side by side; the scores of their average and of each alone follow. Beside it stand the principal components
-    of RNA with the standardised proteins, random vectors of the genes (of all, and of those that the embedding has),
-    and one point for all cells.
-
-    Parameters
-    ----------
-    adata
-        Log-normalised cells with ``obs["cell_type"]`` and ``obsm["protein"]``, a data frame by gene of the protein.
-        Cells without a type are left out.
-    """
-
-    def evaluate(self, vectors: CellVectors | NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
-        """Score vectors (n_cells, 2 d); cells whose row is NaN take no part.
-
-        Raises
-        ------
-        InputError
-            If fewer than 90 cells have a vector, or these are of one type.
-        """
-        del n_jobs
-        from threadpoolctl import threadpool_limits
-
-        vectors, genes = cell_vectors(vectors)
-        rows, items = self._known(vectors)
-        labels = self._types(rows)
-        rna, protein = _halves(vectors[rows])
-        together = {
-            "side by side": np.hstack([rna, protein]),
-            "average": (rna + protein) / 2,
-            "RNA alone": rna,
-            "protein alone": protein,
-        }
-        with threadpool_limits(1):
-            scores = [score for name, x in together.items() for score in _of_labels(name, x, labels)]
-            baselines = [
-                *self.baselines_once(items, lambda: self._baselines(rows, labels)),
-                *self._same_genes(
-                    items, genes, lambda same: _of_labels(SAME_GENES, np.hstack(_halves(same[rows])), labels)
-                ),
-            ]
-        notes = [
-            f"Metrics: {', '.join(score.metric for score in scores[1:5])}, of {_scib.package_versions()}.",
-            *genes_note(genes),
-        ]
-        return Evaluation(
-            scores=scores,
-            baselines=baselines,
-            items=items,
-            counts=_sizes(len(items), labels, None),
-            notes=notes if together["side by side"].any() else [*notes, _COLLAPSED],
-        )
-
-    def _baselines(self, rows: NDArray[np.intp], labels: Any) -> list[Score]:
-        random = self._vectors(get_source("random")).matrix[rows]
-        proteins = self.weights[rows]
-        known = get_source("pca").cells(self.cells[rows]).matrix, proteins / proteins.std(axis=0)
-        return [
-            *_of_labels("PCA of RNA and proteins", np.hstack([_scaled(part) for part in known]), labels),
-            *_of_labels("random genes", np.hstack(_halves(random)), labels),
-            *_of_labels("one point", np.zeros((len(rows), 1)), labels),
-        ]
-
-
-class ModalityMatching(_Modalities):
-    """RNA and protein of a cell are to find each other by the vectors of genes alone, without any training.
-
-    FOSCTTM is the fraction of cells of the other modality that are closer than the true match (Liu et al., WABI 2019),
-    by cosine after centring, over both directions, ties counted half: 0.5 by chance, 0 at best. The main score is
-    1 - FOSCTTM. Labels are carried over from the 15 nearest cells of the other modality, never from the cell itself.
-
-    Beside it stand the expression of the proteins' own genes in place of the RNA (what the names alone give), random
-    vectors of the genes (of all, and of those that the embedding has), one point for all cells, and the most frequent
-    label.
-
-    Parameters
-    ----------
-    adata
-        Log-normalised cells with ``obs["cell_type"]``, missing for some perhaps, and ``obsm["protein"]``.
-    """
-
-    _needed: ClassVar[dict[str, str]] = {}
-
-    def evaluate(self, vectors: CellVectors | NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
-        """Score vectors (n_cells, 2 d); cells whose row is NaN take no part.
-
-        Raises
-        ------
-        InputError
-            If fewer than 90 cells have a vector.
-        """
-        del n_jobs
-        from threadpoolctl import threadpool_limits
-
-        vectors, genes = cell_vectors(vectors)
-        rows, items = self._known(vectors)
-        types = self.adata.obs["cell_type"].iloc[rows]
-        labelled = _Labelled(np.flatnonzero(types.notna()), types.dropna().astype(str).to_numpy())
-        with threadpool_limits(1):
-            scores = _matched("vectors of genes", np.split(vectors[rows], 2, axis=1), items, labelled)
-            baselines = [
-                *self.baselines_once(items, lambda: self._baselines(rows, items, labelled)),
-                *self._same_genes(
-                    items, genes, lambda same: _matched(SAME_GENES, np.split(same[rows], 2, axis=1), items, labelled)
-                ),
-            ]
-        counts = _sizes(len(items), labelled.labels, None)
-        return Evaluation(
-            scores=scores,
-            baselines=baselines,
-            items=items,
-            counts={**counts, "cells of unknown type, only matched": len(items) - len(labelled.rows)},
-            notes=genes_note(genes),
-        )
-
-    def _baselines(self, rows: NDArray[np.intp], items: Sequence[str], labelled: _Labelled) -> list[Score]:
-        others = {
-            "own genes of the proteins": (self.cells[rows, self.proteins].X.toarray(), self.weights[rows]),
-            "random genes": np.split(self._vectors(get_source("random")).matrix[rows], 2, axis=1),
-            "one point": (np.zeros((len(rows), 1)),) * 2,
-        }
-        scores = [score for name, both in others.items() for score in _matched(name, both, items, labelled)]
-        most = np.full(len(labelled.rows), pd.Series(labelled.labels).mode()[0])
-        return scores + _label_scores("most frequent label", labelled.labels, most)
-
-
-class _Labelled(NamedTuple):
-    """Rows of the cells with a label, and the labels."""
-
-    rows: NDArray[np.intp]
-    labels: NDArray[Any]
-
-
-def closer_cells(distances: Floats) -> Floats:
-    """What lies closer to a cell than its match.
-
-    Parameters
-    ----------
-    distances
-        (n, n) from cells in one modality (rows) to those in the other; matches on the diagonal.
-
-    Returns
-    -------
-    (n, n): 1 where the column's cell is closer to the row's cell than its match, 0.5 where it is as close, 0 else and
-    on the diagonal. FOSCTTM of this direction is the mean off the diagonal.
-    """
-    match = np.diag(distances)[:, None]
-    closer = (distances < match) + (distances == match) / 2
-    np.fill_diagonal(closer, 0)
-    return np.asarray(closer)
-
-
-def _matched(method: str, both: Sequence[NDArray[Any]], items: Sequence[str], labelled: _Labelled) -> list[Score]:
-    """Scores of RNA vectors (n, d) and protein vectors (n, d) of the same cells."""
-    from sklearn.metrics.pairwise import cosine_distances
-
-    distances = np.asarray(cosine_distances(*map(_scib.centred, both)))
-    closer = (closer_cells(distances) + closer_cells(distances.T)) / 2
-    plain = _foscttm(closer, np.ones((1, len(items))))
-    draws = _foscttm(closer, item_weights(items))
-    scores = [Score(method, "1 - FOSCTTM", 1 - plain[:, None], 1 - draws)]
-    own = distances[np.ix_(labelled.rows, labelled.rows)]
-    for direction, to_reference in (("RNA to protein", own.T), ("protein to RNA", own)):
-        guess = _nearest_labels(to_reference, labelled.labels)
-        scores += _label_scores(f"{method}, {direction}", labelled.labels, guess)
-    return scores
-
-
-def _foscttm(closer: Floats, weights: Floats) -> Floats:
-    """FOSCTTM under weightings (n_draws, n) of the cells: a pair of different cells counts as often as both."""
-    pairs = weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1)
-    return np.asarray(((weights @ closer) * weights).sum(axis=1) / pairs)
-
-
-def _nearest_labels(distances: Floats, labels: NDArray[Any]) -> NDArray[Any]:
-    """The most frequent label of the nearest cells in the other modality, (n, n) distances, but for the cell's own."""
-    from sklearn.neighbors import KNeighborsClassifier
-
-    others = distances.copy()
-    np.fill_diagonal(others, 3)  # farther than any cosine distance
-    model = KNeighborsClassifier(_NEIGHBOURS, metric="precomputed").fit(np.zeros_like(others), labels)
-    return np.asarray(model.predict(others))
-
-
-def _label_scores(method: str, labels: NDArray[Any], guess: NDArray[Any]) -> list[Score]:
-    from sklearn.metrics import accuracy_score, f1_score
-
-    values = {"accuracy": accuracy_score(labels, guess), "macro F1": f1_score(labels, guess, average="macro")}
-    return _as_scores(method, values)
-
-
-def _of_labels(method: str, x: Floats, labels: Any) -> list[Score]:
-    values = _scib.bio_scores(x, labels, None, _scib.nearest(x))
-    return _as_scores(method, {"bio": float(np.mean(list(values.values()))), **values})
-
-
-def _halves(vectors: NDArray[Any]) -> list[Floats]:
-    """RNA and protein (n, d) of vectors (n, 2 d), each scaled."""
-    return [_scaled(part) for part in np.split(vectors, 2, axis=1)]
-
-
-def _scaled(vectors: NDArray[Any]) -> Floats:
-    """Centred, of mean square length 1; zero if all are equal."""
-    x = _scib.centred(vectors)
-    length = np.sqrt((x**2).sum(axis=1).mean())
-    return np.asarray(x / length if length > 0 else x)
-
-
-def _as_scores(method: str, values: Mapping[str, float]) -> list[Score]:
+def as_scores(method: str, values: Mapping[str, float]) -> list[Score]:
+    """A score of one value each."""
     return [Score(method, metric, np.array([[value]])) for metric, value in values.items()]
 
 
-def _sizes(n: int, labels: NDArray[Any] | None, batch: NDArray[Any] | None) -> dict[str, int]:
+def sizes(n: int, labels: NDArray[Any] | None, batch: NDArray[Any] | None) -> dict[str, int]:
+    """Numbers of cells, of each label and of each batch, for the report."""
     counts = {"cells": n}
     for kind, values in (("label", labels), ("batch", batch)):
         if values is not None:
-            names, sizes = np.unique(values, return_counts=True)
-            counts |= {f"{kind} {name}": int(size) for name, size in zip(names, sizes, strict=True)}
+            names, numbers = np.unique(values, return_counts=True)
+            counts |= {f"{kind} {name}": int(size) for name, size in zip(names, numbers, strict=True)}
     return counts

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score, f1_score, silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from bftembed.bench import CellLabels, CellVectors, Source, get_source
-from bftembed.bench.problems.cells import half_samples, rand_indices
+from bftembed.bench.problems._clusters import half_samples, rand_indices
 from bftembed.bench.sources.base import NotApplicableError
 from bftembed.bench.sources.of_genes import mean_of_genes
 from bftembed.errors import InputError

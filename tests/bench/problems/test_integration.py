@@ -11,13 +11,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.metrics.pairwise import cosine_distances
 
 from bftembed.bench import Source, get_source
-from bftembed.bench.problems.integration import (
-    BatchIntegration,
-    JointModalities,
-    ModalityMatching,
-    _foscttm,
-    closer_cells,
-)
+from bftembed.bench.problems.integration import BatchIntegration
+from bftembed.bench.problems.modalities import JointModalities, ModalityMatching, _foscttm, closer_cells
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, checked
 from bftembed.errors import InputError
 
