@@ -196,7 +196,7 @@ def read_results(directory: str | Path, *, fast: bool = False) -> list[Result]:
 
 def _none_there(directory: Path, *, fast: bool) -> str:
     """What to do where there are no results of this kind."""
-    n_others = len(list(directory.glob(f"{_FOLDERS[not fast]}/*/*.json")))
+    n_others = len(list(directory.glob(f"{_FOLDERS[not fast]}/*/[!.]*.json")))
     if n_others:
         whole = "`--fast` (`fast=True`)"
         there, advice = ("whole", f"leave out {whole}") if fast else ("fast", f"add {whole}")

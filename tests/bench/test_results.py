@@ -22,7 +22,7 @@ def test_a_file_that_is_no_result_is_not_read(tmp_path, caplog):
     assert "is no result file" in caplog.text
     with pytest.raises(DataError, match="There are no results in"):
         read_results(tmp_path)
-    with pytest.raises(DataError, match="no results of fast runs"):
+    with pytest.raises(DataError, match="only 1 results of whole runs: leave out `--fast`"):
         read_results(tmp_path, fast=True)
 
 
