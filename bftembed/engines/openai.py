@@ -191,7 +191,12 @@ class OpenAIEngine(Engine):
         """The server's words, and how to leave out what it refuses."""
         said = said_by(error)
         name = _refused_field(error, self._body(sampling, self._refused))
-        return f"{said}. Leave it out with `extra_body={{'{name}': None}}`." if name else said
+        if name is None:
+            return said
+        option = f"--engine-option extra_body='{json.dumps({name: None})}'"
+        return (
+            f"{said.rstrip('.')}. Leave it out with `extra_body={{'{name}': None}}`; on the command line, `{option}`."
+        )
 
 
 def _neutral(sampling: Sampling) -> set[str]:

@@ -1,4 +1,5 @@
 import json
+import shlex
 import threading
 import time
 
@@ -268,7 +269,9 @@ def test_a_value_that_matters_is_never_dropped_in_silence(serve, field, sampling
     [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1], sampling=sampling)
     assert done.finish_reason == "error"
     assert f"Unsupported value: '{field}'" in done.error
-    assert f"Leave it out with `extra_body={{'{field}': None}}`." in done.error
+    assert f". Leave it out with `extra_body={{'{field}': None}}`; on the command line" in done.error
+    option = done.error.partition("--engine-option ")[2].partition("`")[0]
+    assert shlex.split(option) == [f'extra_body={{"{field}": null}}']
     [[left_out]] = OpenAIEngine(server.spec, extra_body={field: None}).generate(REQUESTS[:1], sampling=sampling)
     assert field not in json.loads(left_out.text)
 
