@@ -69,7 +69,7 @@ def clean(text: str, *, finish_reason: str = "stop") -> CleanedText:
 
     Examples
     --------
-    >>> from bftembed.profiles import clean
+    >>> from bftembed.profiles.clean import clean
     >>> clean("<think>A tumour suppressor.</think>TP53 halts the cell cycle.")
     CleanedText(text='TP53 halts the cell cycle.', status='ok', issues=('think',))
     """
