@@ -10,6 +10,12 @@ which a trained head gets its gradient, neither is that gradient. Times are thos
 programs take turns after a step of each to warm up, and which checks first that they give the same loss and gradients.
 
 Every case is kept in DIR; the same command goes on where it was stopped.
+
+    python benchmarks/logprob_memory.py --output DIR --precision
+
+What half precision costs: confidences of RefSeq summaries by the embedded model, from its float32 hidden states and
+head under bfloat16 autocast, against the float64 of all logits; beside a product that comes rounded to bfloat16, and
+beside a float32 product of the rounded numbers, as TRL takes it. Needs the data set refseq_gene_summary.
 """
 
 from __future__ import annotations
@@ -214,6 +220,64 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def real_states(n_texts: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Hidden states, head and targets of long summaries, by the embedded model in float32."""
+    from bftembed.models.causal import load_model, load_tokenizer
+    from bftembed.models.files import resolve_model
+    from bftembed.tune.diagnosis.corpora import read_corpora
+
+    files = resolve_model("default")
+    model, tokenizer = load_model(files.path, "float32"), load_tokenizer(files)
+    texts = sorted(read_corpora(["refseq"])["refseq"], key=len)[-300 : -300 + n_texts]
+    ids = [torch.tensor(tokenizer(text)["input_ids"][:512]) for text in texts]
+    with torch.inference_mode():
+        states = [model.model(row[None]).last_hidden_state[0, :-1] for row in ids]
+    return torch.cat(states), model.lm_head.weight.detach(), torch.cat([row[1:] for row in ids])
+
+
+def by_product(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, *, wide: bool) -> torch.Tensor:
+    """Log-probabilities in chunks from the product of rounded numbers, in float32 or rounded once more."""
+    low, rows = hidden.bfloat16(), weight.bfloat16()
+    parts = []
+    for begin in range(0, len(targets), CHUNK_SIZE):
+        part = slice(begin, begin + CHUNK_SIZE)
+        logits = low[part].float() @ rows.float().T if wide else torch.nn.functional.linear(low[part], rows).float()
+        parts.append(logits.gather(1, targets[part, None])[:, 0] - logits.logsumexp(1))
+    return torch.cat(parts)
+
+
+def precision(repeats: int) -> list[str]:
+    """Errors of confidences and seconds, a row per way to the product."""
+    hidden, weight, targets = real_states()
+
+    def ours() -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return token_logprobs(hidden, weight, targets).logprobs
+
+    ways: dict[str, Callable[[], torch.Tensor]] = {
+        "rounded product": lambda: by_product(hidden, weight, targets, wide=False),
+        "float32 product": lambda: by_product(hidden, weight, targets, wide=True),
+        "token_logprobs": ours,
+    }
+    logits = hidden.double() @ weight.double().T
+    exact = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(1)
+    del logits
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    values: dict[str, torch.Tensor] = {}
+    with torch.inference_mode():
+        for turn in range(repeats + 1):  # the first to warm up
+            for name, way in ways.items():
+                begin = time.process_time()
+                values[name] = way()
+                seconds[name] += [time.process_time() - begin] if turn else []
+    lines = ["| way | median error | 90 % | largest | CPU s |", "|---|---:|---:|---:|---:|"]
+    for name, found in values.items():
+        error = (found.double() - exact).expm1().abs()
+        shares = " | ".join(f"{float(error.quantile(share)):.2%}" for share in (0.5, 0.9, 1.0))
+        lines.append(f"| {name} | {shares} | {statistics.median(seconds[name]):.3f} |")
+    return lines
+
+
 def save(output: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """JSON, from which the next call goes on, and Markdown."""
     (output / "logprob_memory.json").write_text(json.dumps({"settings": settings, "rows": rows}, indent=1) + "\n")
@@ -231,8 +295,15 @@ def main() -> None:
     parser.add_argument("--vocabularies", type=int, nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--repeats", type=int, default=3, help="timed steps of each program")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
+    parser.add_argument("--precision", action="store_true", help="errors and times of half precision alone")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
+    if options.precision:
+        torch.set_num_threads(options.threads)
+        lines = precision(options.repeats)
+        (options.output / "precision.md").write_text("\n".join(lines) + "\n")
+        print("\n".join(lines))
+        return
     settings = {
         "torch": torch.__version__,
         "machine": platform.machine(),
