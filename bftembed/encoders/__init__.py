@@ -83,6 +83,7 @@ def get_encoder(spec: str | Encoder = "default", **options: Any) -> Encoder:
     if known is not None:
         _check_options(backend, known, options)
         encoder: Encoder = known(model, **options) if model else known(**options)
+        encoder.spec = encoder.spec or spec
         return encoder
     others = "".join(f", `{name}`" for name in plugin_names("encoders"))
     msg = (

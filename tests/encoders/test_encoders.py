@@ -51,7 +51,9 @@ def test_encoders_of_plug_ins(monkeypatch, word_encoder):
     point = Point("words", "somewhere:Words", "bftembed.encoders")
     monkeypatch.setattr(Point, "load", lambda self: word_encoder)
     monkeypatch.setattr("bftembed._plugins.entry_points", lambda **wanted: [point] if wanted.get("name") != "x" else [])
-    assert get_encoder("words", marker="7").describe() == {"encoder": "words", "marker": "7"}
+    made = get_encoder("words", marker="7")
+    assert made.describe() == {"encoder": "words", "marker": "7"}
+    assert restore_encoder(get_encoder("words").record()).describe()["marker"] == "1"
     with pytest.raises(InputError, match=r"`x` is no encoder.*`words`"):
         get_encoder("x")
 
