@@ -12,8 +12,8 @@ over train, a jackknife that leaves out a fold, and variance components of a rou
 other sets than those that are drawn here.
 
 ``ridge`` is a ridge regression of two classes with the penalty that the logistic regression of the tasks has where its
-weights are small; its folds have a closed form, so that many sets are affordable. The other designs go through the
-tasks' own classes and models.
+weights are small; its folds have a closed form, so that many sets are affordable; so are those of ``terms``. The other
+designs go through the tasks' own classes and models.
 
 Run ``python benchmarks/error_rates.py --output DIR``; what is there is not computed again.
 """
@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bftembed.bench import LINEAR, GeneLabels, GeneTerms, PairLabels
+from bftembed.bench import LINEAR, GeneLabels, PairLabels
 from bftembed.bench.problems.effects import Rows, per_gene
 from bftembed.bench.problems.genes import Sample, scores_of
 from bftembed.bench.scoring.probes import Prediction
@@ -188,31 +188,39 @@ def _ridge(design: Design, rng: np.random.Generator) -> tuple[Score, Score, floa
     labels = np.arange(design.n) < 0.4 * design.n
     problem = GeneLabels(pd.Series(labels, index=_names(design.n)))
     sample = Sample(labels, problem.folds_of(np.arange(design.n)), item_weights(problem.entities), problem.n_repeats)
-    both = []
-    for _ in range(2):
-        x = _vectors(design, rng, labels.astype(float)).astype(float)
-        x = (x - x.mean(axis=0)) / x.std(axis=0)
-        # Left-out predictions of kernel ridge regression from one inverse, with a free intercept.
-        inverse = np.linalg.inv(x @ x.T + 1e3 + _PENALTY * np.eye(design.n))
-        fitted = inverse @ np.where(labels, 1.0, -1.0)
-        answers = []
-        for _, test in sample.folds:
-            guess = np.where(labels[test], 1.0, -1.0) - np.linalg.solve(inverse[np.ix_(test, test)], fitted[test])
-            answers.append(Prediction(guess, guess > 0, converged=True))
-        both.append(scores_of("ridge", "binary", answers, sample)[0])
-    return both[0], both[1], 0.25
+    first, second = (_ridge_score(_vectors(design, rng, labels.astype(float)), sample) for _ in range(2))
+    return first, second, 0.25
+
+
+def _ridge_score(vectors: np.ndarray, sample: Sample) -> Score:
+    """Left-out predictions of kernel ridge regression with a free intercept, from one inverse."""
+    x, signs = vectors.astype(float), np.where(sample.y, 1.0, -1.0)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    inverse = np.linalg.inv(x @ x.T + 1e3 + _PENALTY * np.eye(len(x)))
+    fitted = inverse @ signs
+    answers = []
+    for _, test in sample.folds:
+        guess = signs[test] - np.linalg.solve(inverse[np.ix_(test, test)], fitted[test])
+        answers.append(Prediction(guess, guess > 0, converged=True))
+    return scores_of("ridge", "binary", answers, sample)[0]
 
 
 def _terms(design: Design, rng: np.random.Generator) -> tuple[Score, Score, float]:
-    """Terms that share genes: each is known of a random half of them."""
+    """Mean over terms, as `GeneTerms` has it, that share genes: each is known of a random half of them."""
     labels = rng.normal(size=(design.n, _TERMS)) > 0.5
     known = [np.sort(rng.permutation(design.n)[: design.n // 2]) for _ in range(_TERMS)]
-    names = np.array(_names(design.n))
-    terms = {f"T{i}": pd.Series(labels[rows, i], index=names[rows]) for i, rows in enumerate(known)}
-    problem = GeneTerms(terms, n_repeats=2)
-    place = [names.tolist().index(name) for name in problem.entities]
-    first, second = (problem.evaluate(_vectors(design, rng, labels)[place]).scores[0] for _ in range(2))
-    return first, second, 0.25
+    names, weights = np.array(_names(design.n)), item_weights(_names(design.n))
+    samples = []
+    for term, rows in enumerate(known):
+        problem = GeneLabels(pd.Series(labels[rows, term], index=names[rows]), n_repeats=2)
+        samples.append(Sample(labels[rows, term], problem.folds_of(np.arange(len(rows))), weights[:, rows], 2))
+    both = []
+    for _ in range(2):
+        x = _vectors(design, rng, labels)
+        scores = [_ridge_score(x[rows], sample) for rows, sample in zip(known, samples, strict=True)]
+        values = np.mean([each.values for each in scores], axis=0)  # noqa: PD011 (a score's, not a frame's)
+        both.append(Score("ridge", "auroc", values, np.mean([each.draws for each in scores], axis=0)))
+    return both[0], both[1], 0.25
 
 
 def _pairs(design: Design, rng: np.random.Generator) -> tuple[Score, Score, float]:
