@@ -59,18 +59,9 @@ def parse_answer(text: str, choices: Sequence[str]) -> str | None:
 
 
 class BinaryReward:
-    """Reward function of TRL's trainers: 1.0 for the right choice, 0.0 for a wrong one or none.
-
-    Attributes
-    ----------
-    completions, answered, right
-        How many completions were seen in this process, named one choice, and named the right one.
-    """
+    """Reward function of TRL's trainers: 1.0 for the right choice, 0.0 for a wrong one or none."""
 
     __name__ = "binary_reward"  # under which TRL logs it
-
-    def __init__(self) -> None:
-        self.completions = self.answered = self.right = 0
 
     def __call__(
         self,
@@ -95,18 +86,10 @@ class BinaryReward:
         parsed = [parse_answer(_text(item), options) for item, options in zip(completions, choices, strict=True)]
         rewards = [float(found == right) for found, right in zip(parsed, answer, strict=True)]
         answered = sum(found is not None for found in parsed)
-        self.completions += len(parsed)
-        self.answered += answered
-        self.right += int(sum(rewards))
         if log_metric and parsed:
             log_metric("answered", answered / len(parsed))
             log_metric("unparsed", 1 - answered / len(parsed))
         return rewards
-
-    @property
-    def unparsed(self) -> int:
-        """Completions that named no choice, or more than one."""
-        return self.completions - self.answered
 
 
 def _text(completion: str | list[dict[str, str]]) -> str:

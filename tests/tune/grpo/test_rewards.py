@@ -138,7 +138,7 @@ def test_repetitions_are_read_to_their_end(times, unit):
         assert parse_answer(unit * times * 20, choices) in (*choices, None)
 
 
-def test_the_reward_is_one_for_the_right_choice_only_and_counts():
+def test_the_reward_is_one_for_the_right_choice_only():
     reward = BinaryReward()
     logged = {}
     rewards = reward(
@@ -150,16 +150,14 @@ def test_the_reward_is_one_for_the_right_choice_only_and_counts():
         trainer_state=None,
     )
     assert rewards == [1.0, 0.0, 0.0, 1.0]
-    assert (reward.completions, reward.answered, reward.right, reward.unparsed) == (4, 3, 2, 1)
     assert logged == {"answered": 0.75, "unparsed": 0.25}
 
 
-def test_the_last_message_of_a_chat_counts_and_counters_add_up():
+def test_the_last_message_of_a_chat_counts():
     reward = BinaryReward()
     chat = [[{"role": "assistant", "content": "no"}, {"role": "assistant", "content": "yes"}]]
     assert reward(chat, ["yes"], [YES_NO_MAYBE]) == [1.0]
     assert reward(chat, ["no"], [YES_NO_MAYBE]) == [0.0]
-    assert (reward.completions, reward.answered, reward.right) == (2, 2, 1)
 
 
 def test_trl_logs_it_under_its_name():

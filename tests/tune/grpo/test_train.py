@@ -32,13 +32,10 @@ def settings(**changes):
 class OneOfTwo(train.BinaryReward):
     """Every second completion is right: each group has a gradient, whatever a random model writes."""
 
-    last = None
-
-    def __init__(self):
-        super().__init__()
-        OneOfTwo.last = self
+    completions = 0
 
     def __call__(self, completions, answer, choices, **options):
+        OneOfTwo.completions += len(completions)
         super().__call__(completions, answer, choices, **options)
         return [float(index % 2) for index in range(len(completions))]
 
@@ -69,8 +66,9 @@ def trained(tiny_model, tmp_path_factory):
     output = tmp_path_factory.mktemp("grpo") / "adapter"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "BinaryReward", OneOfTwo)
+        patch.setattr(OneOfTwo, "completions", 0)
         result = train_grpo(str(tiny_model), QUESTIONS, output, settings=settings(steps=3, beta=0.1), lora=LORA)
-    assert OneOfTwo.last.completions == 3 * 2 * 2
+        assert OneOfTwo.completions == 3 * 2 * 2
     return output, result
 
 
