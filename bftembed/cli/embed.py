@@ -115,7 +115,7 @@ def embed(
     adata = open_adata(source)
     bft.pp.map_genes(adata, gene_symbols=gene_symbols)
     if dry_run:
-        from bftembed.tl._embed_genes import chosen_genes
+        from bftembed.expression import chosen_genes
 
         genes = adata.var["bft_gene"].iloc[chosen_genes(adata, mask_var)].astype(str).tolist()
         _print_plan(genes, kind="gene", facts=facts, **texts)
@@ -140,7 +140,7 @@ def _check_cells(
     import numpy as np
 
     import bftembed as bft
-    from bftembed.tl._embed_genes import chosen_genes
+    from bftembed.expression import chosen_genes
 
     if output is not None and keep_x and source.suffix != output.suffix:
         msg = (

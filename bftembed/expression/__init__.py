@@ -2,6 +2,7 @@
 
 from bftembed.expression.chunks import default_chunk_rows, prefetched, row_blocks, row_chunks
 from bftembed.expression.files import checked_target, open_group
+from bftembed.expression.genes import chosen_genes
 from bftembed.expression.parts import (
     AnnDataParts,
     DiskMatrix,
@@ -33,6 +34,7 @@ __all__ = [
     "check_writable",
     "checked_anndata",
     "checked_target",
+    "chosen_genes",
     "chosen_matrix",
     "default_chunk_rows",
     "made_actual",

@@ -8,8 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tqdm.auto import tqdm
-
+from bftembed import _progress
 from bftembed._unicode import writable
 from bftembed.engines import Sampling
 from bftembed.profiles.clean import ISSUES, clean
@@ -156,7 +155,7 @@ def write_profiles(
     sampling
         How tokens are drawn; part of the key.
     progress
-        Show a bar; by default only on a terminal.
+        Show a bar; by default a bar on a terminal or in a notebook, else a line in the log every 30 s.
 
     Raises
     ------
@@ -171,6 +170,11 @@ def write_profiles(
     missing = plan.missing
     for line in nearby(plan, entities, engine, store):
         log.info("%s", line)
+    if missing and engine.generates:
+        cost = estimate(plan, engine, store)
+        basis = "measured in this store" if cost["measured"] else "of the default model on two CPU cores"
+        left = _progress.spoken(cost["seconds"])
+        log.info("%d texts to write, at most %s at the speed %s.", len(missing), left, basis)
     job = _Job(engine, plan, store, known, progress)
     job.run(missing, draw, attempt=1)
     bad = [r for key, r in plan.requests.items() if known[key].pending and known[key].status != "error"]
@@ -206,8 +210,7 @@ class _Job:
         """Generate, clean, commit; `known` takes what the store has then."""
         if not requests:
             return
-        disable = None if self.progress is None else not self.progress
-        with tqdm(total=len(requests), desc="profiles", unit="text", disable=disable) as bar:
+        with _progress.progress(len(requests), "profiles", "text", show=self.progress) as bar:
             tokens, began = 0, time.perf_counter()
             last = began
             for batch in self.engine.generate(requests, sampling=sampling):
@@ -217,9 +220,7 @@ class _Job:
                 last = now
                 self.known.update(self.store.get(profile.key for profile in done))
                 tokens += sum(profile.n_tokens for profile in done)
-                if tokens:
-                    bar.set_postfix_str(f"{tokens / (now - began):.0f} tokens/s", refresh=False)
-                bar.update(len(done))
+                bar.update(len(done), note=f"{tokens / (now - began):.0f} tokens/s" if tokens else "")
 
 
 def _profile(completion: Completion, plan: Plan, attempt: int) -> Profile:

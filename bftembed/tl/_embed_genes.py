@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bftembed import pp
 from bftembed._keys import checked_key, with_provenance
 from bftembed.entities import gene_entities
-from bftembed.errors import InputError
-from bftembed.expression import checked_anndata, made_actual
+from bftembed.expression import checked_anndata, chosen_genes, made_actual
 from bftembed.tl._entities import TextSource, embed_entities
 
 if TYPE_CHECKING:
@@ -133,39 +132,3 @@ def embed_genes(  # noqa: PLR0913 -- one signature with all options, as users of
         adata.varm[key_added] = result.vectors
         result.annotate(adata.var, key_added, texts=add_profiles)
         adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "genes", result.info)
-
-
-def chosen_genes(adata: AnnData, mask_var: Any) -> NDArray[np.intp]:
-    """Positions of the genes that are to be embedded: in the mask, and with a canonical name."""
-    mask = _mask(adata, mask_var)
-    chosen = np.flatnonzero(mask & adata.var["bft_gene"].notna().to_numpy())
-    if not len(chosen):
-        msg = f"None of the {int(mask.sum())} chosen genes has a canonical name in `adata.var['bft_gene']`."
-        raise InputError(msg)
-    return chosen
-
-
-def _mask(adata: AnnData, mask_var: Any) -> NDArray[np.bool_]:
-    import pandas as pd
-
-    if mask_var is None:
-        return np.ones(adata.n_vars, dtype=bool)
-    if isinstance(mask_var, str):
-        if mask_var not in adata.var:
-            msg = f"`adata.var` has no column `{mask_var}`; it has {', '.join(map(str, adata.var.columns)) or 'none'}."
-            raise InputError(msg)
-        mask, name = np.asarray(adata.var[mask_var]), f"adata.var[{mask_var!r}]"
-    else:
-        mask, name = np.asarray(mask_var), "mask_var"
-    if mask.dtype == object:
-        if n_missing := int(pd.isna(mask).sum()):
-            msg = (
-                f"`{name}` holds {n_missing} missing values beside True and False. Say what they mean, e.g. that these "
-                f"genes are left out: `{name} = {name}.fillna(False).astype(bool)`."
-            )
-            raise InputError(msg)
-        mask = mask.astype(bool) if all(isinstance(value, bool | np.bool_) for value in mask) else mask
-    if mask.dtype != bool or mask.shape != (adata.n_vars,):
-        msg = f"`{name}` must be {adata.n_vars} booleans, got shape {mask.shape} of {mask.dtype}."
-        raise InputError(msg)
-    return mask

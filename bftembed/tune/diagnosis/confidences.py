@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed._progress import progress
 from bftembed.errors import InputError, ModelError
 from bftembed.models.causal import context_window
 
@@ -144,8 +145,6 @@ def cut(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[Piece]:
 
 def score(model: Any, pieces: Sequence[Piece], *, batch_size: int = 8) -> list[TokenTrack]:
     """Let a model read pieces, the longest first; the tracks come in the order of the pieces."""
-    from tqdm.auto import tqdm
-
     from bftembed.tune.loss.head import add_logprob_head
 
     if batch_size < 1:
@@ -156,7 +155,7 @@ def score(model: Any, pieces: Sequence[Piece], *, batch_size: int = 8) -> list[T
     # The longest first: where memory does not suffice, that shows at once.
     order = sorted((i for i, piece in enumerate(pieces) if len(piece.spans)), key=lambda i: -len(pieces[i].spans))
     values = [np.empty(0, dtype=np.float32)] * len(pieces)
-    with tqdm(total=len(order), desc="confidences", unit="text", disable=None) as bar:
+    with progress(len(order), "confidences", "text") as bar:
         for begin in range(0, len(order), batch_size):
             batch = order[begin : begin + batch_size]
             for index, confidence in zip(batch, _read(model, [pieces[i].inputs for i in batch]), strict=True):

@@ -1,0 +1,67 @@
+"""Which genes of an AnnData are meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bftembed.errors import InputError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+
+def chosen_genes(adata: AnnData, mask_var: Any) -> NDArray[np.intp]:
+    """Positions of the genes that are to be embedded: in the mask, and with a canonical name in ``var["bft_gene"]``.
+
+    Parameters
+    ----------
+    adata
+        With ``var["bft_gene"]``, from :func:`bftembed.pp.map_genes`.
+    mask_var
+        Boolean column of ``var``, or n_vars booleans; None takes all genes.
+
+    Returns
+    -------
+    numpy.ndarray, intp
+        Positions in ``var``, ascending, at least one.
+
+    Raises
+    ------
+    InputError
+        If the mask is no mask of the genes, or leaves none with a canonical name.
+    """
+    mask = _mask(adata, mask_var)
+    chosen = np.flatnonzero(mask & adata.var["bft_gene"].notna().to_numpy())
+    if not len(chosen):
+        msg = f"None of the {int(mask.sum())} chosen genes has a canonical name in `adata.var['bft_gene']`."
+        raise InputError(msg)
+    return chosen
+
+
+def _mask(adata: AnnData, mask_var: Any) -> NDArray[np.bool_]:
+    import pandas as pd
+
+    if mask_var is None:
+        return np.ones(adata.n_vars, dtype=bool)
+    if isinstance(mask_var, str):
+        if mask_var not in adata.var:
+            msg = f"`adata.var` has no column `{mask_var}`; it has {', '.join(map(str, adata.var.columns)) or 'none'}."
+            raise InputError(msg)
+        mask, name = np.asarray(adata.var[mask_var]), f"adata.var[{mask_var!r}]"
+    else:
+        mask, name = np.asarray(mask_var), "mask_var"
+    if mask.dtype == object:
+        if n_missing := int(pd.isna(mask).sum()):
+            msg = (
+                f"`{name}` holds {n_missing} missing values beside True and False. Say what they mean, e.g. that these "
+                f"genes are left out: `{name} = {name}.fillna(False).astype(bool)`."
+            )
+            raise InputError(msg)
+        mask = mask.astype(bool) if all(isinstance(value, bool | np.bool_) for value in mask) else mask
+    if mask.dtype != bool or mask.shape != (adata.n_vars,):
+        msg = f"`{name}` must be {adata.n_vars} booleans, got shape {mask.shape} of {mask.dtype}."
+        raise InputError(msg)
+    return mask
