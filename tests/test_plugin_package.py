@@ -40,11 +40,11 @@ def environment(tmp_path_factory, session_cache):
     install = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-build-isolation"]
     subprocess.run([*install, directory / "source"], check=True, capture_output=True)
 
-    def run(*arguments):
+    def run(*arguments, status=0):
         done = subprocess.run(
             [python, "-m", "bftembed", *map(str, arguments)], cwd=directory, capture_output=True, text=True, timeout=600
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == status, done.stderr
         return done.stdout + done.stderr
 
     run.directory = directory
@@ -53,7 +53,10 @@ def environment(tmp_path_factory, session_cache):
 
 def test_the_examples_are_short():
     files = written()
-    assert set(files) == {"pyproject.toml", *(f"my_plugins/{n}.py" for n in ("engine", "encoder", "source", "task"))}
+    assert set(files) == {
+        "pyproject.toml",
+        *(f"my_plugins/{n}.py" for n in ("engine", "encoder", "objective", "source", "task")),
+    }
     assert all(code.count("\n") < LONGEST for code in files.values())
 
 
@@ -75,6 +78,13 @@ def test_an_embedding_and_a_task_are_benchmarked(environment):
     assert "spelling:ALPHABET" in environment("bench", "list")
     said = environment("bench", "run", "-o", "runs", "-e", "spelling:1", "-t", "mine", "--jobs", "1")
     assert re.search(r"mine\.long_names +spelling:1 +own +auroc 0\.9\d+", said), said
+
+
+def test_an_objective_is_known_to_tune(environment):
+    config = "objective: {name: %s, options: {power: 1.0}}\nmodel: default\ndata: {train: nothing.jsonl}\noutput: out\n"
+    for name, said in (("focal", "nothing.jsonl"), ("focus", "Did you mean `focal`?")):
+        (environment.directory / "config.yaml").write_text(config % name)
+        assert said in environment("tune", "config.yaml", status=1)
 
 
 def test_doctor_lists_plug_ins(environment):

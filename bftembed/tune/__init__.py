@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from bftembed.tune.diagnosis.analysis import diagnose
     from bftembed.tune.loss.compute_loss import make_loss
     from bftembed.tune.loss.logprobs import token_logprobs
-    from bftembed.tune.loss.objectives import Objective, register_objective
+    from bftembed.tune.loss.objectives import Objective, ObjectiveKind, Weights, register_objective
     from bftembed.tune.run import tune
     from bftembed.tune.trainer import Tuner
 
 __all__ = [
     "Objective",
+    "ObjectiveKind",
     "Tuner",
+    "Weights",
     "build_corpus",
     "diagnose",
     "make_loss",
@@ -30,7 +32,9 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "Objective": "loss.objectives",
+        "ObjectiveKind": "loss.objectives",
         "Tuner": "trainer",
+        "Weights": "loss.objectives",
         "build_corpus": "data.corpus",
         "diagnose": "diagnosis.analysis",
         "make_loss": "loss.compute_loss",
