@@ -1,4 +1,4 @@
-"""Progress of long work: a bar where somebody watches, else a line in the log now and then."""
+"""Progress of long work: a bar on a terminal or in a notebook, else a line in the log now and then."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def progress(total: int, desc: str, unit: str, *, show: bool | None = None) -> I
 
 
 def spoken(seconds: float) -> str:
-    """A duration for people: ``"45 s"``, ``"12 min"``, ``"3 h 05 min"``."""
+    """A duration for display: ``"45 s"``, ``"12 min"``, ``"3 h 05 min"``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -17,7 +17,7 @@ _NAMES: list[Verbosity] = ["error", "warning", "info", "debug"]
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """Messages to the error stream of the moment, where the user has not configured logging."""
+    """Messages to the current `sys.stderr`, where the user has not configured logging."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)

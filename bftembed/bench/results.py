@@ -117,7 +117,7 @@ def data_digests(info: TaskInfo) -> dict[str, str]:
 
 
 def gene_table_digest() -> str | None:
-    """Of the tables by which names become genes, or None if there are none at hand."""
+    """Of the tables by which names become genes, or None without them."""
     table = datasets.gene_table()
     return None if table is None else table.digest
 
@@ -208,7 +208,7 @@ def _none_there(directory: Path, *, fast: bool) -> str:
 def without_stale(results: Iterable[Result], tasks: Iterable[Task]) -> tuple[list[Result], list[str]]:
     """Results of the tasks and data of now, and a sentence for each that is left out.
 
-    Where some were made by other gene tables than the others, those of the tables that are at hand now are taken.
+    Where some were made by other gene tables than the others, those of the current tables are taken.
     """
     known = {task.name: task.info for task in tasks}
     results = list(results)

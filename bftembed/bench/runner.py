@@ -83,7 +83,7 @@ class _Loaded:
 
 @dataclass
 class _Job:
-    """One result to be had: `left_out` entities take no part; `same` is a result on these very entities."""
+    """One result to compute: `left_out` entities take no part; `same` is a result on exactly these entities."""
 
     loaded: _Loaded
     source: Source
@@ -129,7 +129,7 @@ def run(
 
     Returns
     -------
-    The results of this run, those that were there included.
+    The results of this run, including those computed before.
 
     Raises
     ------
@@ -278,7 +278,7 @@ def _one(job: _Job, settings: _Run) -> Result:
         logger.debug("Where it failed:", exc_info=True)
         result = Result(**common, status="failed", reason=reason)
         if there is not None and there.status == "ok" and common["key"] in ("", there.key):
-            logger.warning("%s keeps the result that was there.", path)  # as good as it was, or nobody can tell
+            logger.warning("%s keeps its earlier result.", path)  # as good as it was, or nobody can tell
             return result
     result = result.model_copy(update={"versions": _versions(), "times": {**result.times, **_times(begin)}})
     write_result(path, result)

@@ -61,7 +61,7 @@ StoreOption = Annotated[
 ]
 TokensOption = Annotated[int, typer.Option(rich_help_panel=_TEXTS, help="Most tokens of one profile.", min=1)]
 TemperatureOption = Annotated[float, typer.Option(rich_help_panel=_TEXTS, help="0 is greedy.", min=0)]
-SeedOption = Annotated[int, typer.Option(rich_help_panel=_TEXTS, help="Seed of the draw.")]
+SeedOption = Annotated[int, typer.Option(rich_help_panel=_TEXTS, help="Seed of the sampling.")]
 EncoderOption = Annotated[
     str,
     typer.Option(

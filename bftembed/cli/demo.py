@@ -24,7 +24,7 @@ def demo(
     facts: arg.FactsOption = "auto",
     max_new_tokens: arg.TokensOption = 64,
 ) -> None:
-    """Profile, embed, cluster and draw pbmc68k_reduced, beside two controls."""
+    """Profile, embed, cluster and plot pbmc68k_reduced, beside two controls."""
     needs("torch", "scanpy", "sklearn", extra="bench")
     import matplotlib.pyplot as plt
 

@@ -39,7 +39,7 @@ def embed(
     engine_option: arg.EngineOptionsOption = None,
     profiles: Annotated[
         Path | None,
-        typer.Option(help="Texts that are there already, in place of an engine: .csv, .tsv, .parquet, or a store."),
+        typer.Option(help="Existing texts, in place of an engine: .csv, .tsv, .parquet, or a store."),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Of --profiles those by this recipe: the beginning of its digest.")

@@ -34,7 +34,7 @@ def check(
         raise InputError(msg)
     table = datasets.gene_table()
     if table is None:
-        msg = "The gene tables are not at hand; run `bftembed data fetch hgnc_genes ncbi_gene_info annotables_grch38`."
+        msg = "There are no gene tables; run `bftembed data fetch hgnc_genes ncbi_gene_info annotables_grch38`."
         raise InputError(msg)
     names = arg.read_names(source) if arg.is_list_of_names(source) else open_adata(source).var_names.tolist()
     result = map_names(names, table, species=species)

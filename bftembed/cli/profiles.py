@@ -135,7 +135,7 @@ def _issues() -> dict[str, str]:
 
 
 def _with_facts(group: pd.DataFrame, recipe: Recipe) -> int | None:
-    """How many prompts hold more than the name; None where the template is not at hand as it was."""
+    """How many prompts hold more than the name; None where that version of the template is not available."""
     from bftembed.errors import TemplateError
     from bftembed.profiles import Entity, load_template
 

@@ -177,9 +177,9 @@ def _explain_network(error: OSError) -> str:
 
 
 def _explain_cache(error: OSError, target: Path) -> str:
-    remedy = "set BFTEMBED_CACHE to a directory that can be written and has room."
+    remedy = "set BFTEMBED_CACHE to a directory that can be written and has free space."
     if error.errno in _FULL:
-        return f"The disk is full: {target} could not be written. Make room, or {remedy}"
+        return f"The disk is full: {target} could not be written. Free some space, or {remedy}"
     return f"The cache cannot be written ({error.strerror or error}): {target}. Make it writable, or {remedy}"
 
 

@@ -69,7 +69,7 @@ class Manifest(BaseModel):
     known_defects: list[Text] = Field(default_factory=list)
 
     def __str__(self) -> str:
-        """Title and version, for people: the release where the source names it, else the commit."""
+        """Title and version, for display: the release where the source names it, else the commit."""
         version = self.version or (self.commit or "")[:7]
         return f"{self.title} ({version})" if version else self.title
 

@@ -54,7 +54,7 @@ def gene_table(species: str = "human") -> GeneTable | None:
     InputError
         If the species is another.
     DataError
-        If a source that is there cannot be read.
+        If a source exists but cannot be read.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def gene_facts() -> GeneFacts | None:
     Raises
     ------
     DataError
-        If a source that is there cannot be read.
+        If a source exists but cannot be read.
 
     Examples
     --------

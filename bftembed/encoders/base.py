@@ -110,7 +110,7 @@ class Encoder(ABC):
         Raises
         ------
         EncoderError
-            If a text is empty, the prompt leaves no room for a text, or the encoder gives something that is no finite
+            If a text is empty, the prompt leaves no tokens for a text, or the encoder gives something that is no finite
             vector.
         """
         if any(not text.strip() for text in texts):
@@ -144,25 +144,25 @@ class Encoder(ABC):
         """Number of its text, words and tokens of every part."""
         prompt = self.query_prompt if query else self.prompt
         *lengths, taken = self.count_tokens([*texts, prompt])
-        if (room := self.max_seq_length - taken) < 1:
+        if (budget := self.max_seq_length - taken) < 1:
             msg = f"The prompt {prompt[:80]!r} takes all {self.max_seq_length} tokens that `{self.name}` can encode."
             raise EncoderError(msg)
         pieces = [
-            [(text, length)] if length <= room else self._split(text, room)
+            [(text, length)] if length <= budget else self._split(text, budget)
             for text, length in zip(texts, lengths, strict=True)
         ]
         owners = [owner for owner, of_text in enumerate(pieces) for _ in of_text]
         parts, tokens = zip(*(piece for of_text in pieces for piece in of_text), strict=True)
         return owners, list(parts), [max(n, 1) for n in tokens]
 
-    def _split(self, text: str, room: int) -> list[tuple[str, int]]:
-        """Parts of at most `room` tokens, cut at sentence ends, or between words where a sentence is longer."""
+    def _split(self, text: str, budget: int) -> list[tuple[str, int]]:
+        """Parts of at most `budget` tokens, cut at sentence ends, or between words where a sentence is longer."""
         sentences = [sentence for sentence in _SENTENCE.findall(text) if sentence.strip()]
         pieces: list[tuple[str, int]] = []
         for sentence, length in zip(sentences, self.count_tokens(sentences), strict=True):
-            units = [(sentence, length)] if length <= room else self._halve(sentence, room)
+            units = [(sentence, length)] if length <= budget else self._halve(sentence, budget)
             for unit, tokens in units:
-                if pieces and pieces[-1][1] + tokens <= room:
+                if pieces and pieces[-1][1] + tokens <= budget:
                     pieces[-1] = (pieces[-1][0] + unit, pieces[-1][1] + tokens)
                 else:
                     pieces.append((unit, tokens))
@@ -171,17 +171,17 @@ class Encoder(ABC):
         return [
             unit
             for (piece, _), tokens in zip(pieces, joined, strict=True)
-            for unit in ([(piece, tokens)] if tokens <= room else self._halve(piece, room))
+            for unit in ([(piece, tokens)] if tokens <= budget else self._halve(piece, budget))
         ]
 
-    def _halve(self, text: str, room: int) -> list[tuple[str, int]]:
+    def _halve(self, text: str, budget: int) -> list[tuple[str, int]]:
         """Cut in the middle, between words where there are any, until every part fits."""
         tokens = self.count_tokens([text])[0]
-        if tokens <= room or len(text) < 2:
+        if tokens <= budget or len(text) < 2:
             return [(text, tokens)]
         middle = text.rfind(" ", 1, len(text) // 2 + 1)
         middle = middle if middle > 0 else len(text) // 2
-        return [part for half in (text[:middle], text[middle:]) if half.strip() for part in self._halve(half, room)]
+        return [part for half in (text[:middle], text[middle:]) if half.strip() for part in self._halve(half, budget)]
 
 
 def encoding(n: int, *, show: bool | None) -> AbstractContextManager[Progress]:

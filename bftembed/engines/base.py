@@ -30,7 +30,7 @@ class Sampling:
     top_p
         Nucleus; used where `temperature` > 0.
     seed
-        Seed of the draw; part of a profile's key also where decoding is greedy.
+        Seed of the sampling; part of a profile's key also where decoding is greedy.
     repetition_penalty
         Divides the odds of tokens that stand in the prompt or the answer so far (Keskar et al. 2019); 1 is none.
     stop
@@ -112,7 +112,7 @@ class Engine(ABC):
 
     #: Name of the back end, as in ``"transformers:MODEL"``.
     name: str
-    #: Whether texts are made by a language model, so that they cost time and a failed one is worth a second draw.
+    #: Whether texts are made by a language model, so that they cost time and a failed one is worth a second attempt.
     generates: bool = True
     #: Template an engine wants where the user names none; None is the default of the entity's kind.
     template: str | None = None
@@ -175,7 +175,7 @@ class Engine(ABC):
         return described
 
     def count_tokens(self, requests: Sequence[Request]) -> int:
-        """Tokens of all prompts together; the rough rule of four characters a token where no tokenizer is at hand."""
+        """Tokens of all prompts together; the rough rule of four characters a token without a tokenizer."""
         return sum(len(request.system) + len(request.user) for request in requests) // 4
 
     def score(self, request: Request, options: Sequence[str]) -> list[float]:
@@ -185,7 +185,7 @@ class Engine(ABC):
 
 
 def beyond_window(id: str, n_prompt_tokens: int, sampling: Sampling, window: int) -> Completion:
-    """What becomes of a prompt that leaves no room for its answer."""
+    """What becomes of a prompt that leaves no tokens for its answer."""
     reason = (
         f"prompt and max_new_tokens={sampling.max_new_tokens} exceed the model's window of {window} tokens "
         f"({n_prompt_tokens} of the prompt)"

@@ -45,7 +45,7 @@ class OpenAIEngine(Engine):
 
     Every field of `Sampling` is sent, those at their neutral values too, since servers fill what is missing from the
     model's own defaults. Where a server refuses one by name, it is left out if that changes nothing (a neutral value;
-    ``max_completion_tokens`` for ``max_tokens``) or only the reproducibility of draws (``seed``, with a warning).
+    ``max_completion_tokens`` for ``max_tokens``) or only reproducibility (``seed``, with a warning).
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class OpenAIEngine(Engine):
             for name in sorted(refused - self._refused):
                 self._refused.add(name)
                 if name == "seed" and sampling.temperature > 0:
-                    log.warning("The server at %s takes no `seed`: its draws cannot be repeated.", self._url)
+                    log.warning("The server at %s takes no `seed`: sampled texts cannot be reproduced.", self._url)
             return answer
 
     def _body(self, sampling: Sampling, refused: set[str]) -> dict[str, Any]:

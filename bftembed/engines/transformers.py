@@ -39,7 +39,7 @@ class TransformersEngine(Engine):
     """A causal language model run by transformers, on a GPU where there is one.
 
     Requests are sorted by length and decoded in static batches. A batch that does not fit into memory is halved, and
-    the smaller size is kept. The batches depend on the list of requests alone, and each draws from its own seed, so
+    the smaller size is kept. The batches depend on the list of requests alone, and each samples from its own seed, so
     that a run that was cut between two batches goes on as if it had not been cut.
 
     Parameters

@@ -35,7 +35,7 @@ _LAYOUT = {
 }
 
 
-#: Ranks that vLLM reserves room for (``MaxLoRARanks`` of vllm/config/lora.py).
+#: Ranks that vLLM reserves memory for (``MaxLoRARanks`` of vllm/config/lora.py).
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
 

@@ -40,7 +40,7 @@ def canonical(names: Iterable[Any], *, check: bool = False) -> NDArray[np.object
     names
         Names of genes.
     check
-        Refuse names of which next to none is a gene's, see `bftembed.genes.check_mapped`.
+        Refuse names of which almost none is a gene's, see `bftembed.genes.check_mapped`.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def symbols_of(names: Sequence[str], *, remedy: str = "", check: bool = True) ->
     Raises
     ------
     GeneNameError
-        If next to no name is a gene's.
+        If almost no name is a gene's.
 
     Warns
     -----

@@ -39,7 +39,7 @@ def entities_of(
     Raises
     ------
     InputError
-        If `kind` or `facts` is unknown, facts are needed and there are none, or next to no name is a gene's.
+        If `kind` or `facts` is unknown, facts are needed and there are none, or almost no name is a gene's.
     """
     checked_facts(facts)
     if kind == "gene":

@@ -1,4 +1,4 @@
-"""Lists of which next to no name is a gene's: told from lists of genes, with what to do about them."""
+"""Detect lists in which almost no name is a gene's, and say how to mend them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def next_to_none(result: MappingResult) -> bool:
 
 
 def check_mapped(result: MappingResult, table: GeneTable | None) -> None:
-    """Refuse numbers, and a list of 20 names or more of which next to none is a gene's.
+    """Refuse numbers, and a list of 20 names or more of which almost none is a gene's.
 
     Parameters
     ----------

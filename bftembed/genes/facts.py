@@ -37,7 +37,7 @@ class GeneFacts:
     digest
         SHA-256 of all rows.
     version
-        What the facts were made from, for people.
+        Sources of the facts, for display.
     """
 
     frame: pd.DataFrame
@@ -67,7 +67,7 @@ class GeneFacts:
         go
             Experimental GO annotations, genes per term.
         version
-            Names and versions of the sources, for people.
+            Names and versions of the sources, for display.
 
         Raises
         ------

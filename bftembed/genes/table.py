@@ -39,7 +39,7 @@ class GeneTable:
     digest
         SHA-256 of all rows: two tables with the same digest answer alike.
     version
-        What the table was made from, for people.
+        Sources of the table, for display.
     species
         ``"human"``.
     """

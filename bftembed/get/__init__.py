@@ -1,4 +1,4 @@
-"""Read what the other rooms wrote into an AnnData."""
+"""Read the results that the other modules wrote into an AnnData."""
 
 from bftembed.get._conditions import conditions
 from bftembed.get._nearest import nearest

@@ -85,7 +85,7 @@ def _side(adata: AnnData, use_rep: str) -> tuple[dict[str, Any], pd.DataFrame]:
 
 
 def _column(frame: pd.DataFrame, *names: str) -> list[str] | None:
-    """The first of these columns that is there; missing values are ``""``."""
+    """The first of these columns that exists; missing values are ``""``."""
     for name in names:
         if name in frame:
             return [value if isinstance(value, str) else "" for value in np.asarray(frame[name], dtype=object)]

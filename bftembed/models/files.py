@@ -51,7 +51,7 @@ def content_of(files: ModelFiles, adapter: ModelFiles | None) -> dict[str, str]:
 
 
 def origin_of(files: ModelFiles, adapter: ModelFiles | None) -> dict[str, str]:
-    """Where a model came from, for people to read."""
+    """Where a model came from, for display."""
     origin = {"model": files.name, "revision": files.revision, "directory": str(files.path)}
     return {**origin, "adapter_name": adapter.name, "adapter_directory": str(adapter.path)} if adapter else origin
 
@@ -149,7 +149,7 @@ def resolve_adapted(
         return resolve_model(named, config.get("revision")), files
     except ModelError as error:
         where = files.path / "adapter_config.json"
-        msg = f"{error} `{where}` names it, perhaps as it lay where the adapter was trained; {remedy}."
+        msg = f"{error} `{where}` names it, perhaps by its path on the machine where the adapter was trained; {remedy}."
         raise ModelError(msg) from error
 
 

@@ -31,7 +31,7 @@ def confidence(
     show: bool = True,
     save: str | Path | None = None,
 ) -> tuple[Axes, Axes]:
-    """Draw the confidences along one text with its low runs marked, and all windows with their groups.
+    """Plot the confidences along one text with its low runs marked, and all windows with their groups.
 
     Parameters
     ----------

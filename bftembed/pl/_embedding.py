@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 _FEWEST = 4
 _KEPT = 8
-#: UMAPs of this process by what they were made from, the latest last: another colour needs no other UMAP.
+#: UMAPs of this process by their input, the latest last: another colour needs no other UMAP.
 _maps: dict[tuple[str, int, int], NDArray[np.float32]] = {}
 
 
 def embedding(
     adata: AnnData, *, use_rep: str = "X_bft", n_neighbors: int = 15, random_state: int = 0, **kwargs: Any
 ) -> Axes | Figure | list[Axes] | None:
-    """Draw cells (or the rows of `bft.embed`) on a UMAP of ``obsm[use_rep]``.
+    """Plot cells (or the rows of `bft.embed`) on a UMAP of ``obsm[use_rep]``.
 
-    The UMAP is always one of the vectors that are there now: it is computed by scanpy, kept for this process by the
+    The UMAP is always one of the current vectors: it is computed by scanpy, kept for this process by the
     content of the vectors, and not written into `adata`.
 
     Parameters

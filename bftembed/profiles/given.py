@@ -1,4 +1,4 @@
-"""Texts that are there already, in whatever form: a mapping, a table, a file, a store."""
+"""Existing texts in any form: a mapping, a table, a file, a store."""
 
 from __future__ import annotations
 

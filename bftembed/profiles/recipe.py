@@ -24,7 +24,7 @@ _MODEL = {"weights", "model", "revision"}
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything but the prompt that fixes a text: engine, template, sampling; and what people want to know beside it.
+    """Everything but the prompt that fixes a text: engine, template, sampling; and provenance for display.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class Recipe:
 
     @property
     def words(self) -> str:
-        """A line for people: engine, model, adapter, dtype, template, sampling."""
+        """One line for display: engine, model, adapter, dtype, template, sampling."""
         adapter = self.provenance.get("adapter_name") or self.engine.get("adapter", "").removeprefix("sha256:")[:8]
         engine = " ".join(filter(None, [self.engine["engine"], self.model]))
         engine += f" with adapter {adapter}" if adapter else ""

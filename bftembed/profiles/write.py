@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bftembed.profiles.store import ProfileStore
 
 log = logging.getLogger("bftembed")
-#: Greedy decoding would give the same bad text again, so the second attempt draws.
+#: Greedy decoding would give the same bad text again, so the second attempt samples.
 _RETRY_TEMPERATURE = 0.7
 #: Assumed where nothing was measured yet: the default model on two CPU cores.
 _ASSUMED_SPEED = 250.0

@@ -62,10 +62,11 @@ def embed_genes(  # noqa: PLR0913 -- one signature with all options, as users of
         Column of ``var`` with the names of the genes, in place of ``var_names``: ``var["bft_gene"]`` is made from it,
         and texts that are given are looked up by it.
     engine
-        Who writes: ``"default"``, ``"transformers:MODEL"``, ``"openai:MODEL@URL"``, ``"vllm:MODEL"``,
-        ``"annotation"``, or an engine.
+        Language model that writes the texts: ``"default"``, ``"transformers:MODEL"``, ``"openai:MODEL@URL"``,
+        ``"vllm:MODEL"``, ``"annotation"``, or an engine.
     encoder
-        Who encodes: ``"default"``, ``"sentence-transformers:MODEL"``, ``"openai:MODEL@URL"``, or an encoder.
+        Model that encodes the texts: ``"default"``, ``"sentence-transformers:MODEL"``, ``"openai:MODEL@URL"``, or an
+        encoder.
     template
         Name or file of the prompt template; by default ``gene``.
     facts

@@ -52,9 +52,9 @@ class TextSource:
     Parameters
     ----------
     engine
-        Who writes: see `bftembed.engines.get_engine`.
+        Language model that writes the texts, see `bftembed.engines.get_engine`.
     encoder
-        Who encodes: see `bftembed.encoders.get_encoder`.
+        Model that encodes the texts, see `bftembed.encoders.get_encoder`.
     template
         Name or file of the prompt template; by default the one of the kind.
     sampling

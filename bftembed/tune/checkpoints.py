@@ -43,7 +43,7 @@ def storing(output: Path, what: str) -> Iterator[None]:
         yield
     except Exception as error:  # safetensors, torch and tokenizers each have their own, the last a bare Exception
         last = last_checkpoint(output)
-        kept = f"The last good checkpoint, `{last}`, is untouched: make room and run again to go on from there."
+        kept = f"The last good checkpoint, `{last}`, is untouched: free some space and run again to go on from there."
         msg = f"{what} could not be saved: {error}. {kept if last else 'There is no earlier checkpoint.'}"
         raise TuneError(msg) from error
 

@@ -126,7 +126,7 @@ def test_a_failure_takes_the_place_of_what_is_out_of_date(planted, planted_task,
 
 @pytest.fixture
 def served(mirror, tmp_path, monkeypatch):
-    """The mirror as a url, and an empty cache: gene tables are not at hand but can be had."""
+    """The mirror as a url, and an empty cache: gene tables are not available but can be had."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=mirror)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -41,7 +41,7 @@ def invoke(*arguments):
 
 @pytest.fixture
 def no_tables(monkeypatch, tmp_path):
-    """A cache of its own and no mirror: gene tables are not at hand."""
+    """A cache of its own and no mirror: gene tables are not available."""
     monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("BFTEMBED_MIRROR", raising=False)
 
@@ -197,7 +197,7 @@ def test_data_commands(mirror, tmp_path, monkeypatch):
         (["embed", "{cells}", "-o", "x.h5ad", "--encoder", "tfidf", "--engine", "{tiny}"], "is no encoder"),
         (["profiles", "stats", "--store", "none.sqlite"], "There is no profile store"),
         (["profiles", "stats", "--store", "{junk}"], "not a database"),
-        (["genes", "check", "{text}"], "gene tables are not at hand"),
+        (["genes", "check", "{text}"], "There are no gene tables"),
         (["embed", "{binary}", "-o", "x.h5ad", "--engine", "annotation"], "no UTF-8 text"),
         (["embed", "{names}", "-o", "none/x.h5ad", "--engine", "annotation"], "There is no directory"),
         (["embed", "{cells}", "-o", "x.zarr", "--engine", "{tiny}"], "--no-keep-x"),

@@ -21,7 +21,7 @@ def invoke(*arguments):
 
 @pytest.fixture
 def no_tables(monkeypatch, tmp_path):
-    """A cache of its own and no mirror: gene tables are not at hand."""
+    """A cache of its own and no mirror: gene tables are not available."""
     monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("BFTEMBED_MIRROR", raising=False)
 

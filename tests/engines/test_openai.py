@@ -251,7 +251,7 @@ def test_draws_without_a_seed_are_a_warning(serve, caplog):
     server = serve(refusing("seed", status=422))
     [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1], sampling=Sampling(temperature=0.7))
     assert json.loads(done.text)["temperature"] == 0.7
-    assert "takes no `seed`: its draws cannot be repeated" in caplog.text
+    assert "takes no `seed`: sampled texts cannot be reproduced" in caplog.text
 
 
 @pytest.mark.parametrize(

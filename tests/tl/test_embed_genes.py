@@ -12,7 +12,7 @@ TEXTS = {"TP53": "Guards the genome.", "CD3E": "Part of the T cell receptor.", "
 
 @pytest.fixture
 def adata(monkeypatch, tmp_path):
-    # No gene tables at hand: names pass through as they are.
+    # No gene tables in the cache: names pass through as they are.
     monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path))
     monkeypatch.delenv("BFTEMBED_MIRROR", raising=False)
     made = anndata.AnnData(sp.csr_matrix(np.arange(8.0).reshape(2, 4)))

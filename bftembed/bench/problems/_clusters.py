@@ -22,7 +22,7 @@ _N_VOTES = 10
 
 
 class CellSample(NamedTuple):
-    """Types and batches (n,) of the cells that are scored, as codes; weights of the draws (n_draws, n)."""
+    """Types and batches (n,) of the cells that are scored, as codes; weights of the replicates (n_draws, n)."""
 
     types: NDArray[np.intp]
     batches: NDArray[np.intp] | None
@@ -81,7 +81,7 @@ def leiden(cells: AnnData, resolution: float, n_seeds: int) -> list[NDArray[np.i
 
 
 def clustered(method: str, found: Sequence[NDArray[np.intp]], sample: CellSample) -> list[Score]:
-    """Agreement of clusters with the types, per seed; each draw takes half of the cells and one of the seeds."""
+    """Agreement of clusters with the types, per seed; each replicate takes half of the cells and one of the seeds."""
     from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, normalized_mutual_info_score
 
     metrics: dict[str, Callable[[Any, Any], float]] = {
@@ -105,9 +105,9 @@ def clustered(method: str, found: Sequence[NDArray[np.intp]], sample: CellSample
 
 
 def rand_indices(types: NDArray[np.intp], clusters: NDArray[np.intp], draws: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Adjusted Rand index (Hubert and Arabie 1985) within each draw of cells: (n_draws,) of draws (n_draws, n).
+    """Adjusted Rand index (Hubert and Arabie 1985) within each subsample of cells: (n_draws,) of `draws` (n_draws, n).
 
-    scikit-learn's, of all draws at once: its checks of the input take most of the time of a thousand calls.
+    scikit-learn's, of all subsamples at once: its checks of the input take most of the time of a thousand calls.
     """
     from scipy.sparse import csr_array
 

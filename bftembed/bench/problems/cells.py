@@ -83,7 +83,7 @@ def check_names(adata: AnnData) -> None:
 def with_known(
     adata: AnnData, columns: Mapping[str, str], removed: Mapping[str, int]
 ) -> tuple[AnnData, dict[str, int]]:
-    """Cells that lack none of the columns (by what each tells), and `removed` with how many lack which."""
+    """Cells without missing values in the columns (name by meaning), and `removed` with the number that lack each."""
     counts = dict(removed)
     for column, what in columns.items():
         known = adata.obs[column].notna().to_numpy()

@@ -1,4 +1,4 @@
-"""Drugs: by what names others know them, their labels, and the distances between their effects."""
+"""Drugs: their names in other tables, their labels, and the distances between their effects."""
 
 from __future__ import annotations
 

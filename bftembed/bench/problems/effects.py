@@ -168,7 +168,7 @@ class PerturbationEffects(Problem):
             raise InputError(msg)
 
     def _weights(self, test: Rows) -> NDArray[np.float64]:
-        """How often each draw takes each test row, (n_draws, n).
+        """How often each replicate takes each test row, (n_draws, n).
 
         Rows of one perturbation depend on each other, so perturbations are drawn with all of their rows.
         """
@@ -241,9 +241,9 @@ def gene_rate(train: Rows, test: Rows) -> NDArray[np.float64]:
 def per_gene(
     test: Rows, guess: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """AUROC within each gene, averaged over the genes with both labels: of the test (1, 1), and of draws (n_draws,).
+    """AUROC within each gene, averaged over the genes with both labels: test (1, 1), and replicates (n_draws,).
 
-    A draw leaves out the genes of which it lacks a label.
+    A replicate leaves out the genes of which it lacks a label.
     """
     genes = _by_gene(test)
     value = float(np.mean([plain(auroc, test.label[rows], guess[rows]) for rows in genes]))

@@ -263,7 +263,7 @@ class ExpressionResponse(Problem):
         return Setting(rows, {method: measures(self.responses, rows, guess) for method, guess in guesses.items()})
 
     def _scores(self, method: str, metric: str, setting: Setting, suffix: str = "") -> list[Score]:
-        """Normalised and as it is, with draws of perturbations; none of a method without predictions."""
+        """Normalised and raw, with bootstrap replicates over perturbations; none of a method without predictions."""
         values, mean = (setting.measured[each][metric] for each in (method, MEAN))
         known = ~np.isnan(values)
         if not known.any():
@@ -285,7 +285,7 @@ def _part(setting: Setting, mask: Bools) -> Setting:
 
 
 def _ratio(weights: Floats, above: Floats, below: Floats) -> Floats:
-    """Ratio of the sums of each draw, (n_draws,); what is NaN takes no part."""
+    """Ratio of the sums of each replicate, (n_draws,); what is NaN takes no part."""
     total = weights @ np.nan_to_num(below)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(total != 0, weights @ np.nan_to_num(above) / total, np.nan)

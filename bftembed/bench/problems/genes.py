@@ -34,7 +34,7 @@ _CLASSES_NEEDED: dict[Target, tuple[int, int]] = {"binary": (2, 2), "classes": (
 
 
 class Sample(NamedTuple):
-    """What is scored: labels of n genes, folds of all repeats in turn, and how often each draw takes each gene."""
+    """What is scored: labels of n genes, folds of all repeats in turn, and how often each replicate takes each gene."""
 
     y: NDArray[Any]
     folds: list[Fold]
@@ -232,7 +232,7 @@ def scores_of(method: str, target: Target, predictions: Sequence[Prediction], sa
 
 
 def _draws(metric: str, pairs: Sequence[tuple[Fold, NDArray[Any]]], sample: Sample) -> NDArray[np.float64]:
-    """A draw resamples the genes of one of the repeats, so that draws vary with the genes and with the folds."""
+    """Each replicate resamples the genes of one of the repeats, so that they vary with the genes and the folds."""
     draws = np.empty(len(sample.weights))
     n_folds = len(pairs) // sample.n_repeats
     for repeat in range(sample.n_repeats):

@@ -223,10 +223,10 @@ class PairLabels(Problem):
     def _values(
         self, tests: Sequence[NDArray[np.intp]], guesses: Sequence[NDArray[np.float64]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """AUROC per test, and of draws of genes: pairs of one gene depend on each other, so genes are drawn.
+        """AUROC per test, and replicates of it: pairs of one gene depend on each other, so genes are resampled.
 
         A pair is drawn as often as its two genes together (Owen 2007, the pigeonhole bootstrap, wider than it need be
-        rather than too narrow). A draw is scored on all tests, as the score itself is, and draws are `widened`.
+        rather than too narrow). Replicates are scored on all tests, as the score itself is, and `widened`.
         """
         tested = [self.pairs.take(rows) for rows in tests]
         values = [plain(auroc, pairs.label, guess) for pairs, guess in zip(tested, guesses, strict=True)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class GeneTerms(Problem):
     """Binary labels of several terms, each with genes of its own; the mean over terms of the AUROC of each.
 
-    Every term has folds of its own, drawn over all its genes as `GeneLabels` does. A draw of the interval takes a gene
+    Every term has folds of its own, drawn over all its genes as `GeneLabels` does. A bootstrap replicate takes a gene
     equally often in all terms that have it, since the terms share genes.
 
     Parameters
@@ -117,7 +117,7 @@ def _mean(
     *,
     n_jobs: int,
 ) -> Score:
-    """Mean over the terms of each fold's AUROC and of each draw's."""
+    """Mean over the terms of each fold's AUROC and of each replicate's."""
     of_terms = [
         scored(probe, method, "binary", x[row], sample, n_jobs=n_jobs)[0][0]
         for row, sample in zip(rows, samples, strict=True)

@@ -43,7 +43,7 @@ class Plot:
 
 
 def forest_svg(plot: Plot) -> Markup:
-    """Draw it; nothing if there is no point.
+    """Plot it; nothing if there is no point.
 
     Colours come from the classes `point`, `limits`, `chance`, `baseline`, `axis` of the page.
     """
@@ -74,8 +74,8 @@ class _Axis:
     def __init__(self, values: Iterable[float]) -> None:
         ordered = sorted(values)
         low, high = ordered[0], ordered[-1]
-        room = 0.04 * (high - low) or max(abs(high), 1.0) * 0.05
-        self.low, self.high = low - room, high + room
+        margin = 0.04 * (high - low) or max(abs(high), 1.0) * 0.05
+        self.low, self.high = low - margin, high + margin
 
     def place(self, value: float) -> str:
         part = (value - self.low) / (self.high - self.low)

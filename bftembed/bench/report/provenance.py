@@ -1,4 +1,4 @@
-"""What the results were made of, by what, and in what time."""
+"""Embeddings, data and versions behind the results, and how long they took."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def auroc(truth: NDArray[Any], score: NDArray[Any], weights: Floats) -> Floats:
 
     Returns
     -------
-    (n_draws,); NaN where a draw lacks one of the classes. Of several labels those that a draw lacks are left out.
+    (n_draws,); NaN where a replicate lacks one of the classes. Of several labels those that it lacks are left out.
     """
     truth = np.asarray(truth, dtype=bool)
     if truth.ndim == 2:

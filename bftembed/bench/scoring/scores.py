@@ -33,7 +33,7 @@ class Score:
         (n_repeats, n_folds) float64, NaN where a fold has no value; (1, 1) for a fixed test set.
     draws
         (n_draws,): the score of resampled items, or None. Equal items are resampled equally for every embedding, so
-        that draws of two embeddings are paired.
+        that replicates of two embeddings are paired.
     to_beat
         Of a baseline: whether an embedding has to beat it. False for one that is shown as a warning of how easily its
         score is reached, e.g. on a random split, which leaks.
@@ -65,10 +65,10 @@ class Score:
 
 
 def interval(draws: NDArray[np.float64], score: float) -> list[float | None] | None:
-    """95 % percentile interval (Efron 1979); None where more than 5 % of the draws give no value.
+    """95 % percentile interval (Efron 1979); None where more than 5 % of the replicates give no value.
 
-    Moved so that the median of the draws lies at the score, which the interval therefore always holds: a draw leaves
-    out the classes or genes that it lacks, and what stays is not like the whole, so that draws are off on average.
+    Moved so that the median of the replicates is the score, which the interval therefore always holds: one leaves
+    out the classes or genes that it lacks, and what stays is not like the whole, so that replicates are biased.
     """
     known = draws[~np.isnan(draws)]
     if np.isnan(score) or len(known) < LEVEL * len(draws):
@@ -78,7 +78,7 @@ def interval(draws: NDArray[np.float64], score: float) -> list[float | None] | N
 
 
 def widened(draws: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Draws of a cross-validated score, as wide as if the models had been fitted anew on other items.
+    """Replicates of a cross-validated score, as wide as if the models had been fitted anew on other items.
 
     Resampled test items under fixed models know nothing of the variance that comes from the training sets. It is taken
     as the share that Nadeau and Bengio (2003) give it: items in a test fold over items in a training fold. By
@@ -90,7 +90,7 @@ def widened(draws: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[
     draws
         (n_draws,)
     values
-        (n_repeats, n_folds) of the score itself; one fold is no cross-validation, and its draws stay as they are.
+        (n_repeats, n_folds) of the score itself; one fold is no cross-validation, and its replicates stay as they are.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def widened(draws: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[
 def item_weights(items: Sequence[str], n_draws: int = N_DRAWS) -> NDArray[np.float64]:
     """How often each item is drawn: (n_draws, n), the same for the same items.
 
-    The generator is seeded by the names, so that every embedding that is scored on these items meets the same draws.
+    The generator is seeded by the names, so that all embeddings scored on these items share the replicates.
     """
     rng = np.random.default_rng(seed_of(*items))
     return rng.multinomial(len(items), np.full(len(items), 1 / len(items)), size=n_draws).astype(float)

@@ -23,9 +23,9 @@ class Difference(NamedTuple):
 
 
 def paired_bootstrap(difference: float, first: NDArray[np.float64], second: NDArray[np.float64]) -> Difference:
-    """Difference of two scores of the same items, with its interval and p-value from draws of these items.
+    """Difference of two scores of the same items, with its interval and p-value from bootstrap replicates.
 
-    The difference over the standard deviation of the draws' differences is taken as normal: shares of a thousand draws
+    The difference over the standard deviation of the replicates' differences is taken as normal: shares of a thousand
     could not tell p-values below 0.002 apart, which none of thirty adjusted ones would survive.
 
     Parameters
@@ -33,7 +33,7 @@ def paired_bootstrap(difference: float, first: NDArray[np.float64], second: NDAr
     difference
         Of the scores themselves.
     first, second
-        (n_draws,) each, of equal draws of the items; see `bftembed.bench.scoring.scores.widened` for those of
+        (n_draws,) each, of the same bootstrap replicates; see `bftembed.bench.scoring.scores.widened` for those of
         cross-validated scores.
     """
     differences = first - second
@@ -41,7 +41,7 @@ def paired_bootstrap(difference: float, first: NDArray[np.float64], second: NDAr
     if len(differences) < 2:
         return Difference(difference, np.nan, np.nan, np.nan)
     error = float(differences.std(ddof=1))
-    if error == 0:  # equal in every draw, or different by the same in every draw
+    if error == 0:  # equal in every replicate, or different by the same in each
         return Difference(difference, difference, difference, 1.0 if difference == 0 else 0.0)
     width = float(stats.norm.ppf(0.975)) * error
     p_value = float(2 * stats.norm.sf(abs(difference) / error))

@@ -1,4 +1,4 @@
-"""Embeddings that are there as tables: drawn, measured, or made by others."""
+"""Embeddings from tables: random, measured, or published."""
 
 from __future__ import annotations
 

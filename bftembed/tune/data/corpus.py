@@ -96,7 +96,7 @@ def build_corpus(
     InputError
         If there is no such kind, `limit` or `shares` cannot be, or the directory is not empty.
     DataError
-        If the sources are not at hand, or the corpus cannot be written.
+        If the sources are not available, or the corpus cannot be written.
     """
     kinds = {"genes": _genes, "pubmedqa": _pubmedqa}
     if kind not in kinds:
@@ -151,7 +151,7 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
 def _genes(limit: int | None, seed: int, shares: Shares) -> Rows:
     known = gene_facts()
     if known is None or not (known.frame["summary"] != "").any():
-        msg = "Gene summaries are not at hand: `bftembed data fetch genes` brings them, or set BFTEMBED_MIRROR."
+        msg = "Gene summaries are not available: `bftembed data fetch genes` brings them, or set BFTEMBED_MIRROR."
         raise DataError(msg)
     frame = known.frame.assign(summary=known.frame["summary"].map(tidy_summary))
     described = frame[frame["summary"] != ""]
@@ -250,5 +250,5 @@ def _write(output: Path, splits: dict[str, list[dict[str, Any]]], report: Corpus
                 output.rename(Path(temporary) / "before")
             made.rename(output)
     except OSError as error:
-        msg = f"The corpus cannot be written to `{output}`: {error}. Make room, or choose another directory."
+        msg = f"The corpus cannot be written to `{output}`: {error}. Free some space, or choose another directory."
         raise DataError(msg) from error

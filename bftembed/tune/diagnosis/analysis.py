@@ -144,7 +144,7 @@ def analyse(
     lexicons: Sequence[Lexicon] | None = None,
     model: Mapping[str, str] | None = None,
 ) -> Diagnosis:
-    """`diagnose` from confidences that are at hand, e.g. of `bftembed.tune.diagnosis.confidences.confidences`.
+    """`diagnose` from confidences computed before, e.g. by `bftembed.tune.diagnosis.confidences.confidences`.
 
     Parameters
     ----------

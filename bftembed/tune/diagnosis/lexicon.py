@@ -81,7 +81,7 @@ def default_lexicons() -> list[Lexicon]:
     Raises
     ------
     DataError
-        If the table of HGNC is neither at hand nor can be fetched.
+        If the table of HGNC is neither in the cache nor can be fetched.
     """
     return [
         gene_lexicon(),
@@ -105,7 +105,7 @@ def gene_lexicon(symbols: Iterable[str] | None = None) -> Lexicon:
     Raises
     ------
     DataError
-        If the table of HGNC is neither at hand nor can be fetched.
+        If the table of HGNC is neither in the cache nor can be fetched.
     """
     if symbols is None:
         symbols = data.load("hgnc_genes")["Approved symbol"]

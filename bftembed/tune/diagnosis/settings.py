@@ -47,7 +47,7 @@ class DiagnosisSettings:
     resamples, confidence_level
         Of the bootstrap over texts: percentile intervals, for each setting on its own.
     seed
-        Of the draw, the bootstrap and the shuffling.
+        Of the sample, the bootstrap and the shuffling.
 
     Raises
     ------

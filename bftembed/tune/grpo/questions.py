@@ -123,7 +123,7 @@ def as_dataset(questions: Sequence[Question], model: Any, tokenizer: Any, *, max
     DataError
         If a question is broken.
     InputError
-        If a question leaves no room for the answer.
+        If a question leaves no tokens for the answer.
     ModelError
         If the tokenizer makes tokens that the model does not have.
     """

@@ -217,7 +217,7 @@ def _policy(model: str, adapter: str | None, lora: Lora | None) -> tuple[dict[st
 
 
 def _result(history: list[dict[str, Any]], path: Path) -> GRPOResult:
-    # Every step draws equally many answers, so that the mean over steps is the mean over answers.
+    # Every step samples equally many answers, so that the mean over steps is the mean over answers.
     steps = [entry for entry in history if "reward" in entry]
     answered, unparsed, silent = (
         sum(entry[key] for entry in steps) / len(steps) for key in ("answered", "unparsed", "frac_reward_zero_std")
@@ -251,5 +251,5 @@ def _save(trainer: Any, output: Path, *, merge: bool) -> None:
         with without_hub_warnings():
             trainer.save_model(str(output))
     except (OSError, RuntimeError, SafetensorError) as error:
-        msg = f"The model cannot be written to `{output}`: {error}. Make room, and run again."
+        msg = f"The model cannot be written to `{output}`: {error}. Free some space, and run again."
         raise TuneError(msg) from error

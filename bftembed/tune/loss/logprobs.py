@@ -2,7 +2,7 @@
 
 Every objective, the diagnostic and the evaluation need one thing: log p of each supervised token. Logits are made for
 ``chunk_size`` tokens at a time. The weight that an objective gives to a token is only a factor of the gradient with
-respect to its hidden state, so this gradient is taken in the forward pass, while the chunk's softmax is at hand, and
+respect to its hidden state, so this gradient is taken in the forward pass, while the chunk's softmax is in memory, and
 scaled in the backward pass. Only where the head itself is trained are the logits made a second time.
 """
 

@@ -1,4 +1,4 @@
-"""Texts by name: which text is a gene's, and data that are not at hand."""
+"""Texts by name: which text is a gene's, and data that are not available."""
 
 import pytest
 
