@@ -73,8 +73,10 @@ def fault_in(answer: Any) -> ServerFault | None:
 
     ``{"error": {"message", "code"}}`` (OpenRouter), ``{"error": "..."}``, ``{"object": "error", "message"}`` (FastChat,
     older vLLM), ``{"detail"}`` (FastAPI), ``{"errors": [...]}`` (Cloudflare), ``{"base_resp": {"status_msg"}}``
-    (MiniMax), ``{"code", "msg"}``.
+    (MiniMax), ``{"code", "msg"}``; each of them in a list too (Google).
     """
+    if isinstance(answer, list) and answer:
+        answer = answer[0]
     error = getattr(answer, "error", None)
     if not error and not getattr(answer, "choices", None) and not getattr(answer, "data", None):
         found = (getattr(answer, name, None) for name in ("errors", "detail", "base_resp"))

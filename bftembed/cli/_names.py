@@ -32,13 +32,13 @@ def read_names(path: Path) -> list[str]:
 
     A text file holds one name a line, whole: commas, quotes, blanks and signs belong to the name. A CSV or TSV file (a
     text file with tabs is one) is read as such: of its columns the one that is called gene, symbol, drug, compound name
-    or the like, else the first that holds other than numbers; a first row that only names columns is left out. Lines
-    that begin with ``#`` are comments.
+    or the like, rather one that holds other than numbers, else the first that does; a first row that only names columns
+    is left out. Lines that begin with ``#`` are comments.
 
     Raises
     ------
     InputError
-        If it is no UTF-8 text, its rows have different numbers of fields, or it holds no names.
+        If it is no UTF-8 text, its rows have different numbers of fields or there is but one, or it holds no names.
 
     Examples
     --------
@@ -86,13 +86,20 @@ def _rows(path: Path, lines: list[str], separator: str) -> list[list[str]]:
             f"{widths[odd]}. Put names that hold a separator into double quotes, or use a .txt file, one name a line."
         )
         raise InputError(msg)
+    fields = [field for field in rows[0] if field and not _NUMBER.fullmatch(field)] if len(rows) == 1 else []
+    if len(fields) > 1 and not any(map(_is_header, fields)):
+        msg = f"`{path}` has one row of {widths[0]} fields: write one name a line."
+        raise InputError(msg)
     return rows
 
 
 def _parsed(path: Path, lines: list[str], separator: str) -> list[list[str]]:
     try:
-        return [[field.strip() for field in row] for row in csv.reader(lines, delimiter=separator, strict=True)]
+        rows = csv.reader((f"{line}\n" for line in lines), delimiter=separator, strict=True)
+        return [[field.strip() for field in row] for row in rows]
     except csv.Error as error:
+        if separator == "\t":  # its fields need no quotes, and many programs write none: `"` is part of a name
+            return [[field.strip() for field in line.split(separator)] for line in lines]
         msg = f"`{path}` is no table ({error}). Use a .txt file, one name a line."
         raise InputError(msg) from error
 
@@ -102,7 +109,8 @@ def _column(rows: list[list[str]]) -> list[str]:
     named = [column for column in columns if _is_header(column[0])]
     text = [column for column in columns if not _all_numbers(column[1:])]
     headed = named or any(not column[0] or _heads_numbers(column) for column in columns)
-    return list(next(iter(named or text or columns), ())[bool(headed) :])
+    named_text = [column for column in named if column in text]  # a `compound_id` may be a number beside the name
+    return list(next(iter(named_text or named or text or columns), ())[bool(headed) :])
 
 
 def _is_header(field: str) -> bool:

@@ -130,6 +130,7 @@ class OpenAIEngine(Engine):
 
     async def _complete(self, client: Any, request: Request, sampling: Sampling) -> Completion:
         openai = require("openai")
+        answer: Any = None
         try:
             for attempt in range(self._client_options["max_retries"] + 1):
                 if attempt:
@@ -144,9 +145,10 @@ class OpenAIEngine(Engine):
         except openai.OpenAIError as error:
             return Completion(request.id, "", "error", error=self._explained(error, sampling))
         except (ValueError, AttributeError, LookupError, TypeError) as error:
+            said = shortened(getattr(answer, "model_extra", None) or answer or "")
             reason = (
                 f"the answer of {self._url} is no chat completion ({type(error).__name__}: {error}); "
-                "is the address right, and does it end in /v1?"
+                f"is the address right, and does it end in /v1? It says: {said or 'nothing'}"
             )
             return Completion(request.id, "", "error", error=reason)
 
@@ -211,7 +213,7 @@ def _neutral(sampling: Sampling) -> set[str]:
 
 def _refused_field(error: Exception, body: Mapping[str, Any]) -> str | None:
     """The field of a request that a server names as one that it does not take."""
-    words = said_by(error)
+    words = " ".join(str(said) for said in (said_by(error), getattr(error, "code", ""), getattr(error, "param", "")))
     if getattr(error, "status_code", None) not in {400, 422} or not _REFUSAL.search(words):
         return None
     named = [name for name in body if re.search(rf"(?<![\w-]){name}(?![\w-])", words)]
@@ -228,9 +230,10 @@ def _fault_of_choice(answer: Any) -> ServerFault | None:
     refusal = getattr(choice.message, "refusal", None)
     if refusal and not choice.message.content:
         return ServerFault(f"the model refuses: {shortened(refusal)}", passing=False)
-    if choice.finish_reason in _FILTERED:
+    finish = str(choice.finish_reason).lower()
+    if finish in _FILTERED:
         return ServerFault(f"the server's filter stopped the answer ({choice.finish_reason})", passing=False)
-    if choice.finish_reason in _BROKEN:
+    if finish in _BROKEN:
         return ServerFault(f"the server broke off the answer ({choice.finish_reason})", passing=True)
     return None
 
@@ -244,7 +247,9 @@ def _completion(id: str, answer: Any) -> Completion:
         # Reasoning that the server took apart, and no answer after it: cleaned as the same in one piece.
         thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
         text = f"<think>\n{thought}" if isinstance(thought, str) and thought.strip() else text
-    finish: FinishReason = "length" if choice.finish_reason in {"length", "model_length", "max_tokens"} else "stop"
+    finish: FinishReason = (
+        "length" if str(choice.finish_reason).lower() in {"length", "model_length", "max_tokens"} else "stop"
+    )
     n_prompt, n_new = (getattr(answer.usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
     return Completion(
         id,

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_WORD = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratchpad)"
+_WORD = (
+    r"(?:(?:ant)?think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratchpad|rationale|cot|chain_of_thought|"
+    r"internal|(?:inner|internal)_monologue|planning)"
+)
+_BAR = r"[|\uff5c]"
 
 
 class _Format(NamedTuple):
@@ -18,16 +22,28 @@ class _Format(NamedTuple):
 _FORMATS = [
     _Format(re.compile(begin, re.DOTALL), re.compile(end, re.DOTALL), alone)
     for begin, end, alone in (
-        # DeepSeek-R1, Qwen3, GLM, SmolLM3, Nemotron, ERNIE, EXAONE; with a prefix Seed-OSS and MiniMax-M3; Hunyuan 3
-        (rf"(?i:<(?:\w+:)?{_WORD}(?::\w+)?>)", rf"(?i:</(?:\w+:)?{_WORD}(?::\w+)?>)", True),
+        # DeepSeek-R1, Qwen3, GLM, SmolLM3, Nemotron, ERNIE, EXAONE; with a prefix Seed-OSS, MiniMax-M3 and LongCat;
+        # with a suffix Hunyuan 3 and K2-V2
+        (
+            rf"(?i:<(?:\w+[:_|])?{_WORD}(?:[:_]\w+)?(?:\s[^<>]*)?>)",
+            rf"(?i:</(?:\w+[:_|])?{_WORD}(?:[:_]\w+)?\s*>)",
+            True,
+        ),
+        (r"<unused94>(?:thought\b)?", r"<unused95>", True),  # MedGemma
+        (r'<details type="reasoning"[^<>]*>(?:\s*<summary>[^<>]*</summary>)?', r"</details>", False),  # Open WebUI
         (r"\[THINK\]", r"\[/THINK\]", True),  # Mistral
         (r"◁think▷", r"◁/think▷", True),  # Kimi
         (r"<\|open\|>think<\|sep\|>", r"<\|close\|>think<\|sep\|>|<\|open\|>response<\|sep\|>", True),  # Kimi K3
         # OpenThinker and Cohere Command; Apertus; Solar; GLM
-        (r"(?i:<\|(?:begin|start)_(?:of_thoughts?|thinking)\|>)", r"(?i:<\|end_(?:of_thoughts?|thinking)\|>)", True),
+        (
+            rf"(?i:<{_BAR}(?:begin|start)[_\u2581](?:of[_\u2581])?{_WORD}{_BAR}>)",
+            rf"(?i:<{_BAR}end[_\u2581](?:of[_\u2581])?{_WORD}{_BAR}>)",
+            True,
+        ),
         (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>", True),
         (r"<\|think:start\|>", r"<\|think:end\|>", True),
         (r"<\|think(?:ing)?\|>", r"<(?:/\||\|/)think(?:ing)?\|>|<\|end\|>", False),
+        (r"<\|think(?:ing)?\|>", r"<(?:/\||\|/)think(?:ing)?\|>", True),
         (r"\[unused16\]", r"\[unused17\]", True),  # Pangu
         (r"<\|content_thinking\|>", r"<\|end_message\|>|<\|content_text\|>", False),  # Inkling
         (r"<\|channel>(?:thought\b)?", r"<channel\|>", True),  # Gemma 4
@@ -37,8 +53,8 @@ _FORMATS = [
             r"(?:(?:<\|end\|>)?<\|start\|>\w*)?<\|channel\|>final\b.*?<\|message\|>",
             True,
         ),
-        (r"\A\s*analysis(?=[A-Z]|.*assistantfinal)", r"assistantfinal", False),
-        (r"\A\s*<\|im_start\|>think\b", r"<\|im_start\|>answer\b", False),  # s1
+        (r"\A\s*(?:analysis|commentary)(?=[A-Z]|.*assistantfinal)", r"assistantfinal", False),
+        (r"\A\s*<\|im_start\|>think\b", r"<\|im_start\|>answer\b", True),  # s1
         (r"\A\s*/think\n", r"<\|im_end\|>\s*<\|im_start\|>assistant\b", False),  # HyperCLOVA X
         (r"\A\s*Here(?:'s| is) my thought process:", r"Here(?:'s| is) my response:", False),  # Granite 3.2
     )

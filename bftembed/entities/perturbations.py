@@ -45,19 +45,38 @@ CONTROLS = (
     "non-targeting control",
     "non-target",
     "no target",
+    "no-targeting",
     "NT",
     "NTC",
     "NTg",
     "scramble",
     "scrambled",
     "safe-targeting",
+    "safe harbor",
+    "AAVS1",
     "intergenic",
+    "no site",
+    "no guide",
+    "no gRNA",
     "mock",
+    "mock-infected",
+    "uninfected",
+    "untransduced",
+    "untransfected",
     "no perturbation",
+    "non-perturbed",
+    "not perturbed",
     "unperturbed",
     "untreated",
+    "unstimulated",
+    "wild type",
+    "WT",
     "none",
-    "vehicle",
+    "NaN",
+    "N/A",
+    "NA",
+    *("empty vector", "EV", "GFP", "EGFP", "BFP", "RFP", "mCherry", "LacZ", "luciferase", "Luc"),
+    *("vehicle", "vehicle control", "PBS", "saline", "water", "medium", "media"),
     "DMSO",
     "DMSO_TF",
 )
@@ -69,7 +88,7 @@ def _plain(name: str) -> str:
 
 
 #: Those that may carry the number of a guide ("non-targeting_0012"); a short one with a number may be a gene ("NT3").
-_NUMBERED = {_plain(name) for name in CONTROLS if len(name) > 3}
+_NUMBERED = {_plain(name) for name in CONTROLS if len(name) > 3 or name in {"NTC", "NTg"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +137,8 @@ def conditions_of(
     how, dose, cell_line
         Of all, or a sequence of n.
     control
-        Names of controls, compared without case, blanks, ``-`` and ``_``; a number at the end is the number of a guide.
+        Names of controls, compared without case, blanks, ``-`` and ``_``; a number at the end is the number of a guide,
+        and sg, si or sh before it (``"sgNT"``) makes no difference.
     separator
         Between the parts of a combination; by default ``"+"`` for genes, while names of drugs, such as ``(+)-JQ1``, are
         not split.
@@ -202,11 +222,20 @@ def perturbation_entities(
 
 
 def _is_control(name: str, controls: set[str]) -> bool:
-    plain = _plain(name)
-    stem = plain.rstrip("0123456789")
-    if plain in controls or stem == plain:
-        return plain in controls
-    return bool({stem, re.sub("(sg|g|guide|grna)$", "", stem)} & controls & _NUMBERED)
+    """Whether it names a control, or controls alone: "NT|NT", "control (DMSO)"."""
+    if _plain(name) in controls:
+        return True
+    pieces = [plain for piece in re.split(r"[|;,&/()]", name) if (plain := _plain(piece))]
+    return bool(pieces) and all(_is_one_control(plain, controls) for plain in pieces)
+
+
+def _is_one_control(plain: str, controls: set[str]) -> bool:
+    """Whether it is a control, with "sg", "si" or "sh" before it, or a number or share behind it, or without."""
+    plain = plain if plain in controls else re.sub("^(sg|si|sh)", "", plain)
+    if plain in controls:
+        return True
+    stem = plain.rstrip("0123456789.%")
+    return stem != plain and bool({stem, re.sub("(sg|g|guide|grna)$", "", stem)} & controls & _NUMBERED)
 
 
 def _how(value: str) -> How:

@@ -68,12 +68,16 @@ def find_decoration(names: Sequence[str], table: GeneTable) -> Decoration | None
     names = list(dict.fromkeys(names))[:: max(1, len(names) // _MOST)]
     found: dict[str, dict[str, str]] = defaultdict(dict)  # by pattern: name to the text that is there
     exact: Counter[str] = Counter()  # by pattern: genes as they are written, not by another case
+    cores: dict[str, set[str]] = defaultdict(set)  # by pattern: what is left
     cuts = [cut for name in names for cut in _cuts(name)]
     tiers = table.lookup(np.array([strip_version(core) for *_, core in cuts], dtype=object))[0]
     for (name, text, pattern, core), tier in zip(cuts, tiers, strict=True):
         if tier is not None and len(core) > 1:
             found[pattern][name] = text
             exact[pattern] += tier != "case"
+            cores[pattern].add(core)
+    # NM_000546, NM_005228, ...: what all have in common is no gene, though NM may be an alias of one
+    found = {each: names_of for each, names_of in found.items() if 2 * len(cores[each]) > len(names_of)}
     if not found:
         return None
     pattern = max(found, key=lambda each: (exact[each], len(found[each]), -len(each)))

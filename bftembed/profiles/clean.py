@@ -23,22 +23,25 @@ ISSUES = {
     "unfinished": "cut at the token limit inside its first sentences, kept as it is",
 }
 _REMNANTS = re.compile(
-    r"<\|[^|<>\n]{1,40}\|?>|<[^|<>\n]{1,40}\|>|<\uff5c[^<>\n]{1,40}\uff5c>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>"
-    r"|</?(?:answer|response|output|final|solution)>|\A\s*assistant\s*\n"
+    r"<\|[^|<>\n]{1,40}\|?>|<[^|<>\n]{1,40}\|>|<\uff5c[^<>\n]{1,40}\uff5c>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>"
+    r"|</?(?:s|bos|eos|pad|unk|answer|response|output|final|solution)>|\[(?:BOS|EOS|PAD)\]|[\u200b\u2060\ufeff]"
+    r"|\A\s*assistant\s*\n|\A\s*(?:assistant)?final(?=[A-Z])"
 )
 _REFERENCES = re.compile(
-    r"^[\s#*_>\d.)-]*(?:key |selected |further )?(?:references?|bibliography|citations|literature|further reading)"
-    r"[ \t*_]*(?::|$)[ \t*_]*",
+    r"^[\s#*_>\d.)-]*(?:key |selected |further )?"
+    r"(?:references?|bibliography|citations|literature|sources|further reading)[ \t*_]*(?::|$)[ \t*_]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _PUBMED = re.compile(r"[ \t]*[(\[](?:PMC?IDs?|PubMed(?: IDs?)?)\b[^()\[\]]*[)\]]")
 _NUMBERED = re.compile(r"\s*\(?\[?\d{1,3}[\].):]\s+")
 _YEAR = r"(?:1[89]|20)\d\d"
-#: An identifier, an address, "et al.", (year), Name year, year;volume, or authors with initials at the beginning.
+#: An identifier, an address, or authors with initials at the beginning.
 _CITED = re.compile(
-    rf"\bdoi\b|\bPMC?ID\b|PubMed|https?:|www\.|\bet al\b|\({_YEAR}[a-z]?\)|\b[A-Z][\w.-]*,? {_YEAR}\b|\b{_YEAR};"
-    r"|\A(?:[A-Z]\. ?)+[A-Z][a-z]|\A[A-Z][\w-]+,? (?:[A-Z]\.? ?){1,3}[,.&]"
+    r"\bdoi\b|\bPMC?ID\b|PubMed|https?:|www\.|\A(?:[A-Z]\. ?)+[A-Z][a-z]|\A[A-Z][\w-]+,? (?:[A-Z]\.? ?){1,3}[,.&]"
 )
+#: "et al.", (year), Name year or year;volume: in a reference, and in a sentence about one too.
+_DATED = re.compile(rf"\bet al\b|\({_YEAR}[a-z]?\)|\b[A-Z][\w.-]*,? {_YEAR}\b|\b{_YEAR};")
+_SENTENCE = re.compile(r"\b(?:is|are|was|were|has|have|had|it|this|these|which|who)\b")
 _LONGEST_BARE_ITEM = 8  # words of a numbered line that may be a reference without looking like one
 _SENTENCE_END = re.compile(r"[.!?][\"')\]*_]*(?=\s|\Z)")
 _ITEM_LINE = re.compile(r"^\s*(?:[-*•+]|\d{1,3}[.)])\s+\S.*$", re.MULTILINE)
@@ -118,7 +121,9 @@ def _without_citations(text: str) -> str:
 def _is_reference(line: str) -> bool:
     numbered = _NUMBERED.match(line)
     item = line[numbered.end() :] if numbered else line.lstrip(" \t-*•+")
-    return bool(_CITED.search(item)) or (numbered is not None and len(item.split()) < _LONGEST_BARE_ITEM)
+    if _CITED.search(item) or (numbered and len(item.split()) < _LONGEST_BARE_ITEM):
+        return True
+    return bool(_DATED.search(item)) and (numbered is not None or not _SENTENCE.search(item))
 
 
 def _whole_sentences(text: str) -> tuple[str, str]:

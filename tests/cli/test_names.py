@@ -72,6 +72,10 @@ def test_names_in_the_index_of_a_frame(tmp_path):
         ("SET\nNAME1\n", ".txt", ["SET", "NAME1"]),
         ("HGNC symbol\nTP53\n", ".txt", ["TP53"]),
         ("Gene stable ID,Gene name\nENSG00000141510,TP53\n", ".csv", ["TP53"]),
+        ("compound_id,name\n1,x\n2,y\n", ".csv", ["x", "y"]),  # numbers are no names beside a column of names
+        ('drug\tdose\n"(+)-JQ1\t1\n5"-x\t2\n', ".tsv", ['"(+)-JQ1', '5"-x']),  # quotes that do not pair
+        ('drug,n\n"two\nlines",1\n', ".csv", ["two\nlines"]),
+        ("TP53,7157\n", ".csv", ["TP53"]),
     ],
 )
 def test_tables_and_headers(write, text, suffix, names):
@@ -89,6 +93,7 @@ def test_tables_and_headers(write, text, suffix, names):
         ("# nothing\n", ".csv", "holds no names"),
         ("gene\n", ".csv", "holds no names"),
         ("\n ,\n", ".csv", "holds no names"),
+        ("TP53,MYC,BRCA1\n", ".csv", "one row of 3 fields"),
     ],
 )
 def test_what_would_cut_names_is_refused(write, text, suffix, said):

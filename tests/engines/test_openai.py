@@ -316,6 +316,7 @@ ERRORS = {
     "FastAPI": {"detail": "Rate limit exceeded"},
     "Cloudflare": {"success": False, "errors": [{"code": 3040, "message": "Rate limit exceeded"}]},
     "MiniMax": {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "Rate limit exceeded"}},
+    "Google": [{"error": {"message": "Rate limit exceeded", "code": 429, "status": "RESOURCE_EXHAUSTED"}}],
     "Zhipu": {"code": 1302, "msg": "Rate limit exceeded", "success": False},
 }
 
@@ -348,7 +349,9 @@ def choice(message, finish="stop"):
     [
         (choice({"content": None, "refusal": "I can't help with that."}), "the model refuses: I can't help with that."),
         (choice({"content": ""}, "content_filter"), "filter stopped the answer"),
+        (choice({"content": None}, "SAFETY"), "filter stopped the answer"),
         (choice({"content": "TP53 is"}, "error"), "broke off the answer"),
+        ({"choices": [], "promptFeedback": {"blockReason": "OTHER"}}, "It says: {'promptFeedback'"),
     ],
 )
 def test_an_answer_that_is_none_is_an_error(serve, no_pauses, body, said):
@@ -369,6 +372,7 @@ PARTS = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"
         (choice({"content": None, "reasoning_content": "Hm."}, "length"), "<think>\nHm.", "length"),
         (choice({"content": "", "reasoning": "Hm."}, "length"), "<think>\nHm.", "length"),
         (choice({"content": "A gene"}, "model_length"), "A gene", "length"),
+        (choice({"content": "A gene"}, "MAX_TOKENS"), "A gene", "length"),
         (choice({"content": "Gene \ud83d encodes."}), "Gene \ud83d encodes.", "stop"),
     ],
 )

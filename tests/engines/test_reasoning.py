@@ -15,6 +15,16 @@ FORMATS = {
     "Seed-OSS": ("<seed:think>", "</seed:think>"),
     "MiniMax-M3": ("<mm:think>", "</mm:think>"),
     "Hunyuan 3": ("<think:opensource>", "</think:opensource>"),
+    "LongCat": ("<longcat_think>\n", "\n</longcat_think>\n"),
+    "K2-V2": ("<think_fast>", "</think_fast>"),
+    "with attributes": ('<think type="x">', "</think >"),
+    "Claude": ("<antThinking>", "</antThinking>"),
+    "MedGemma": ("<unused94>thought\n", "<unused95>"),
+    "Open WebUI": ('<details type="reasoning" done="true">\n<summary>Thought</summary>\n', "\n</details>\n"),
+    "DeepSeek, as its own tokens are": (
+        "<\uff5cbegin\u2581of\u2581thinking\uff5c>",
+        "<\uff5cend\u2581of\u2581thinking\uff5c>",
+    ),
     "Magistral": ("[THINK]", "[/THINK]"),
     "Kimi": ("◁think▷", "◁/think▷"),
     "Kimi K3": ("<|open|>think<|sep|>", "<|close|>think<|sep|>"),
@@ -34,7 +44,8 @@ FORMATS = {
     "Granite 3.2": ("Here is my thought process:\n", "Here is my response:\n"),
 }
 #: Formats in which the end alone is unmistakable: the template may have written the beginning.
-ALONE = [name for name in FORMATS if name not in {"Solar Open", "GLM", "Inkling", "s1", "HyperCLOVA X", "Granite 3.2"}]
+NOT_ALONE = {"Solar Open", "Inkling", "HyperCLOVA X", "Granite 3.2", "Open WebUI"}
+ALONE = [name for name in FORMATS if name not in NOT_ALONE]
 
 
 @pytest.mark.parametrize("name", FORMATS)

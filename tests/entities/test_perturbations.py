@@ -45,6 +45,29 @@ def test_names_of_drugs_are_not_split_unless_asked():
     [
         *("non_targeting", "NonTargeting", "Non-Targeting", "neg_ctrl", "unperturbed", "NT", "ntc", "Negative Control"),
         *("non-targeting_00123", "ctrl+ctrl", "Scramble", "DMSO", "untreated", "CTRL-0001", "control sg2", "NO-TARGET"),
+        *(
+            "NTg1",
+            "NTC_3",
+            "sgNT",
+            "siCtrl",
+            "shControl",
+            "sgControl1",
+            "non-targeting|non-targeting",
+            "control (DMSO)",
+        ),
+        *(
+            "DMSO 0.1%",
+            "Vehicle control",
+            "mock-infected",
+            "WT",
+            "wild-type",
+            "GFP",
+            "BFP",
+            "EV",
+            "AAVS1",
+            "NO_SITE_10",
+        ),
+        *("PBS", "no gRNA", "N/A", "nan"),
     ],
 )
 def test_controls_are_known_in_any_spelling(name):
@@ -52,7 +75,26 @@ def test_controls_are_known_in_any_spelling(name):
     assert found.parts == ()
 
 
-@pytest.mark.parametrize("name", ["NT5E", "NT3", "CTRB1", "CTRC", "MOCS1", "NTF3", "KLF10", "NONO", "CONTROLLER"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SIRT1",
+        "SHANK3",
+        "WT1",
+        "GFPT1",
+        "SINHCAF",
+        "MOCK(X)",
+        "NT5E",
+        "NT3",
+        "CTRB1",
+        "CTRC",
+        "MOCS1",
+        "NTF3",
+        "KLF10",
+        "NONO",
+        "CONTROLLER",
+    ],
+)
 def test_genes_are_no_controls(name):
     assert conditions_of([name])[0].parts == (name,)
 

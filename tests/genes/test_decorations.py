@@ -23,7 +23,10 @@ def test_the_pattern_leaves_the_gene(toy, names, pattern, left):
     assert found.kind == ("prefix" if names[0].startswith(found.text) else "suffix")
 
 
-@pytest.mark.parametrize("names", [[], ["nope", "peak_1"], ["chr1:10-20", "chr2:10-20"], ["x_TP53", *"abcdefghij"]])
+@pytest.mark.parametrize(
+    "names",
+    [[], ["nope", "peak_1"], ["chr1:10-20", "chr2:10-20"], ["x_TP53", *"abcdefghij"], [f"TP53_{i}" for i in range(9)]],
+)
 def test_what_is_no_common_decoration_is_none(toy, names):
     assert find_decoration(names, toy) is None
 

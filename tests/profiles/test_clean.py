@@ -29,6 +29,11 @@ TEXT = "TP53 encodes a transcription factor. It halts the cell cycle after DNA d
         ),
         (f"analysisUser wants a gene profile. Keep it brief.assistantfinal{TEXT}", "think"),
         (f"[THINK]Hm. </think> is no end.[/THINK]{TEXT}", "think"),
+        (f"commentaryHm.assistantfinal{TEXT}", "think"),
+        (f"final{TEXT}", "remnants"),
+        (f"<bos>{TEXT}<eos><pad>[EOS]", "remnants"),
+        (f"\ufeff{TEXT}\u200b", "remnants"),
+        (f"{TEXT}\n\nSources:\n- PMID: 123", "references"),
     ],
 )
 def test_what_is_not_profile_is_stripped_and_counted(raw, issue):
@@ -47,6 +52,10 @@ def test_what_is_not_profile_is_stripped_and_counted(raw, issue):
         "Citations: many.",
         "Further reading:\n- It halts the cell cycle.\n- It binds Cyclin A. It binds DNA.",
         "Key references are kept in the nucleus.",
+        "Literature: the gene is well studied (2010).",
+        "References\nThe gene was found by Smith et al. in 1990.",
+        "References\n1. Smith A. (2010) Nature.\n\nFunction\nIt binds DNA and acts in the nucleus.",
+        "Sources: muscle and liver.",
     ],
 )
 def test_content_under_a_heading_like_references_is_kept(end):
