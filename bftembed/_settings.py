@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+from bftembed._near import did_you_mean
 from bftembed.errors import InputError
 
 Verbosity = Literal["error", "warning", "info", "debug"]
 
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+_SETTINGS = ("verbosity", "cache_dir", "threads")
 _NAMES: list[Verbosity] = ["error", "warning", "info", "debug"]
 
 
@@ -57,6 +59,12 @@ class Settings:
         self._log = logging.getLogger("bftembed")
         self._log.addHandler(_Handler())
         self.reset()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not name.startswith("_") and name not in _SETTINGS:
+            msg = f"There is no setting `{name}`.{did_you_mean(name, _SETTINGS)} There are: {', '.join(_SETTINGS)}."
+            raise InputError(msg)
+        super().__setattr__(name, value)
 
     def reset(self) -> None:
         """Take all settings back to their defaults."""

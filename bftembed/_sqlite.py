@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bftembed.errors import BftembedWarning, InputError, StoreError
+from bftembed._warn import warn
+from bftembed.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,7 +122,7 @@ def _journalled(path: Path, application: int) -> sqlite3.Connection:
         if (device := path.parent.stat().st_dev) not in _warned:
             _warned.add(device)
             text = f"`{path}`: no write-ahead log on this file system ({error}), so it is slower. {_ELSEWHERE}"
-            warnings.warn(text, BftembedWarning, stacklevel=2)
+            warn(text)
         return connection
 
 

@@ -31,6 +31,12 @@ def test_an_unknown_verbosity_is_refused(value):
         bft.settings.verbosity = value
 
 
+def test_an_unknown_setting_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match=r"no setting `verbose`\. Did you mean `verbosity`\?"):
+        bft.settings.verbose = "debug"
+    assert not hasattr(bft.settings, "verbose")
+
+
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "2"])
 def test_threads_are_whole_and_positive(value):
     with pytest.raises(InputError, match="whole number above 0"):

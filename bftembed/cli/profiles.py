@@ -15,7 +15,7 @@ from bftembed.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bftembed.profiles import ProfileStore, Recipe
+    from bftembed.profiles import Recipe
 
 app = typer.Typer(help="Write, show, export and import profile texts.", no_args_is_help=True)
 
@@ -64,8 +64,9 @@ def show(
 ) -> None:
     """Print the profiles of one name."""
     from bftembed._near import did_you_mean
+    from bftembed.profiles import ProfileStore
 
-    with _existing(store) as opened:
+    with ProfileStore(store, read_only=True) as opened:
         frame, recipes = opened.frame(kind=kind, recipe=recipe), opened.recipes()
     rows = frame[frame["entity"] == name]
     if rows.empty:
@@ -92,8 +93,10 @@ def export(
     names: Annotated[Path | None, typer.Option(help="Of the names in this file only, one per line.")] = None,
 ) -> None:
     """Write profiles to a file."""
+    from bftembed.profiles import ProfileStore
+
     chosen = None if names is None else arg.read_names(names)
-    with _existing(store) as opened:
+    with ProfileStore(store, read_only=True) as opened:
         print(
             f"wrote {opened.export(path, kind=kind, recipe=recipe, names=chosen):,} names with their profiles to {path}"
         )
@@ -113,7 +116,9 @@ def load(
 @app.command()
 def stats(store: arg.StoreOption = None) -> None:
     """Count the profiles by recipe and kind."""
-    with _existing(store) as opened:
+    from bftembed.profiles import ProfileStore
+
+    with ProfileStore(store, read_only=True) as opened:
         frame, recipes = opened.frame(), opened.recipes()
         print(f"{opened.path}: {len(opened):,} profiles of {len(frame):,} names")
     for recipe, kind in frame[["recipe", "kind"]].drop_duplicates().itertuples(index=False, name=None):
@@ -147,12 +152,3 @@ def _with_facts(group: pd.DataFrame, recipe: Recipe) -> int | None:
         return None
     rows = zip(group["kind"], group["entity"], group["prompt"], strict=True)
     return sum(bool(template.render(Entity(kind, entity)).user != prompt) for kind, entity, prompt in rows)
-
-
-def _existing(store: Path | None) -> ProfileStore:
-    from bftembed.profiles import ProfileStore
-
-    if store is not None and not store.exists():
-        msg = f"There is no profile store `{store}`."
-        raise InputError(msg)
-    return ProfileStore(store, read_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,9 @@ from bftembed._near import did_you_mean
 from bftembed._optional import needs
 from bftembed._settings import checked_threads
 from bftembed._threads import torch_threads
+from bftembed._warn import warn
 from bftembed.encoders.base import Encoder
-from bftembed.errors import BftembedWarning, EncoderError, InputError, ModelError
+from bftembed.errors import EncoderError, InputError, ModelError
 from bftembed.models.digest import directory_digest, former_digests
 from bftembed.models.files import ModelFiles, download, in_current_terms, loading_quietly, named_directory
 
@@ -233,7 +233,7 @@ def choose_prompts(
             f"The model in `{path}` was trained with prompts ({', '.join(there)}) and gets none. Choose one: "
             "`get_encoder(..., prompt_name='document')`, `--encoder-prompt-name document`; prompt='' for none."
         )
-        warnings.warn(msg, BftembedWarning, stacklevel=3)
+        warn(msg)
     chosen = prompt if prompt is not None else named.get(prompt_name or default or "", "")
     if query_prompt is None:
         query_prompt = named["query"] if prompt_name in _STORED else chosen

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import TYPE_CHECKING
 
 from bftembed import datasets
+from bftembed._warn import warn
 from bftembed.data import get_manifest
 from bftembed.entities.facts import checked_facts
-from bftembed.errors import BftembedWarning
 from bftembed.profiles import Entity
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def drug_facts(names: Sequence[str], *, facts: Facts, check: bool = True) -> tup
             f"{len(unknown)} of {len(names)} names are no drugs of the Drug Repurposing Hub "
             f"({', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}): nothing but the name describes them."
         )
-        warnings.warn(msg, BftembedWarning, stacklevel=2)
+        warn(msg)
     used = f"{len(names) - len(unknown):,} of {len(names):,} drugs from {get_manifest('broad_repurposing')}"
     logger.info("facts: %s", used)
     return {name: known.get(name.casefold(), {}) for name in names}, used

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from bftembed import datasets
 from bftembed._near import did_you_mean
+from bftembed._warn import warn
 from bftembed.entities.facts import checked_facts
-from bftembed.errors import BftembedWarning, InputError
+from bftembed.errors import InputError
 from bftembed.genes import check_mapped, map_names
 from bftembed.profiles import Entity
 
@@ -85,7 +85,7 @@ def symbols_of(names: Sequence[str], *, remedy: str = "", check: bool = True) ->
             f"{len(unknown)} of {len(set(names))} names are not the name of one known gene, and nothing but the name "
             f"describes them: {', '.join(shown)}{', ...' if len(unknown) > 5 else ''}.{remedy}"
         )
-        warnings.warn(msg, BftembedWarning, stacklevel=2)
+        warn(msg)
     return [name if symbol is None else str(symbol) for name, symbol in zip(names, found, strict=True)]
 
 

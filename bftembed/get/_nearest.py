@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bftembed._near import did_you_mean
+from bftembed._warn import warn
 from bftembed.encoders import encode_cached, restore_encoder
-from bftembed.errors import BftembedWarning, InputError
+from bftembed.errors import InputError
 from bftembed.expression import checked_anndata
 
 if TYPE_CHECKING:
@@ -99,6 +99,9 @@ def nearest(
     checked_anndata(adata)
     among = among or ("genes" if use_rep in adata.varm else "cells")
     _check_choices(among, query_type)
+    if n < 1:
+        msg = f"n={n} must be at least 1."
+        raise InputError(msg)
     _check_keys(adata, among, use_rep, gene_symbols)
     queries = [query] if isinstance(query, str) else list(query)
     if not queries or not all(isinstance(one, str) and one.strip() for one in queries):
@@ -136,7 +139,9 @@ def _check_choices(among: str, query_type: str | None) -> None:
 def _check_keys(adata: AnnData, among: str, use_rep: str, gene_symbols: str | None) -> None:
     where = "varm" if among == "genes" else "obsm"
     if use_rep not in getattr(adata, where):
-        msg = f"`adata.{where}` has no `{use_rep}`; call bft.tl.embed_{among} first."
+        others = ", ".join(map(str, getattr(adata, where)))
+        remedy = f"it has {others}.{did_you_mean(use_rep, getattr(adata, where))}" if others else "it is empty."
+        msg = f"`adata.{where}` has no `{use_rep}`: {remedy} `bft.tl.embed_{among}` makes one."
         raise InputError(msg)
     if gene_symbols is not None and gene_symbols not in adata.var:
         msg = f"`adata.var` has no column `{gene_symbols}`; it has {', '.join(map(str, adata.var.columns)) or 'none'}."
@@ -206,7 +211,7 @@ def _misspelt(query: str, names: list[str], query_type: str | None) -> None:
         raise InputError(msg)
     if near or _SYMBOL.fullmatch(query):
         msg = f'`{query}` is no name here and is read as free text (query_type="text" says that it is one).{near}'
-        warnings.warn(msg, BftembedWarning, stacklevel=4)
+        warn(msg)
 
 
 def _encoded(adata: AnnData, texts: Sequence[str], use_rep: str, encoder: str | Encoder | None) -> NDArray[np.float32]:

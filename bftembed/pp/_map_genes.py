@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bftembed import datasets
-from bftembed.errors import BftembedWarning, GeneNameError, InputError
+from bftembed._warn import warn
+from bftembed.errors import GeneNameError, InputError
 from bftembed.expression import checked_anndata, made_actual, parts_of
 from bftembed.genes import map_names
 from bftembed.genes.checks import SHORT_LIST, next_to_none, remedy, summary
@@ -174,7 +174,7 @@ def _warn_unmapped(table: GeneTable | None, species: str, orthologs: Orthologs |
         )
     else:
         return
-    warnings.warn(msg, BftembedWarning, stacklevel=3)
+    warn(msg)
 
 
 def _check(
@@ -201,13 +201,13 @@ def _check(
         raise GeneNameError(_explain(adata, result, table, species, gene_symbols))
     if len(names) >= SHORT_LIST and result.n_mapped < _FEW * len(names):
         msg = _explain(adata, result, table, species, gene_symbols)
-        warnings.warn(msg, BftembedWarning, stacklevel=3)
+        warn(msg)
     if like_mouse > _MOUSE_WARNING:
         msg = (
             f"{n_like} of {len(names)} gene names look like those of a mouse and were taken as human "
             "wherever they match by case alone. If species are mixed, split them first."
         )
-        warnings.warn(msg, BftembedWarning, stacklevel=3)
+        warn(msg)
 
 
 def _explain(

@@ -60,13 +60,16 @@ class ProfileStore:
     Raises
     ------
     StoreError
-        If the file is damaged, of another program or schema, or cannot be written.
+        If the file is not there (with `read_only`), is damaged, of another program or schema, or cannot be written.
     """
 
     def __init__(self, path: str | Path | None = None, *, read_only: bool = False) -> None:
         self.path = Path(path).expanduser() if path else cache_dir() / "profiles.sqlite"
         if self.path.is_dir():
             msg = f"`{self.path}` is a directory; a profile store is a file, e.g. `{self.path / 'profiles.sqlite'}`."
+            raise StoreError(msg)
+        if read_only and not self.path.exists():
+            msg = f"There is no profile store `{self.path}`."
             raise StoreError(msg)
         self._connection = connect(self.path, _SCHEMA, application=_APPLICATION, read_only=read_only)
 

@@ -90,7 +90,7 @@ def embed(
     """
     checked_key(key_added)
     listed = _listed(names)
-    source = TextSource(**options)
+    source = TextSource.of("embed", options)
     given = {"how": how, "dose": dose, "cell_line": cell_line, "control": control, "separator": separator}
     given = {name: value for name, value in given.items() if value is not None}
     if kind == "perturbation":

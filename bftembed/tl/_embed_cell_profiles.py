@@ -125,7 +125,7 @@ def embed_cell_profiles(
         msg = f"`adata` is a path: read it first, e.g. `anndata.read_h5ad({str(adata)!r}, backed='r')`."
         raise InputError(msg)
     matrix = chosen_matrix(parts_of(adata), layer=layer, use_raw=use_raw)
-    source = TextSource(**text_options)
+    source = TextSource.of("embed_cell_profiles", text_options)
     _check_fields(adata, obs_fields, allow_labels)
     names = _gene_names(adata, use_raw=use_raw)
     known, origin = reference, "given"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from bftembed._keys import checked_key, with_provenance
+from bftembed._warn import warn
 from bftembed.entities import CONTROLS, condition_table, conditions_of, perturbation_entities
-from bftembed.errors import BftembedWarning, InputError
+from bftembed.errors import InputError
 from bftembed.expression import checked_anndata, made_actual
 from bftembed.tl._entities import TextOptions, TextSource, embed_entities
 
@@ -68,8 +68,7 @@ def embed_perturbations(
     key_added
         Key of the result. Vectors of cells that another function put there are replaced, with a warning.
     options
-        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, ``recipe``, ``progress`` as
-        in
+        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, ``recipe``, ``progress`` as in
         :func:`bftembed.tl.embed_genes`.
 
     Returns
@@ -108,7 +107,7 @@ def embed_perturbations(
     (2, 384)
     """
     checked_key(key_added)
-    source = TextSource(**options)
+    source = TextSource.of("embed_perturbations", options)
     columns = {"label": obs_key, "how": how_key, "dose": dose_key, "cell_line": cell_line_key}
     cells = _cells(adata, {name: column for name, column in columns.items() if column is not None})
     distinct = cells.drop_duplicates()
@@ -158,7 +157,7 @@ def _write(adata: AnnData, result: Any, table: pd.DataFrame, row_of_cell: Any, k
             f"`obsm[{key_added!r}]` held vectors of {', '.join(others)}, which are replaced; pass another `key_added` "
             "to keep both."
         )
-        warnings.warn(msg, BftembedWarning, stacklevel=3)
+        warn(msg)
     treated = row_of_cell >= 0
     vectors = np.full((adata.n_obs, result.vectors.shape[1]), np.nan, dtype=np.float32)
     vectors[treated] = result.vectors[row_of_cell[treated]]

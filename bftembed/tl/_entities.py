@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from bftembed._keys import with_provenance
+from bftembed._near import did_you_mean
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.engines import engine_class, get_engine
 from bftembed.errors import BftembedError, InputError
@@ -83,6 +84,15 @@ class TextSource:
     def annotates(self) -> bool:
         """Whether the texts are nothing but facts."""
         return not (engine_class(self.engine) if isinstance(self.engine, str) else self.engine).generates
+
+    @classmethod
+    def of(cls, caller: str, options: TextOptions) -> TextSource:
+        """The source that the keyword arguments of `caller` describe; an unknown one is told as Python would."""
+        known = cls.__dataclass_fields__
+        if unknown := [name for name in options if name not in known]:
+            msg = f"{caller}() got an unexpected keyword argument '{unknown[0]}'.{did_you_mean(unknown[0], known)}"
+            raise TypeError(msg)
+        return cls(**options)
 
     def __post_init__(self) -> None:
         if self.profiles is not None and self.engine != "default":
@@ -237,7 +247,7 @@ def _written(entities: Sequence[Entity], source: TextSource) -> tuple[list[str |
         "template_digest": written.recipe.template_digest,
         "sampling": dict(written.recipe.sampling),
         "recipe": written.recipe.digest,
-        "store": str(store.path),
+        "store": str(store.path.resolve()),  # found again after a change of directory
         "counts": written.counts,
     }
     return written.texts, [profile.key for profile in written.profiles], details

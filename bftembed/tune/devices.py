@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any
 
-from bftembed.errors import BftembedWarning, InputError
+from bftembed._warn import warn
+from bftembed.errors import InputError
 
 _TRUE = {"1", "true", "yes", "on"}
 
@@ -27,7 +27,7 @@ def use_one_device(arguments: Any) -> None:
             "name an accelerate configuration (`accelerate: FILE`, which `accelerate config` writes), or start the "
             "script by `accelerate launch`. CUDA_VISIBLE_DEVICES chooses the one."
         )
-        warnings.warn(msg, BftembedWarning, stacklevel=3)
+        warn(msg)
         arguments._n_gpu = 1
 
 

@@ -131,8 +131,12 @@ def test_one_reading_can_be_forced(cells):
 
 
 def test_bad_arguments_are_named(rows):
-    with pytest.raises(InputError, match="embed_cells first"):
-        bft.get.nearest(rows, "CD3E", use_rep="X_other")
+    with pytest.raises(InputError, match=r"no `X_bfd`: it has X_bft\. Did you mean `X_bft`\? `bft\.tl\.embed_cells`"):
+        bft.get.nearest(rows, "CD3E", use_rep="X_bfd")
+    with pytest.raises(InputError, match=r"no `X_bft`: it is empty\. `bft\.tl\.embed_genes` makes one"):
+        bft.get.nearest(anndata.AnnData(np.ones((1, 1))), "CD3E", among="genes")
+    with pytest.raises(InputError, match="n=-1 must be at least 1"):
+        bft.get.nearest(rows, "CD3E", n=-1)
     with pytest.raises(InputError, match="'genes' or 'cells'"):
         bft.get.nearest(rows, "CD3E", among="rows")
     with pytest.raises(InputError, match="'gene', 'cell' or 'text'"):

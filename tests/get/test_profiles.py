@@ -77,6 +77,14 @@ def test_texts_that_are_in_a_store_elsewhere(genes, tmp_path):
         bft.get.profiles(genes, store=tmp_path / "no such" / "s.sqlite")
 
 
+def test_the_store_is_found_after_a_change_of_directory(genes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bft.tl.embed_genes(genes, engine=Echo(), facts="none", store="s.sqlite", add_profiles=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert "human gene TP53" in bft.get.profiles(genes)["text"]["TP53"]
+
+
 def test_a_gene_without_a_text_has_none(genes, tmp_path):
     """An empty answer is stored, and is no profile."""
 

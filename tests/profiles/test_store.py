@@ -174,6 +174,12 @@ def test_a_directory_and_an_impossible_parent_are_named(tmp_path):
         ProfileStore(tmp_path / "file" / "sub" / "s.sqlite")
 
 
+def test_a_store_that_is_not_there_is_not_made_by_reading_it(tmp_path):
+    with pytest.raises(StoreError, match=r"There is no profile store `.*none\.sqlite`"):
+        ProfileStore(tmp_path / "none.sqlite", read_only=True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of half a megabyte."""

@@ -160,11 +160,16 @@ def test_reference_against_numpy(counts):
     assert found.to_dict() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("verb", [bft.tl.embed_cells, bft.tl.embed_cell_profiles])
+@pytest.mark.parametrize("verb", [getattr(bft.tl, name) for name in bft.tl.__all__], ids=bft.tl.__all__)
 @pytest.mark.parametrize("option", ["copy", "inplace", "method"])
 def test_unknown_options_are_named(adata, verb, option):
-    with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
-        verb(adata, **{option: True})
+    with pytest.raises(TypeError, match=rf"^{verb.__name__}\(\) got an unexpected keyword argument '{option}'"):
+        verb(["TP53"] if verb is bft.embed else adata, **{option: True})
+
+
+def test_a_misspelt_option_names_the_nearest(adata):
+    with pytest.raises(TypeError, match=r"'encodr'\. Did you mean `encoder`\?"):
+        embed(adata, encodr="none")
 
 
 def test_options_of_the_other_verb_are_refused(adata):

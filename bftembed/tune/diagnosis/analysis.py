@@ -8,12 +8,12 @@ to be knowledge that the model lacks. The paper's thresholds are not public, so 
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bftembed.errors import BftembedWarning, InputError
+from bftembed._warn import warn
+from bftembed.errors import InputError
 from bftembed.tune.diagnosis import estimates as est
 from bftembed.tune.diagnosis import tables
 from bftembed.tune.diagnosis.confidences import checked_length, cut, score
@@ -221,4 +221,4 @@ def _warn_unequal(windows: Mapping[str, est.Windows], skip: int) -> None:
             f"The median window has {sizes[short]:g} tokens in `{short}` and {sizes[long]:g} in `{long}`, and longer "
             f"windows have longer runs by chance. Pass a `length` that both have, e.g. {int(sizes[short]) + skip}."
         )
-        warnings.warn(msg, BftembedWarning, stacklevel=3)
+        warn(msg)
