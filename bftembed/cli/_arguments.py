@@ -13,11 +13,14 @@ from bftembed.errors import InputError
 
 __all__ = ["is_list_of_names", "read_names"]
 
-_TEXTS, VECTORS = "Texts", "Vectors"
+TEXTS, VECTORS = "Texts", "Vectors"
 Kind = Literal["gene", "cell", "drug", "perturbation", "gene_set"]
 KindOption = Annotated[
     Kind,
-    typer.Option(help="Of a list of names. Gene sets: a .gmt file, or lines of name, tab, genes with tabs between."),
+    typer.Option(
+        rich_help_panel=TEXTS,
+        help="Of a list of names. Gene sets: a .gmt file, or lines of name, tab, genes with tabs between.",
+    ),
 ]
 AnyKindOption = Annotated[
     Literal["gene", "cell", "cell_type", "drug", "perturbation", "gene_set"] | None,
@@ -26,42 +29,42 @@ AnyKindOption = Annotated[
 EngineOption = Annotated[
     str,
     typer.Option(
-        rich_help_panel=_TEXTS,
+        rich_help_panel=TEXTS,
         help="default | annotation | transformers:MODEL | openai:MODEL@http://host:port/v1 | vllm:MODEL, or a "
         "plug-in. MODEL is a directory or a hub id.",
     ),
 ]
 AdapterOption = Annotated[
     Path | None,
-    typer.Option(rich_help_panel=_TEXTS, help="PEFT adapter to put on a transformers model.", file_okay=False),
+    typer.Option(rich_help_panel=TEXTS, help="PEFT adapter to put on a transformers model.", file_okay=False),
 ]
 BatchOption = Annotated[
     int | None,
     typer.Option(
-        rich_help_panel=_TEXTS, help="Sequences decoded together (transformers), requests in flight (openai).", min=1
+        rich_help_panel=TEXTS, help="Sequences decoded together (transformers), requests in flight (openai).", min=1
     ),
 ]
 EngineOptionsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--engine-option",
-        rich_help_panel=_TEXTS,
+        rich_help_panel=TEXTS,
         metavar="NAME=VALUE",
         help="Further option of the engine's class, its value as JSON or text; may be repeated: dtype=bfloat16, "
         "extra_body='{\"temperature\": null}'.",
     ),
 ]
-TemplateOption = Annotated[str | None, typer.Option(rich_help_panel=_TEXTS, help="Name or file of a prompt template.")]
+TemplateOption = Annotated[str | None, typer.Option(rich_help_panel=TEXTS, help="Name or file of a prompt template.")]
 FactsOption = Annotated[
     Literal["auto", "none"],
-    typer.Option(rich_help_panel=_TEXTS, help="Facts of the gene tables in the prompt, or bare names."),
+    typer.Option(rich_help_panel=TEXTS, help="Facts of the gene tables in the prompt, or bare names."),
 ]
 StoreOption = Annotated[
-    Path | None, typer.Option(rich_help_panel=_TEXTS, help="Profile store (SQLite); by default in the user cache.")
+    Path | None, typer.Option(rich_help_panel=TEXTS, help="Profile store (SQLite); by default in the user cache.")
 ]
-TokensOption = Annotated[int, typer.Option(rich_help_panel=_TEXTS, help="Most tokens of one profile.", min=1)]
-TemperatureOption = Annotated[float, typer.Option(rich_help_panel=_TEXTS, help="0 is greedy.", min=0)]
-SeedOption = Annotated[int, typer.Option(rich_help_panel=_TEXTS, help="Seed of the sampling.")]
+TokensOption = Annotated[int, typer.Option(rich_help_panel=TEXTS, help="Most tokens of one profile.", min=1)]
+TemperatureOption = Annotated[float, typer.Option(rich_help_panel=TEXTS, help="0 is greedy.", min=0)]
+SeedOption = Annotated[int, typer.Option(rich_help_panel=TEXTS, help="Seed of the sampling.")]
 EncoderOption = Annotated[
     str,
     typer.Option(

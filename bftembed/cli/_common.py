@@ -30,7 +30,7 @@ EXAMPLES = {
         "bftembed bench run -o runs/first -e random -e tfidf -e mine=file:vectors.csv -t gene_property --fast",
     ),
     "bench report": ("bftembed bench report runs/first -o report.html",),
-    "corpus build": ("bftembed corpus build genes --output corpus",),
+    "corpus build": ("bftembed corpus build genes -o corpus/genes --limit 400",),
     "data fetch": ("bftembed data fetch genes",),
     "data verify": ("bftembed data verify genes",),
     "genes check": ("bftembed genes check genes.txt",),

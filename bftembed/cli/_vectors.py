@@ -40,8 +40,15 @@ def checked_output(output: Path, *, one_table: bool) -> None:
         raise InputError(msg)
 
 
-def write_vectors(names: Any, vectors: Any, texts: Any, output: Path) -> tuple[int, int]:
-    """Write the rows that have a vector; returns how many of them, and how many were left out.
+def usable(vectors: Any, texts: Any) -> Any:
+    """Which rows have a vector, or a text where there are no vectors (d = 0): bool, shape (n,)."""
+    import numpy as np
+
+    return np.isfinite(vectors).all(axis=1) if vectors.shape[1] else np.asarray(texts, dtype=object) != ""
+
+
+def write_vectors(names: Any, vectors: Any, texts: Any, output: Path) -> None:
+    """Write the rows that have a vector, or a text where there are no vectors.
 
     Parameters
     ----------
@@ -63,7 +70,7 @@ def write_vectors(names: Any, vectors: Any, texts: Any, output: Path) -> tuple[i
     import pandas as pd
 
     texts = np.asarray(texts, dtype=object)
-    known = np.isfinite(vectors).all(axis=1) if vectors.shape[1] else texts != ""
+    known = usable(vectors, texts)
     columns = [f"d{i}" for i in range(vectors.shape[1])]
     frame = pd.DataFrame(vectors[known], columns=columns, index=pd.Index(np.asarray(names, dtype=object)[known]))
     frame = frame.rename_axis("name").reset_index()
@@ -75,4 +82,3 @@ def write_vectors(names: Any, vectors: Any, texts: Any, output: Path) -> tuple[i
     except OSError as error:
         msg = f"`{output}` cannot be written ({error}). Free space, or choose another output."
         raise DataError(msg) from error
-    return int(known.sum()), int((~known).sum())

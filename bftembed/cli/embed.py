@@ -10,7 +10,7 @@ import typer
 
 from bftembed.cli import _arguments as arg
 from bftembed.cli._gene_sets import read_gene_sets
-from bftembed.cli._vectors import TABLES, checked_output, write_vectors
+from bftembed.cli._vectors import TABLES, checked_output, usable, write_vectors
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bftembed.entities import Facts, NameKind
 
 _TRIAL = "bft_trial"
+_GENES, _CELLS, _RESULT = "Genes", "Cells", "Result"
 
 
 def embed(
@@ -28,6 +29,7 @@ def embed(
         typer.Option(
             "--output",
             "-o",
+            rich_help_panel=_RESULT,
             help="Result: .h5ad or .zarr, as the input; the other with --no-keep-x. Vectors of names, or of genes with "
             "--no-cells, also as .csv or .parquet.",
         ),
@@ -39,10 +41,16 @@ def embed(
     engine_option: arg.EngineOptionsOption = None,
     profiles: Annotated[
         Path | None,
-        typer.Option(help="Existing texts, in place of an engine: .csv, .tsv, .parquet, or a store."),
+        typer.Option(
+            rich_help_panel=arg.TEXTS,
+            help="Existing texts, in place of an engine: .csv, .tsv, .parquet, or a store.",
+        ),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Of --profiles those by this recipe: the beginning of its digest.")
+        str | None,
+        typer.Option(
+            rich_help_panel=arg.TEXTS, help="Of --profiles those by this recipe: the beginning of its digest."
+        ),
     ] = None,
     encoder: arg.EncoderOption = "default",
     encoder_batch_size: arg.EncoderBatchOption = None,
@@ -57,20 +65,29 @@ def embed(
     temperature: arg.TemperatureOption = 0.0,
     seed: arg.SeedOption = 0,
     gene_symbols: Annotated[
-        str | None, typer.Option(help="Column of var with gene names; by default var_names.")
+        str | None, typer.Option(rich_help_panel=_GENES, help="Column of var with gene names; by default var_names.")
     ] = None,
-    mask_var: Annotated[str | None, typer.Option(help="Boolean column of var: embed these genes only.")] = None,
-    cells: Annotated[bool, typer.Option(help="Embed the cells too.")] = True,
+    mask_var: Annotated[
+        str | None, typer.Option(rich_help_panel=_GENES, help="Boolean column of var: embed these genes only.")
+    ] = None,
+    cells: Annotated[bool, typer.Option(rich_help_panel=_CELLS, help="Embed the cells too.")] = True,
     weights: Annotated[
-        Literal["log1p", "raw", "log", "binary"], typer.Option(help="Weights of the genes in a cell.")
+        Literal["log1p", "raw", "log", "binary"],
+        typer.Option(rich_help_panel=_CELLS, help="Weights of the genes in a cell."),
     ] = "log1p",
-    values: Annotated[Literal["auto", "counts", "lognorm"], typer.Option(help="What the matrix holds.")] = "auto",
-    layer: Annotated[str | None, typer.Option(help="Layer to use in place of X.")] = None,
-    use_raw: Annotated[bool, typer.Option(help="Use adata.raw in place of X.")] = False,
-    empty: Annotated[Literal["raise", "nan"], typer.Option(help="What becomes of cells without expression.")] = "raise",
-    keep_x: Annotated[bool, typer.Option(help="Keep X, layers and raw in the result.")] = True,
-    key_added: Annotated[str, typer.Option(help="Key in varm, obsm and uns.")] = "X_bft",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be generated, and end.")] = False,
+    values: Annotated[
+        Literal["auto", "counts", "lognorm"], typer.Option(rich_help_panel=_CELLS, help="What the matrix holds.")
+    ] = "auto",
+    layer: Annotated[str | None, typer.Option(rich_help_panel=_CELLS, help="Layer to use in place of X.")] = None,
+    use_raw: Annotated[bool, typer.Option(rich_help_panel=_CELLS, help="Use adata.raw in place of X.")] = False,
+    empty: Annotated[
+        Literal["raise", "nan"], typer.Option(rich_help_panel=_CELLS, help="What becomes of cells without expression.")
+    ] = "raise",
+    keep_x: Annotated[bool, typer.Option(rich_help_panel=_RESULT, help="Keep X, layers and raw in the result.")] = True,
+    key_added: Annotated[str, typer.Option(rich_help_panel=_RESULT, help="Key in varm, obsm and uns.")] = "X_bft",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", rich_help_panel=_RESULT, help="Say what would be generated, and end.")
+    ] = False,
 ) -> None:
     """Embed the genes and cells of an AnnData file, or a list of names."""
     from bftembed._keys import checked_key
@@ -182,11 +199,13 @@ def _write(adata: AnnData, axis: Literal["obs", "var"], key: str, output: Path) 
 
     frame, vectors = (adata.obs, adata.obsm[key]) if axis == "obs" else (adata.var, adata.varm[key])
     if output.suffix in TABLES:
-        n, without = write_vectors(frame.index, vectors, frame[f"{key}_text"], output)
-        print(f"wrote {output}: {n} x {vectors.shape[1]}" + (f"; {without} have no vector" if without else ""))
-        return
-    write_anndata(adata, output)
-    print(f"wrote {output}: {len(vectors)} x {vectors.shape[1]}")
+        write_vectors(frame.index, vectors, frame[f"{key}_text"], output)
+    else:
+        write_anndata(adata, output)
+    n, d = int(usable(vectors, frame[f"{key}_text"]).sum()), vectors.shape[1]
+    made, lacking = (f"{n} x {d}", "vector") if d else (f"{n} texts", "text")
+    without = len(vectors) - n
+    print(f"wrote {output}: {made}" + (f"; {without} without a {lacking}" if without else ""))
 
 
 def _embed_names(

@@ -47,6 +47,16 @@ def test_choices_are_choices(words):
         assert free or " | " not in (option.help or ""), option.name
 
 
+def test_options_of_embed_are_in_groups():
+    panels = {}
+    for option in COMMANDS["embed",].params:
+        panels.setdefault(getattr(option, "rich_help_panel", None), set()).add(option.name)
+    assert panels["Genes"] == {"gene_symbols", "mask_var"}
+    assert panels["Cells"] == {"cells", "weights", "values", "layer", "use_raw", "empty"}
+    assert panels["Result"] == {"output", "keep_x", "key_added", "dry_run"}
+    assert panels[None] <= {"source", "help"}
+
+
 def test_quiet_and_threads_stand_behind_a_command_too():
     CliRunner().invoke(app, ["data", "list", "-q", "--threads", "3"], catch_exceptions=False)
     assert bft.settings.verbosity == "warning"

@@ -67,8 +67,17 @@ def test_vectors_of_genes_as_a_table(adata, tiny, tmp_path):
     adata.var["some"] = [True, False, True]
     adata.write_h5ad(tmp_path / "in.h5ad")
     said = invoke("embed", tmp_path / "in.h5ad", "-o", tmp_path / "g.csv", "--no-cells", "--mask-var", "some", *tiny)
-    assert "2 x 384; 1 have no vector" in said
+    assert "2 x 384; 1 without a vector" in said
     assert read_vectors(tmp_path / "g.csv").names == ["TP53", "ALB"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "h5ad"])
+def test_what_was_written_is_counted_alike_in_every_format(suffix, tmp_path):
+    (tmp_path / "names.txt").write_text("TP53\nCD3E\nALB\n")
+    (tmp_path / "texts.csv").write_text("gene,text\nTP53,Guards the genome.\nALB,Liver.\n")
+    options = (tmp_path / "names.txt", "--profiles", tmp_path / "texts.csv", "-o", tmp_path / f"v.{suffix}")
+    assert f"v.{suffix}: 2 x 384; 1 without a vector" in invoke("embed", *options)
+    assert f"v.{suffix}: 2 texts; 1 without a text" in invoke("embed", *options, "--encoder", "none")
 
 
 def test_vectors_of_names_as_a_table(tmp_path):
