@@ -94,27 +94,20 @@ def embed(
     from bftembed.engines import Sampling
 
     is_names = kind == "gene_set" or arg.is_list_of_names(source)
-    if not source.exists():
-        msg = f"There is no file `{source}`."
-        raise InputError(msg)
-    if output is None and not dry_run:
-        msg = "Say where the result goes: `-o result.h5ad` (or .zarr; .csv or .parquet of names), or pass --dry-run."
-        raise InputError(msg)
-    if output is not None:
-        checked_output(output, one_table=is_names or not cells)
+    _check_paths(source, output, one_table=is_names or not cells, dry=dry_run)
     checked_key(key_added)
-    if profiles is not None:
-        if dry_run or adapter or engine != "default":
-            msg = "With --profiles nothing is generated: leave --engine, --adapter and --dry-run out."
-            raise InputError(msg)
-        texts: dict[str, Any] = {"profiles": profiles, "recipe": recipe}
-    else:
-        texts = {
+    if profiles is None:
+        texts: dict[str, Any] = {
             "engine": arg.make_engine(engine, adapter, batch_size, engine_option),
             "template": template,
             "sampling": Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed),
             "store": store,
         }
+    elif dry_run or adapter or engine != "default":
+        msg = "With --profiles nothing is generated: leave --engine, --adapter and --dry-run out."
+        raise InputError(msg)
+    else:
+        texts = {"profiles": profiles, "recipe": recipe}
     encode = partial(
         arg.make_encoder,
         encoder,
@@ -124,20 +117,52 @@ def embed(
         query_prompt=encoder_query_prompt,
         dtype=encoder_dtype,
     )
+    common: dict[str, Any] = {"facts": facts, "encode": encode, "key_added": key_added, "dry": dry_run, **texts}
     if is_names:
-        _embed_names(source, output, kind=kind, facts=facts, encode=encode, key_added=key_added, dry=dry_run, **texts)
+        _embed_names(source, output, kind=kind, **common)
         return
+    how = {"weights": weights, "values": values, "layer": layer, "use_raw": use_raw, "empty": empty}
+    _embed_adata(
+        source, output, gene_symbols=gene_symbols, mask_var=mask_var, cells=cells, keep_x=keep_x, how=how, **common
+    )
+
+
+def _check_paths(source: Path, output: Path | None, *, one_table: bool, dry: bool) -> None:
+    if not source.exists():
+        msg = f"There is no file `{source}`."
+        raise InputError(msg)
+    if output is not None:
+        checked_output(output, one_table=one_table)
+    elif not dry:
+        msg = "Say where the result goes: `-o result.h5ad` (or .zarr; .csv or .parquet of names), or pass --dry-run."
+        raise InputError(msg)
+
+
+def _embed_adata(
+    source: Path,
+    output: Path | None,
+    *,
+    gene_symbols: str | None,
+    mask_var: str | None,
+    cells: bool,
+    keep_x: bool,
+    how: dict[str, Any],
+    facts: Facts,
+    encode: Any,
+    key_added: str,
+    dry: bool,
+    **texts: Any,
+) -> None:
     import bftembed as bft
 
     adata = open_adata(source)
     bft.pp.map_genes(adata, gene_symbols=gene_symbols)
-    if dry_run:
+    if dry:
         from bftembed.expression import chosen_genes
 
         genes = adata.var["bft_gene"].iloc[chosen_genes(adata, mask_var)].astype(str).tolist()
         _print_plan(genes, kind="gene", facts=facts, **texts)
         return
-    how: dict[str, Any] = {"weights": weights, "values": values, "layer": layer, "use_raw": use_raw, "empty": empty}
     if output is not None:
         _check_writable(adata, output)
     if cells:
