@@ -19,13 +19,37 @@ from pathlib import Path
 
 from bftembed import data
 from bftembed.tune.config import GRPOSettings, Lora
-from bftembed.tune.grpo.questions import Question, toy_questions
-from bftembed.tune.grpo.rewards import YES_NO_MAYBE
+from bftembed.tune.grpo.questions import Question
+from bftembed.tune.grpo.rewards import DIRECTIONS, YES_NO_MAYBE
 from bftembed.tune.grpo.train import train_grpo
 
 #: Questions per step and answers to each: about as many tokens per step in both sets.
 SIZES = {"toy": (4, 4), "pubmedqa": (2, 4)}
+WORDS = "cat protein river stone marrow enzyme cloud tumour membrane garden kidney signal yeast paper window antibody"
 COLUMNS = ("reward", "answered", "unparsed", "frac_reward_zero_std", "kl", "completions/mean_length", "step_time")
+
+
+def toy_questions(n: int, seed: int = 0) -> list[Question]:
+    """Easy questions with known answers, half about letters in words and half about directions; answers balanced."""
+    draw = random.Random(seed)
+    words = WORDS.split()
+    questions: list[Question] = []
+    for index in range(n):
+        first = index // 2 % 2 == 0
+        if index % 2:
+            low, high = sorted(draw.sample(range(1, 100), 2))
+            begin, end = (low, high) if first else (high, low)
+            text = f"The level of a protein goes from {begin} to {end}. Is that an increase or a decrease?"
+            answer, choices = DIRECTIONS[0 if first else 1], DIRECTIONS
+        else:
+            word = draw.choice(words)
+            letters = [letter for letter in "abcdefghijklmnopqrstuvwxyz" if (letter in word) == first]
+            text = f"Does the word '{word}' contain the letter '{draw.choice(letters)}'?"
+            answer, choices = "yes" if first else "no", ("yes", "no")
+        text += f" Answer with one word, {' or '.join(choices)}."
+        questions.append({"prompt": text, "answer": answer, "choices": list(choices)})
+    draw.shuffle(questions)
+    return questions
 
 
 def short_toy_questions(n: int, seed: int) -> list[Question]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bftembed import data as datasets
+from bftembed import data
 from bftembed.errors import DataError
 
 app = typer.Typer(help="List, fetch and verify data sets.", no_args_is_help=True)
@@ -24,8 +24,8 @@ def _expand(names: list[str]) -> list[str]:
 @app.command("list")
 def list_() -> None:
     """List the data sets, their licence, and whether they are in the cache or the mirror."""
-    for manifest in datasets.list_manifests():
-        mark = "*" if datasets.available(manifest.name) else " "
+    for manifest in data.list_manifests():
+        mark = "*" if data.available(manifest.name) else " "
         size = sum(file.bytes for file in manifest.files) / 1e6
         print(f"{mark} {manifest.name:24} {size:7.1f} MB  {manifest.licence:45.45}  {manifest.title}")
     print("* in the cache or the mirror")
@@ -35,8 +35,8 @@ def list_() -> None:
 def fetch(names: Names, force: Annotated[bool, typer.Option(help="Fetch again.")] = False) -> None:
     """Download data sets, check size and SHA-256, and show their licences."""
     for name in _expand(names):
-        manifest = datasets.get_manifest(name)
-        for path in datasets.fetch(name, force=force).values():
+        manifest = data.get_manifest(name)
+        for path in data.fetch(name, force=force).values():
             print(path)
         print(f"{name}: licence {manifest.licence}; cite {manifest.citation}")
 
@@ -45,8 +45,8 @@ def fetch(names: Names, force: Annotated[bool, typer.Option(help="Fetch again.")
 def verify(names: Annotated[list[str] | None, typer.Argument(help="By default all available.")] = None) -> None:
     """Hash the files again, in the cache or else in the mirror. Ends with status 1 if one is missing or damaged."""
     bad: dict[str, None] = {}
-    for name in _expand(names or [m.name for m in datasets.list_manifests() if datasets.available(m.name)]):
-        for row in datasets.verify(name):
+    for name in _expand(names or [m.name for m in data.list_manifests() if data.available(m.name)]):
+        for row in data.verify(name):
             print(f"{row.status:14} {name} {row.name}")
             if row.status != "ok":
                 bad[name] = None

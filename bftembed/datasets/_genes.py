@@ -64,7 +64,7 @@ def gene_table(species: str = "human") -> GeneTable | None:
     if species != "human":
         msg = f"There is a gene table for 'human' only, not for {species!r}; mouse genes are mapped by `orthologs`."
         raise InputError(msg)
-    there = _at_hand(NAME_SOURCES)
+    there = _available(NAME_SOURCES)
     if "hgnc_genes" not in there:
         return None
     return _compiled(GeneTable, f"names-v{table.SCHEMA}", there, lambda: _build_table(there))
@@ -88,12 +88,12 @@ def gene_facts() -> GeneFacts | None:
     >>> facts = gene_facts()
     """
     names = gene_table()
-    there = _at_hand(FACT_SOURCES)
+    there = _available(FACT_SOURCES)
     if "ncbi_gene_info" not in there:
         there = tuple(source for source in there if source != "refseq_gene_summary")
     if names is None or not there:
         return None
-    sources = tuple(dict.fromkeys((*_at_hand(NAME_SOURCES), *there)))
+    sources = tuple(dict.fromkeys((*_available(NAME_SOURCES), *there)))
     stem = f"facts-v{table.SCHEMA}.{facts.SCHEMA}"
     return _compiled(GeneFacts, stem, sources, lambda: _build_facts(names, there))
 
@@ -110,7 +110,7 @@ def fetch_gene_tables() -> None:
         data.fetch(source)
 
 
-def _at_hand(sources: Sequence[str]) -> tuple[str, ...]:
+def _available(sources: Sequence[str]) -> tuple[str, ...]:
     return tuple(source for source in sources if data.available(source))
 
 

@@ -1,11 +1,10 @@
 """Expression matrices of an AnnData in memory, lazy, backed or in a file: chunks of rows, and what their values are."""
 
 from bftembed.expression.chunks import default_chunk_rows, prefetched, row_blocks, row_chunks
-from bftembed.expression.files import checked_target, open_group
+from bftembed.expression.files import checked_target
 from bftembed.expression.genes import chosen_genes
 from bftembed.expression.parts import (
     AnnDataParts,
-    DiskMatrix,
     Matrix,
     checked_anndata,
     chosen_matrix,
@@ -14,20 +13,15 @@ from bftembed.expression.parts import (
     parts_of,
 )
 from bftembed.expression.values import (
-    COUNTS_PER_CELL,
-    LARGEST_LOG,
     ValueCheck,
     Values,
     normalised_chunks,
     row_flags,
 )
-from bftembed.expression.writing import check_writable, mapping_group, write_anndata, write_element, write_elements
+from bftembed.expression.writing import check_writable, mapping_group, write_anndata, write_element
 
 __all__ = [
-    "COUNTS_PER_CELL",
-    "LARGEST_LOG",
     "AnnDataParts",
-    "DiskMatrix",
     "Matrix",
     "ValueCheck",
     "Values",
@@ -40,7 +34,6 @@ __all__ = [
     "made_actual",
     "mapping_group",
     "normalised_chunks",
-    "open_group",
     "opened",
     "parts_of",
     "prefetched",
@@ -49,5 +42,4 @@ __all__ = [
     "row_flags",
     "write_anndata",
     "write_element",
-    "write_elements",
 ]

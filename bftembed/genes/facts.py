@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ import pandas as pd
 from bftembed.errors import InputError
 from bftembed.genes.claims import SEPARATOR
 from bftembed.genes.fact_sources import GO_DOMAINS, go_terms, ncbi_facts, refseq_summaries
-from bftembed.genes.table import GeneTable, read_parquet
+from bftembed.genes.table import GeneTable, read_parquet, write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -141,12 +140,8 @@ class GeneFacts:
 
     def save(self, path: Path) -> None:
         """Write the facts to one Parquet file."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         about = {"schema": SCHEMA, "digest": self.digest, "version": self.version}
-        table = pa.Table.from_pandas(self.frame, preserve_index=False)
-        pq.write_table(table.replace_schema_metadata({"bftembed.facts": json.dumps(about)}), path)
+        write_parquet(self.frame, path, "bftembed.facts", about)
 
     @classmethod
     def load(cls, path: Path) -> GeneFacts:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -155,12 +155,8 @@ class GeneTable:
 
     def save(self, path: Path) -> None:
         """Write the table to one Parquet file."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         about = {"schema": SCHEMA, "digest": self.digest, "version": self.version, "species": self.species}
-        table = pa.Table.from_pandas(self.rows.astype({"tier": "category"}), preserve_index=False)
-        pq.write_table(table.replace_schema_metadata({"bftembed.genes": json.dumps(about)}), path)
+        write_parquet(self.rows.astype({"tier": "category"}), path, "bftembed.genes", about)
 
     @classmethod
     def load(cls, path: Path) -> GeneTable:
@@ -174,6 +170,15 @@ class GeneTable:
         rows, about = read_parquet(path, "bftembed.genes", SCHEMA)
         rows["tier"] = pd.Categorical(rows["tier"], categories=TIERS).astype(object)
         return cls(rows, about["digest"], about["version"], about["species"])
+
+
+def write_parquet(frame: pd.DataFrame, path: Path, key: str, about: dict[str, Any]) -> None:
+    """Write a table with a description that is kept under `key`, see `read_parquet`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table.replace_schema_metadata({key: json.dumps(about)}), path)
 
 
 def read_parquet(path: Path, key: str, schema: int) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -29,8 +29,8 @@ _INCIDENTAL = {
     *("_name_or_path", "name_or_path", "base_model_name_or_path", "revision", "inference_mode"),
     *("transformers_version", "peft_version"),
 }
-#: Suffixes of the files that version 0.1 took, wherever they lay.
 _WORTH_A_LINE = 2e9  # bytes
+#: Suffixes of the files that version 0.1 took, wherever they lay.
 _FORMERLY = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt", ".py"}
 
 

@@ -1,8 +1,8 @@
 """What a profile is about, how it is asked for, cleaned and kept."""
 
 from bftembed.profiles.clean import CleanedText, clean
-from bftembed.profiles.entity import KINDS, Entity, Kind
-from bftembed.profiles.exports import Profile, read_export
+from bftembed.profiles.entity import Entity, Kind
+from bftembed.profiles.exports import Profile
 from bftembed.profiles.given import read_texts
 from bftembed.profiles.recipe import Recipe
 from bftembed.profiles.store import ProfileStore
@@ -10,7 +10,6 @@ from bftembed.profiles.template import PromptTemplate, load_template
 from bftembed.profiles.write import Plan, WriteResult, estimate, nearby, plan_profiles, write_profiles
 
 __all__ = [
-    "KINDS",
     "CleanedText",
     "Entity",
     "Kind",
@@ -25,7 +24,6 @@ __all__ = [
     "load_template",
     "nearby",
     "plan_profiles",
-    "read_export",
     "read_texts",
     "write_profiles",
 ]

@@ -1,7 +1,8 @@
 import pytest
 
 from bftembed import datasets
-from bftembed.entities import canonical, gene_entities, gene_set_entities, symbols_of
+from bftembed.entities import canonical, gene_entities, gene_set_entities
+from bftembed.entities.genes import symbols_of
 from bftembed.errors import BftembedWarning, InputError
 
 

@@ -3,8 +3,9 @@ import pytest
 
 from bftembed import data, datasets
 from bftembed.errors import DataError, InputError
-from bftembed.genes import FACTS, GeneFacts, map_names
+from bftembed.genes import GeneFacts, map_names
 from bftembed.genes.fact_sources import GO_DOMAINS
+from bftembed.genes.facts import FACTS
 
 
 @pytest.fixture

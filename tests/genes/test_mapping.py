@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bftembed import data
 from bftembed.errors import InputError
-from bftembed.genes import MAPPED, GeneTable, map_names
+from bftembed.genes import GeneTable, map_names
+from bftembed.genes.mapping import MAPPED
 
 NAMES = ["TP53", "tp53", "SEPT2", "DIFF6", "OPN", "1-Mar", "1-Dec", "ENSG00000141510.3", "p53", "nope", None, "Cd4", ""]
 shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

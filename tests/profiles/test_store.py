@@ -10,7 +10,8 @@ import pytest
 
 from bftembed.engines import Request, Sampling
 from bftembed.errors import InputError, StoreError
-from bftembed.profiles import Profile, ProfileStore, Recipe, load_template, read_export
+from bftembed.profiles import Profile, ProfileStore, Recipe, load_template
+from bftembed.profiles.exports import read_export
 
 RECIPE = Recipe.of({"engine": "test", "model": "m"}, load_template("gene"), Sampling())
 

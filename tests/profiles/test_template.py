@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from bftembed._unicode import writable
 from bftembed.errors import TemplateError
-from bftembed.profiles import KINDS, Entity, load_template
+from bftembed.profiles import Entity, load_template
+from bftembed.profiles.entity import KINDS
 from bftembed.profiles.template import parse_template
 
 

@@ -104,13 +104,13 @@ def widened(draws: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[
     return np.minimum(wide, 1.0)
 
 
-def item_weights(items: Sequence[str], n_draws: int = N_DRAWS) -> NDArray[np.float64]:
-    """How often each item is drawn: (n_draws, n), the same for the same items.
+def item_weights(items: Sequence[str]) -> NDArray[np.float64]:
+    """How often each item is drawn: (`N_DRAWS`, n), the same for the same items.
 
     The generator is seeded by the names, so that all embeddings scored on these items share the replicates.
     """
     rng = np.random.default_rng(seed_of(*items))
-    return rng.multinomial(len(items), np.full(len(items), 1 / len(items)), size=n_draws).astype(float)
+    return rng.multinomial(len(items), np.full(len(items), 1 / len(items)), size=N_DRAWS).astype(float)
 
 
 def seed_of(*parts: str) -> int:

@@ -1,20 +1,17 @@
-"""Closed questions: reading and checking them, and a toy set."""
+"""Closed questions: reading and checking them."""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from bftembed._optional import require
 from bftembed.errors import DataError, InputError
 from bftembed.tune.data.samples import checked_messages, read_rows
-from bftembed.tune.grpo.rewards import CHOICE_SETS, DIRECTIONS, parse_answer
+from bftembed.tune.grpo.rewards import CHOICE_SETS, parse_answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_WORDS = "cat protein river stone marrow enzyme cloud tumour membrane garden kidney signal yeast paper window antibody"
 
 
 class Question(TypedDict):
@@ -25,7 +22,7 @@ class Question(TypedDict):
     choices: list[str]
 
 
-def read_questions(path: str | Path, *, split: str = "train") -> list[Question]:
+def read_questions(path: str | Path) -> list[Question]:
     """Questions from JSON lines, Parquet or a Hugging Face dataset on disk.
 
     A row has ``prompt`` (a text or messages) and ``answer``; or ``messages`` that end with the assistant's turn, which
@@ -38,33 +35,10 @@ def read_questions(path: str | Path, *, split: str = "train") -> list[Question]:
         If the file is missing or holds no question, or a row is broken or its answer is none of its choices; the
         message names the row.
     """
-    questions = [checked(place, row) for place, row in read_rows(Path(path).expanduser(), split)]
+    questions = [checked(place, row) for place, row in read_rows(Path(path).expanduser(), "train")]
     if not questions:
         msg = f"`{path}` holds no questions."
         raise DataError(msg)
-    return questions
-
-
-def toy_questions(n: int, seed: int = 0) -> list[Question]:
-    """Easy questions with known answers, half about letters in words and half about directions; answers balanced."""
-    draw = random.Random(seed)
-    words = _WORDS.split()
-    questions: list[Question] = []
-    for index in range(n):
-        first = index // 2 % 2 == 0
-        if index % 2:
-            low, high = sorted(draw.sample(range(1, 100), 2))
-            begin, end = (low, high) if first else (high, low)
-            text = f"The level of a protein goes from {begin} to {end}. Is that an increase or a decrease?"
-            answer, choices = DIRECTIONS[0 if first else 1], DIRECTIONS
-        else:
-            word = draw.choice(words)
-            letters = [letter for letter in "abcdefghijklmnopqrstuvwxyz" if (letter in word) == first]
-            text = f"Does the word '{word}' contain the letter '{draw.choice(letters)}'?"
-            answer, choices = "yes" if first else "no", ("yes", "no")
-        text += f" Answer with one word, {' or '.join(choices)}."
-        questions.append({"prompt": text, "answer": answer, "choices": list(choices)})
-    draw.shuffle(questions)
     return questions
 
 

@@ -1,11 +1,9 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bftembed.errors import DataError, InputError, ModelError
-from bftembed.tune.grpo.questions import as_dataset, read_questions, toy_questions
+from bftembed.tune.grpo.questions import as_dataset, read_questions
 
 TURN = {"role": "user", "content": "Is it?"}
 ANSWERED = {"role": "assistant", "content": "Answer: yes"}
@@ -66,26 +64,6 @@ def test_missing_and_empty_files_are_refused(write, tmp_path):
         read_questions(tmp_path / "absent.jsonl")
     with pytest.raises(DataError, match="holds no questions"):
         read_questions(write(""))
-
-
-@given(st.integers(0, 60), st.integers(0, 5))
-def test_toy_questions_are_right_balanced_and_repeatable(n, seed):
-    questions = toy_questions(n, seed)
-    assert questions == toy_questions(n, seed)
-    assert len(questions) == n
-    answers = [question["answer"] for question in questions]
-    for answer in ("yes", "no", "increase", "decrease"):
-        assert answers.count(answer) in {n // 4, n // 4 + 1}
-    for question in questions:
-        words = question["prompt"].replace("'", " ").replace(".", " ").split()
-        if "letter" in words:
-            word, letter = words[words.index("word") + 1], words[words.index("letter") + 1]
-            right = "yes" if letter in word else "no"
-        else:
-            begin, end = int(words[words.index("from") + 1]), int(words[words.index("to") + 1])
-            right = "increase" if end > begin else "decrease"
-        assert question["answer"] == right
-        assert set(question["choices"]) <= set(words)
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,16 @@ from bftembed.models import causal
 from bftembed.models.files import resolve_adapted
 from bftembed.tune.config import GRPOSettings, Lora, parse_config
 from bftembed.tune.grpo import train
-from bftembed.tune.grpo.questions import toy_questions
 from bftembed.tune.grpo.train import run_grpo, train_grpo
 
 pytest.importorskip("trl", reason="pip install 'bftembed[tune]'")
 pytest.importorskip("peft", reason="pip install 'bftembed[tune]'")
 
 LORA = Lora(r=2, lora_alpha=4)
-QUESTIONS = toy_questions(8)
+QUESTIONS = [
+    {"prompt": f"Is {n} even? Answer with yes or no.", "answer": ("yes", "no")[n % 2], "choices": ["yes", "no"]}
+    for n in range(8)
+]
 
 
 def settings(**changes):
