@@ -58,8 +58,7 @@ def embed(
     key_added
         Key of the result.
     options
-        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, ``recipe``, ``progress`` as
-        in
+        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, ``recipe``, ``progress`` as in
         :func:`bftembed.tl.embed_genes`.
 
     Returns

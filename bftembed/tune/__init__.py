@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from bftembed.tune.diagnosis.analysis import diagnose
     from bftembed.tune.loss.compute_loss import make_loss
     from bftembed.tune.loss.logprobs import token_logprobs
-    from bftembed.tune.loss.objectives import Objective, ObjectiveKind, Weights, register_objective
+    from bftembed.tune.loss.objectives import Objective, ObjectiveKind, register_objective
+    from bftembed.tune.loss.weights import Weights
     from bftembed.tune.run import tune
     from bftembed.tune.trainer import Tuner
 
@@ -34,7 +35,7 @@ __getattr__, __dir__ = attach(
         "Objective": "loss.objectives",
         "ObjectiveKind": "loss.objectives",
         "Tuner": "trainer",
-        "Weights": "loss.objectives",
+        "Weights": "loss.weights",
         "build_corpus": "data.corpus",
         "diagnose": "diagnosis.analysis",
         "make_loss": "loss.compute_loss",

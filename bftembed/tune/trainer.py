@@ -17,7 +17,7 @@ from bftembed.tune.checkpoints import publishing, without_hub_warnings
 from bftembed.tune.devices import use_one_device
 from bftembed.tune.loss.head import add_logprob_head, sample_lengths, supervised_logprobs
 from bftembed.tune.loss.logprobs import CHUNK_SIZE
-from bftembed.tune.loss.objectives import Objective, Weights, named
+from bftembed.tune.loss.objectives import Objective, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
     from transformers.trainer_utils import EvalLoopOutput
+
+    from bftembed.tune.loss.weights import Weights
 
 log = logging.getLogger("bftembed")
 _SFT = Objective(name="sft")

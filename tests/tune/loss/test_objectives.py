@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import ValidationError
 
 from bftembed.errors import InputError
@@ -19,14 +18,12 @@ from bftembed.tune.loss.logprobs import logits_logprobs, token_logprobs
 from bftembed.tune.loss.objectives import (
     OBJECTIVES,
     Objective,
-    Weights,
-    bft,
-    bft_v1,
     named,
     register_objective,
-    window_means,
 )
+from bftembed.tune.loss.weights import Weights, bft, bft_v1
 from tests.tune.loss import oracle
+from tests.tune.loss.batches import SAMPLES, WINDOWS, flat, quick
 
 CASES = [
     ("prompt_masked", "sft"),
@@ -42,11 +39,6 @@ CASES = [
     ("one_row_all_masked", "dft"),
     ("one_row_all_masked", "bft_v1_g8"),
 ]
-#: Log-probabilities from certainty to one in ten thousand million millions.
-LOGPROBS = st.floats(-37.0, 0.0)
-SAMPLES = st.lists(st.lists(LOGPROBS, max_size=30), min_size=1, max_size=5)
-WINDOWS = st.integers(1, 40)
-quick = settings(max_examples=60, deadline=None)
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +48,6 @@ def golden():
         pytest.skip("set BFTEMBED_GOLDEN to the directory of release_v1.npz, the values of the published code")
     with np.load(path) as arrays:
         return dict(arrays)
-
-
-def flat(samples, dtype=torch.float64):
-    """Log-probabilities end to end, with gradient, and the samples' lengths."""
-    values = torch.tensor([value for row in samples for value in row], dtype=dtype, requires_grad=True)
-    return values, torch.tensor([len(row) for row in samples])
 
 
 def chosen(name):
@@ -170,24 +156,6 @@ def test_one_token_windows_without_sample_weights_are_sft(samples):
     torch.testing.assert_close(gradient, sft_gradient, rtol=1e-12, atol=0)
 
 
-def test_one_token_windows_keep_rare_tokens_of_a_long_batch():
-    """Sums of windows must not lose a token of tiny confidence in the sum of thousands of confident ones."""
-    logprobs = torch.full((5000,), -0.01, dtype=torch.float64)
-    logprobs[2500] = -30.0
-    token = bft(logprobs, torch.tensor([5000]), window=1, sample_weight=False).token
-    torch.testing.assert_close(token, torch.ones_like(token), rtol=1e-12, atol=0)
-
-
-@quick
-@given(lengths=st.lists(st.integers(0, 40), min_size=1, max_size=5), level=LOGPROBS, window=WINDOWS)
-def test_equal_confidences_weigh_one(lengths, level, window):
-    logprobs, sizes = flat([[level] * n for n in lengths])
-    weights = bft(logprobs, sizes, window=window)
-    torch.testing.assert_close(weights.token, torch.ones_like(weights.token), rtol=1e-12, atol=0)
-    expected = torch.tensor([1 - np.exp(level) if n else 1.0 for n in lengths], dtype=torch.float64)
-    torch.testing.assert_close(weights.sample, expected, rtol=1e-9, atol=1e-14)  # a mean near 1 is rounded
-
-
 @quick
 @given(samples=SAMPLES, window=WINDOWS, name=st.sampled_from(OBJECTIVES), dtype=st.sampled_from(["float32", "float64"]))
 def test_weights_are_bounded_and_carry_no_gradient(samples, window, name, dtype):
@@ -214,29 +182,6 @@ def test_isolated_low_token_is_held_back_and_a_low_span_is_kept():
     starved = Objective(name="dft").weights(logprobs, torch.tensor([200])).token
     assert float(starved[132]) < 3 * float(starved[50])
     assert float(weights.sample[0]) == pytest.approx(1 - 0.02)
-
-
-@quick
-@given(samples=SAMPLES, window=WINDOWS)
-def test_windows_are_the_sliding_windows(samples, window):
-    logprobs, lengths = flat(samples)
-    values = logprobs.detach().exp()
-    means = window_means(values, lengths, window).split(lengths.tolist())
-    for value, mean in zip(values.split(lengths.tolist()), means, strict=True):
-        n = len(value)
-        if not n:
-            continue
-        sliding = sliding_window_view(value.numpy(), min(window, n)).mean(1)
-        centred = np.clip(np.arange(n) - window // 2, 0, max(n - window, 0))
-        assert set(centred) == set(range(len(sliding)))
-        np.testing.assert_allclose(mean, sliding[centred], rtol=1e-9)
-        np.testing.assert_allclose(float(mean.min()), sliding.min(), rtol=1e-9)
-
-
-def test_a_sample_shorter_than_the_window_is_one_window():
-    values = torch.tensor([0.1, 0.2, 0.6, 0.5], dtype=torch.float64)
-    means = window_means(values, torch.tensor([3, 1]), 10**12)
-    torch.testing.assert_close(means, torch.tensor([0.3, 0.3, 0.3, 0.5], dtype=torch.float64))
 
 
 @quick
