@@ -192,9 +192,15 @@ class SentenceTransformersEncoder(Encoder):
             except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
                 msg = f"sentence-transformers cannot load `{self._files.path}`: {str(error).splitlines()[0]}"
                 raise EncoderError(msg) from error
-            declared = self._loaded.max_seq_length or _NO_LIMIT
-            self._loaded.max_seq_length = min(declared, positions(self._loaded[0]), _NO_LIMIT)
+            self._loaded.max_seq_length = min(_declared(self._loaded), positions(self._loaded[0]))
         return self._loaded
+
+
+def _declared(model: Any) -> int:
+    """The length that a model's files declare; one that is no number, or leaves no room for a text, is none."""
+    length: Any = model.max_seq_length
+    shortest = int(model.tokenizer.num_special_tokens_to_add(False))
+    return int(length) if isinstance(length, int | float) and shortest < length < _NO_LIMIT else _NO_LIMIT
 
 
 def positions(transformer: Any) -> int:

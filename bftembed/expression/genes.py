@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed.errors import InputError
+from bftembed.expression.parts import column_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -34,7 +35,7 @@ def chosen_genes(adata: AnnData, mask_var: Any) -> NDArray[np.intp]:
         If the mask is no mask of the genes, or leaves none with a canonical name.
     """
     mask = _mask(adata, mask_var)
-    chosen = np.flatnonzero(mask & adata.var["bft_gene"].notna().to_numpy())
+    chosen = np.flatnonzero(mask & column_of(adata.var, "bft_gene").notna().to_numpy())
     if not len(chosen):
         msg = f"None of the {int(mask.sum())} chosen genes has a canonical name in `adata.var['bft_gene']`."
         raise InputError(msg)

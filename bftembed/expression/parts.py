@@ -118,13 +118,26 @@ def checked_anndata(adata: Any) -> None:
     Raises
     ------
     InputError
-        If it is MuData, whose modalities are one AnnData each, or something else.
+        If it is a path, MuData, whose modalities are one AnnData each, or something else.
     """
+    if isinstance(adata, str | os.PathLike):
+        name = str(adata)
+        read = f"read_zarr({name!r})" if Path(name).suffix == ".zarr" else f"read_h5ad({name!r}, backed='r')"
+        msg = f"`adata` is a path: read it first, e.g. `anndata.{read}`."
+        raise InputError(msg)
     if isinstance(modalities := getattr(adata, "mod", None), Mapping):
         raise InputError(_one_modality(list(modalities), "this is MuData", "mdata[{!r}]"))
     if not (hasattr(adata, "obs_names") and hasattr(adata, "varm")):
-        msg = f"`adata` is a {type(adata).__name__}; give an AnnData or the path of an .h5ad or .zarr file."
+        msg = f"`adata` is a {type(adata).__name__}; give an AnnData."
         raise InputError(msg)
+
+
+def column_of(frame: Any, name: str) -> pd.Series[Any]:
+    """The values of a column of ``obs`` or ``var``, which may be lazy, as an object Series without the index."""
+    import pandas as pd
+
+    column = frame[name]
+    return pd.Series(np.asarray(getattr(column, "values", column), dtype=object))
 
 
 def _one_modality(modalities: list[str], what: str, how: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,7 +93,6 @@ _ENTREZ_LIST = (
 
 
 def _edit_list(pattern: str, mixed: bool) -> str:  # noqa: FBT001
-    only, sed = (f" if re.search({pattern!r}, name)", "-nE 's/{}//p'") if mixed else ("", "-E 's/{}//'")
-    return (
-        f"`names = [re.sub({pattern!r}, '', name) for name in names{only}]`, or `sed {sed.format(pattern)}` on a file."
-    )
+    only, option, end = (f" if re.search({pattern!r}, name)", "-nE", "p") if mixed else ("", "-E", "")
+    sed = shlex.quote(f"s/{pattern.replace('/', '[/]')}//{end}")
+    return f"`names = [re.sub({pattern!r}, '', name) for name in names{only}]`, or `sed {option} {sed}` on a file."

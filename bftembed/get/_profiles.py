@@ -63,7 +63,7 @@ def profiles(adata: AnnData, use_rep: str = "X_bft", *, store: ProfileStore | st
     if kept is None and not found:
         raise InputError(_nowhere(use_rep, info, store))
     rows = []
-    for i in range(len(annotated)):
+    for i in range(len(annotated.index)):
         profile = found.get(keys[i]) if keys is not None else None
         text = kept[i] if kept is not None else profile.text if profile is not None and profile.status == "ok" else ""
         rows.append([text or None, *(getattr(profile, name, None) for name in _DETAILS)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import shlex
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,7 +142,8 @@ def resolve_adapted(
         return files, None
     config = adapter_config(files.path)
     named = config.get("base_model_name_or_path")
-    remedy = f"pass the base model as `base`; on the command line, `--engine transformers:BASE --adapter {files.path}`"
+    adapter_option = f"--adapter {shlex.quote(str(files.path))}"
+    remedy = f"pass the base model as `base`; on the command line, `--engine transformers:BASE {adapter_option}`"
     if not named:
         msg = f"The adapter in `{files.path}` does not name its base model; {remedy}."
         raise ModelError(msg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -122,7 +123,8 @@ def nearby(plan: Plan, entities: Sequence[Entity], engine: Engine, store: Profil
         found.append((len(differences), -n, digest, ", ".join(differences)))
     return [
         f"The store has texts of {-n:,} of {len(names):,} missing names by recipe {digest[:8]}, with {text}. To take "
-        f"these: profiles='{store.path}', recipe='{digest[:8]}' (--profiles {store.path} --recipe {digest[:8]})."
+        f"these: profiles='{store.path}', recipe='{digest[:8]}' (--profiles "
+        f"{shlex.quote(str(store.path))} --recipe {digest[:8]})."
         for _, n, digest, text in sorted(found)[:3]
     ]
 

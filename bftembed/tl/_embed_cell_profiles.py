@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from typing import TYPE_CHECKING, Unpack, get_args
 
@@ -13,7 +12,7 @@ import pandas as pd
 from bftembed import pp
 from bftembed._keys import checked_key, with_provenance
 from bftembed.errors import InputError
-from bftembed.expression import chosen_matrix, made_actual, normalised_chunks, parts_of
+from bftembed.expression import chosen_matrix, column_of, made_actual, normalised_chunks, parts_of
 from bftembed.profiles import Entity
 from bftembed.tl._embed_cells import Empty
 from bftembed.tl._entities import TextSource, embed_entities
@@ -121,9 +120,6 @@ def embed_cell_profiles(
     if n_top < 1:
         msg = f"n_top={n_top} must be at least 1."
         raise InputError(msg)
-    if isinstance(adata, str | os.PathLike):
-        msg = f"`adata` is a path: read it first, e.g. `anndata.read_h5ad({str(adata)!r}, backed='r')`."
-        raise InputError(msg)
     matrix = chosen_matrix(parts_of(adata), layer=layer, use_raw=use_raw)
     source = TextSource.of("embed_cell_profiles", text_options)
     _check_fields(adata, obs_fields, allow_labels)
@@ -218,7 +214,7 @@ def _gene_names(adata: AnnData, *, use_raw: bool) -> NDArray[np.object_]:
     """Canonical name of each column, ``""`` where there is none; genes only in ``.raw`` keep their own names."""
     if "bft_gene" not in adata.var:
         pp.map_genes(adata)
-    own = adata.var["bft_gene"].astype(object).where(adata.var["bft_gene"].notna(), "")
+    own = column_of(adata.var, "bft_gene").fillna("")
     if not use_raw:
         return np.asarray(own, dtype=object)
     canonical = dict(zip(adata.var_names, own, strict=True))
@@ -245,6 +241,6 @@ def _check_fields(adata: AnnData, obs_fields: Sequence[str], allow_labels: Seque
 
 
 def _fields(adata: AnnData, rows: Sequence[int], fields: Sequence[str]) -> Iterator[dict[str, str]]:
-    columns = {field: adata.obs[field].iloc[list(rows)].tolist() for field in fields}
+    columns = {field: column_of(adata.obs, field).iloc[list(rows)].tolist() for field in fields}
     for i in range(len(rows)):
         yield {field: str(values[i]) for field, values in columns.items() if not pd.isna(values[i])}

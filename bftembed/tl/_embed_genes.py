@@ -10,7 +10,7 @@ import numpy as np
 from bftembed import pp
 from bftembed._keys import checked_key, with_provenance
 from bftembed.entities import gene_entities
-from bftembed.expression import checked_anndata, chosen_genes, made_actual
+from bftembed.expression import checked_anndata, chosen_genes, column_of, made_actual
 from bftembed.tl._entities import TextSource, embed_entities
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def embed_genes(  # noqa: PLR0913 -- one signature with all options, as users of
     if gene_symbols is not None or "bft_gene" not in adata.var:
         pp.map_genes(adata, gene_symbols=gene_symbols)
     chosen = chosen_genes(adata, mask_var)
-    genes = adata.var["bft_gene"].iloc[chosen].astype(str).tolist()
+    genes = column_of(adata.var, "bft_gene").iloc[chosen].astype(str).tolist()
     entities, used = gene_entities(genes, facts=facts, needed=source.annotates)
     own = adata.var_names if gene_symbols is None else adata.var[gene_symbols]
     names = np.asarray(own, dtype=object)[chosen].astype(str).tolist()

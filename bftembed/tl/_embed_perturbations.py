@@ -11,7 +11,7 @@ from bftembed._keys import checked_key, with_provenance
 from bftembed._warn import warn
 from bftembed.entities import CONTROLS, condition_table, conditions_of, perturbation_entities
 from bftembed.errors import InputError
-from bftembed.expression import checked_anndata, made_actual
+from bftembed.expression import checked_anndata, column_of, made_actual
 from bftembed.tl._entities import TextOptions, TextSource, embed_entities
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _cells(adata: AnnData, columns: dict[str, str]) -> pd.DataFrame:
     if missing := [column for column in columns.values() if column not in adata.obs]:
         msg = f"`adata.obs` has no column {missing}; it has {', '.join(map(str, adata.obs.columns)) or 'none'}."
         raise InputError(msg)
-    known = {name: pd.Series(np.asarray(adata.obs[column], dtype=object)) for name, column in columns.items()}
+    known = {name: column_of(adata.obs, column) for name, column in columns.items()}
     return pd.DataFrame({name: of.where(of.notna(), "").astype(str).str.strip() for name, of in known.items()})
 
 

@@ -176,6 +176,21 @@ def test_a_declared_length_beyond_the_positions_is_not_trusted(direct, embedded_
     assert np.isfinite(vectors).all()
 
 
+@pytest.mark.parametrize("length", [None, 0, -1, 2, "512", 512.0, 1e30])
+def test_a_declared_length_that_is_none_leaves_that_of_the_positions(embedded_dir, variant, length):
+    tokenizer = json.loads((embedded_dir / "tokenizer_config.json").read_text()) | {"model_max_length": 10**30}
+    encoder = SentenceTransformersEncoder(
+        variant(
+            sentence_bert_config__json=json.dumps({"max_seq_length": length}).encode(),
+            tokenizer_config__json=json.dumps(tokenizer).encode(),
+        )
+    )
+    assert encoder.max_seq_length == 510
+    vectors, split = encoder.encode(["gene " * 600])
+    assert split.all()
+    assert np.isfinite(vectors).all()
+
+
 @pytest.mark.parametrize(
     ("family", "expected"),
     [("bert", 40), ("roberta", 38), ("mpnet", 38), ("distilbert", 40), ("gpt_neox", 40), ("t5", None)],

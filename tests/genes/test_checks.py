@@ -40,9 +40,11 @@ def test_any_list_passes_without_a_table_but_numbers():
         check_mapped(map_names(["0", "1"], None), None)
 
 
-def test_both_remedies_of_a_prefix_work(toy, tmp_path):
+@pytest.mark.parametrize("between", ["_", "/", "'"])
+def test_both_remedies_of_a_prefix_work(toy, tmp_path, between):
     names = ["mm10_Cd4", "hg19_TP53", "hg19_ENSA", "hg19_CAD", *["mm10_x"] * 16]
-    with pytest.raises(GeneNameError, match="prefix 'hg19_', others 'mm10_'") as caught:
+    names = [name.replace("_", between) for name in names]
+    with pytest.raises(GeneNameError, match=r"prefix .hg19.., others .mm10..") as caught:
         check_mapped(map_names(names, toy), toy)
     _, python, _, sed, _ = str(caught.value).split("`")
     space = {"names": names, "re": re}

@@ -127,8 +127,8 @@ def test_an_adapter_brings_its_base_model(tiny_model, tmp_path):
 
 
 def test_an_adapter_without_a_base_model(tmp_path):
-    adapter = adapter_dir(tmp_path / "lora", base_model_name_or_path=None)
-    with pytest.raises(ModelError, match="does not name its base model"):
+    adapter = adapter_dir(tmp_path / "my lora", base_model_name_or_path=None)
+    with pytest.raises(ModelError, match=r"does not name its base model.*--adapter '.*/my lora'`"):
         resolve_adapted(str(adapter))
     (adapter / "adapter_config.json").write_text("{")
     with pytest.raises(ModelError, match=r"adapter_config.json is missing or unreadable"):

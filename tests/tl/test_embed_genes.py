@@ -160,3 +160,20 @@ def test_real_model_writes_profiles_that_scanpy_uses(model_dir, tmp_path, monkey
     texts = bft.get.profiles(adata, store=tmp_path / "s.sqlite")
     assert texts["text"].notna().sum() == 6
     assert isinstance(texts.index, pd.Index)
+
+
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+@pytest.mark.parametrize("how", ["backed", "lazy"])
+@pytest.mark.parametrize("has_x", [True, False])
+def test_an_anndata_that_stays_in_its_file_gets_the_same(adata, tmp_path, how, has_x):
+    if not has_x:
+        adata.X = None
+    path = tmp_path / "genes.h5ad"
+    adata.write_h5ad(path)
+    held = anndata.read_h5ad(path, backed="r") if how == "backed" else anndata.experimental.read_lazy(path)
+    for one in (adata, held):
+        bft.tl.embed_genes(one, profiles=TEXTS, mask_var="chosen")
+    np.testing.assert_array_equal(held.varm["X_bft"], adata.varm["X_bft"])
+    assert bft.get.profiles(held)["text"].tolist() == bft.get.profiles(adata)["text"].tolist()
+    with pytest.raises(InputError, match=r"is a path: read it first, e.g. `anndata.read_h5ad\('.*genes.h5ad'"):
+        bft.tl.embed_genes(path, profiles=TEXTS)
