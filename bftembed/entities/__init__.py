@@ -1,16 +1,11 @@
 """What a name stands for: genes, types of cells, drugs, gene sets, perturbations, with what is known about them."""
 
+from bftembed.entities.controls import CONTROLS
 from bftembed.entities.drugs import drug_entities
 from bftembed.entities.facts import Facts
 from bftembed.entities.genes import canonical, gene_entities, gene_set_entities
 from bftembed.entities.names import NameKind, entities_of
-from bftembed.entities.perturbations import (
-    CONTROLS,
-    How,
-    condition_table,
-    conditions_of,
-    perturbation_entities,
-)
+from bftembed.entities.perturbations import How, condition_table, conditions_of, perturbation_entities
 
 __all__ = [
     "CONTROLS",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from bftembed.entities.controls import CONTROLS, is_control, plain_name
 from bftembed.entities.drugs import drug_facts
 from bftembed.entities.genes import described, known_genes, symbols_of
 from bftembed.errors import InputError
@@ -34,61 +34,6 @@ _SYNONYMS: dict[str, How] = {
     **dict.fromkeys(("crispra", "overexpression", "oe", "orf"), "activation"),
     **dict.fromkeys(("compound", "chemical", "smallmolecule"), "drug"),
 }
-CONTROLS = (
-    "control",
-    "ctrl",
-    "control guide",
-    "negative control",
-    "neg control",
-    "neg ctrl",
-    "non-targeting",
-    "non-targeting control",
-    "non-target",
-    "no target",
-    "no-targeting",
-    "NT",
-    "NTC",
-    "NTg",
-    "scramble",
-    "scrambled",
-    "safe-targeting",
-    "safe harbor",
-    "AAVS1",
-    "intergenic",
-    "no site",
-    "no guide",
-    "no gRNA",
-    "mock",
-    "mock-infected",
-    "uninfected",
-    "untransduced",
-    "untransfected",
-    "no perturbation",
-    "non-perturbed",
-    "not perturbed",
-    "unperturbed",
-    "untreated",
-    "unstimulated",
-    "wild type",
-    "WT",
-    "none",
-    "NaN",
-    "N/A",
-    "NA",
-    *("empty vector", "EV", "GFP", "EGFP", "BFP", "RFP", "mCherry", "LacZ", "luciferase", "Luc"),
-    *("vehicle", "vehicle control", "PBS", "saline", "water", "medium", "media"),
-    "DMSO",
-    "DMSO_TF",
-)
-"""Names that stand for no perturbation, compared without case, blanks, ``-`` and ``_``."""
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_\s]", "", name).casefold()
-
-
-#: Those that may carry the number of a guide ("non-targeting_0012"); a short one with a number may be a gene ("NT3").
-_NUMBERED = {_plain(name) for name in CONTROLS if len(name) > 3 or name in {"NTC", "NTg"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +98,18 @@ def conditions_of(
         If `how` is unknown, a sequence has another length, or there are only controls.
     """
     labels = [str(label).strip() for label in labels]
-    controls = {_plain(name) for name in control}
+    controls = {plain_name(name) for name in control}
     fields = {"how": how, "dose": dose, "cell_line": cell_line}
     columns = [_column(name, value, len(labels)) for name, value in fields.items()]
     found = []
     for label, way, amount, line in zip(labels, *columns, strict=True):
-        if not label or _is_control(label, controls):
+        if not label or is_control(label, controls):
             found.append(Condition(label, (), dose=amount, cell_line=line))
             continue
         known = _how(way)
         between = separator if separator is not None else None if known == "drug" else "+"
         parts = [part.strip() for part in (label.split(between) if between else [label])]
-        kept = tuple(part for part in parts if part and not _is_control(part, controls))
+        kept = tuple(part for part in parts if part and not is_control(part, controls))
         found.append(Condition(label, kept, known, amount, line))
     if not any(condition.parts for condition in found):
         some = ", ".join(sorted(set(labels))[:5]) or "none at all"
@@ -221,25 +166,8 @@ def perturbation_entities(
     return make(conditions, _spellings(conditions), facts=facts, check=check)
 
 
-def _is_control(name: str, controls: set[str]) -> bool:
-    """Whether it names a control, or controls alone: "NT|NT", "control (DMSO)"."""
-    if _plain(name) in controls:
-        return True
-    pieces = [plain for piece in re.split(r"[|;,&/()]", name) if (plain := _plain(piece))]
-    return bool(pieces) and all(_is_one_control(plain, controls) for plain in pieces)
-
-
-def _is_one_control(plain: str, controls: set[str]) -> bool:
-    """Whether it is a control, with "sg", "si" or "sh" before it, or a number or share behind it, or without."""
-    plain = plain if plain in controls else re.sub("^(sg|si|sh)", "", plain)
-    if plain in controls:
-        return True
-    stem = plain.rstrip("0123456789.%")
-    return stem != plain and bool({stem, re.sub("(sg|g|guide|grna)$", "", stem)} & controls & _NUMBERED)
-
-
 def _how(value: str) -> How:
-    found = value if value in HOW else _SYNONYMS.get(_plain(value))
+    found = value if value in HOW else _SYNONYMS.get(plain_name(value))
     if found is None:
         msg = f"`how` is 'knockout', 'knockdown', 'activation' or 'drug', got {value!r}."
         raise InputError(msg)
