@@ -31,6 +31,7 @@ EXAMPLES = {
     ),
     "bench report": ("bftembed bench report runs/first -o report.html",),
     "corpus build": ("bftembed corpus build genes -o corpus/genes --limit 400",),
+    "data example": ("bftembed data example", "bftembed data example trial --n-genes 20"),
     "data fetch": ("bftembed data fetch genes",),
     "data verify": ("bftembed data verify genes",),
     "genes check": ("bftembed genes check genes.txt",),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bftembed import data
-from bftembed.errors import DataError
+from bftembed.errors import DataError, InputError
 
 app = typer.Typer(help="List, fetch and verify data sets.", no_args_is_help=True)
 Names = Annotated[list[str], typer.Argument(help="Names of data sets; `genes` is all gene tables.")]
@@ -29,6 +30,32 @@ def list_() -> None:
         size = sum(file.bytes for file in manifest.files) / 1e6
         print(f"{mark} {manifest.name:24} {size:7.1f} MB  {manifest.licence:45.45}  {manifest.title}")
     print("* in the cache or the mirror")
+
+
+@app.command()
+def example(
+    directory: Annotated[Path, typer.Argument(help="Where to; made if it is not there.", file_okay=False)] = Path(),
+    n_genes: Annotated[int, typer.Option(help="Most variable genes in the list and the mask.", min=1)] = 200,
+) -> None:
+    """Write cells.h5ad (700 blood cells) and genes.txt, to try other commands on; no download."""
+    from bftembed.datasets import pbmc68k_reduced
+    from bftembed.expression import write_anndata
+
+    cells, names = directory / "cells.h5ad", directory / "genes.txt"
+    for path in (cells, names):
+        if path.exists():
+            msg = f"`{path}` is there already; choose another directory."
+            raise InputError(msg)
+    scaled = pbmc68k_reduced()
+    adata = scaled.raw.to_adata()
+    adata.var["top"] = scaled.var["dispersions_norm"].rank(ascending=False, method="first") <= n_genes
+    directory.mkdir(parents=True, exist_ok=True)
+    write_anndata(adata, cells)
+    names.write_text("\n".join(adata.var_names[adata.var["top"]]) + "\n", encoding="utf-8")
+    print(
+        f"wrote {cells}: {adata.n_obs} cells x {adata.n_vars} genes, log-normalised; var['top'] marks {n_genes} genes"
+    )
+    print(f"wrote {names}: the {n_genes} genes, one per line")
 
 
 @app.command()

@@ -191,11 +191,13 @@ def _check_cells(
         raise InputError(msg)
     trial = np.full((adata.n_vars, 1), np.nan, dtype=np.float32)
     trial[chosen_genes(adata, mask_var)] = 1
-    before = dict(adata.uns.get("bft", {}))
+    before, verbosity = dict(adata.uns.get("bft", {})), bft.settings.verbosity
     adata.varm[_TRIAL] = trial
+    bft.settings.verbosity = "error" if verbosity == "error" else "warning"
     try:
         bft.tl.embed_cells(adata, use_rep=_TRIAL, key_added=_TRIAL, progress=False, **how)
     finally:
+        bft.settings.verbosity = verbosity
         del adata.varm[_TRIAL]
         adata.obsm.pop(_TRIAL, None)
         adata.uns["bft"] = before

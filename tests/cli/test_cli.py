@@ -182,6 +182,22 @@ def test_data_commands(mirror, tmp_path, monkeypatch):
         invoke("data", "fetch", "hgnc_gene")
 
 
+@pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
+def test_example_files_are_embedded_as_they_are(no_tables, tmp_path):
+    assert "700 cells x 765 genes" in invoke("data", "example", tmp_path / "a", "--n-genes", "5")
+    genes = (tmp_path / "a" / "genes.txt").read_text().split()
+    scaled = bftembed.datasets.pbmc68k_reduced()
+    assert set(genes) == set(scaled.var["dispersions_norm"].nlargest(5).index)
+    texts = tmp_path / "texts.csv"
+    texts.write_text("gene,text\n" + "".join(f"{gene},About {gene}.\n" for gene in genes))
+    options = ("--profiles", texts, "--empty", "nan")
+    invoke("embed", tmp_path / "a" / "cells.h5ad", "-o", tmp_path / "r.h5ad", "--mask-var", "top", *options)
+    found = anndata.read_h5ad(tmp_path / "r.h5ad")
+    assert found.var_names[np.isfinite(found.varm["X_bft"]).all(axis=1)].tolist() == genes
+    with pytest.raises(BftembedError, match="is there already"):
+        invoke("data", "example", tmp_path / "a")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

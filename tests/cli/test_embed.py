@@ -48,6 +48,16 @@ def test_layers_without_x(adata, tiny, tmp_path):
         invoke("embed", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", *tiny)
 
 
+def test_each_summary_is_said_once(adata, tiny, tmp_path, caplog):
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    invoke("embed", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", *tiny)
+    said = [message for message in caplog.messages if "dimensions" in message]
+    assert said == [
+        "3 names (gene), 0 with facts, 3 texts (0 stored), 384 dimensions -> varm['X_bft']",
+        "2 cells: means of 3 genes, 384 dimensions, 0 without weight",
+    ]
+
+
 @pytest.mark.parametrize("extra", [(), ("--no-cells",)])
 def test_nullable_texts_are_written(extra, adata, tiny, tmp_path):
     adata.obs.index, adata.var.index = adata.obs.index.astype("string"), adata.var.index.astype("string")
