@@ -222,7 +222,9 @@ def _cannot(name: str, error: Exception) -> str:
     if name.endswith(".index.name"):
         remedy = f"Call `adata.{name} = None` first"
     elif name.startswith(("obs[", "var[")):
-        remedy = f"Call `adata.{name} = adata.{name}.astype(str)`, or `del adata.{name}`, first"
+        characters = isinstance(error, UnicodeError) or "NULL" in str(error)
+        replaced = ".str.replace(r'[\\x00\\ud800-\\udfff]', '?', regex=True)" if characters else ""
+        remedy = f"Call `adata.{name} = adata.{name}.astype(str){replaced}`, or `del adata.{name}`, first"
     elif name.endswith("]"):
         remedy = f"Change it, or `del adata.{name}`, first"
     return f"`{name}` is of a kind that anndata cannot write ({reason}). {remedy}."

@@ -59,6 +59,10 @@ SPOILED = {
     ),
     "raw": (lambda a: a.raw.var.__setitem__("m", np.array([1, "a"], dtype=object)), "raw.var['m']"),
 }
+REPLACED = (
+    "Call `adata.obs['m'] = adata.obs['m'].astype(str).str.replace(r'[\\x00\\ud800-\\udfff]', '?', regex=True)`, or "
+    "`del adata.obs['m']`, first."
+)
 ONLY_H5AD = {"NUL", "index", "mixed", "lists", "objects", "frame in obsm", "raw"}  # in a .zarr they become texts
 
 
@@ -86,6 +90,8 @@ def test_what_cannot_be_written_is_named(kind, suffix, adata, tmp_path):
     [
         ("mixed", "Call `adata.obs['m'] = adata.obs['m'].astype(str)`, or `del adata.obs['m']`, first."),
         ("name of the index", "Call `adata.var.index.name = None` first."),
+        ("NUL", REPLACED),
+        ("half a pair", REPLACED),
         ("set", "Change it, or `del adata.uns['nested']['deep']['s']`, first."),
     ],
 )
