@@ -6,6 +6,7 @@ from bftembed.expression.genes import chosen_genes
 from bftembed.expression.parts import (
     AnnDataParts,
     Matrix,
+    check_columns,
     checked_anndata,
     chosen_matrix,
     column_of,
@@ -26,6 +27,7 @@ __all__ = [
     "Matrix",
     "ValueCheck",
     "Values",
+    "check_columns",
     "check_writable",
     "checked_anndata",
     "checked_target",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed.errors import InputError
-from bftembed.expression.parts import column_of
+from bftembed.expression.parts import check_columns, column_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,9 +48,7 @@ def _mask(adata: AnnData, mask_var: Any) -> NDArray[np.bool_]:
     if mask_var is None:
         return np.ones(adata.n_vars, dtype=bool)
     if isinstance(mask_var, str):
-        if mask_var not in adata.var:
-            msg = f"`adata.var` has no column `{mask_var}`; it has {', '.join(map(str, adata.var.columns)) or 'none'}."
-            raise InputError(msg)
+        check_columns(adata.var, "adata.var", [mask_var])
         mask, name = np.asarray(adata.var[mask_var]), f"adata.var[{mask_var!r}]"
     else:
         mask, name = np.asarray(mask_var), "mask_var"

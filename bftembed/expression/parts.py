@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed._near import did_you_mean
 from bftembed.errors import InputError
 from bftembed.expression.files import NOT_ANNDATA, open_group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -138,6 +139,33 @@ def column_of(frame: Any, name: str) -> pd.Series[Any]:
 
     column = frame[name]
     return pd.Series(np.asarray(getattr(column, "values", column), dtype=object))
+
+
+def check_columns(frame: Any, where: str, names: Iterable[str], *, remedy: str = "") -> None:
+    """Refuse names that are no column of a table.
+
+    Parameters
+    ----------
+    frame
+        ``obs``, ``var`` or another table.
+    where
+        What the message calls it, e.g. ``"adata.obs"``.
+    names
+        The columns.
+    remedy
+        What to do, at the end of the message.
+
+    Raises
+    ------
+    InputError
+        With the columns that there are, and the nearest of them.
+    """
+    for name in names:
+        if name not in frame.columns:
+            known = list(map(str, frame.columns))
+            hint = f"{did_you_mean(str(name), known)}{remedy}"
+            msg = f"`{where}` has no column `{name}`; it has {', '.join(known) or 'none'}.{hint}"
+            raise InputError(msg)
 
 
 def _one_modality(modalities: list[str], what: str, how: str) -> str:

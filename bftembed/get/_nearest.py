@@ -13,7 +13,7 @@ from bftembed._near import did_you_mean
 from bftembed._warn import warn
 from bftembed.encoders import encode_cached, restore_encoder
 from bftembed.errors import InputError
-from bftembed.expression import checked_anndata
+from bftembed.expression import check_columns, checked_anndata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,9 +143,7 @@ def _check_keys(adata: AnnData, among: str, use_rep: str, gene_symbols: str | No
         remedy = f"it has {others}.{did_you_mean(use_rep, getattr(adata, where))}" if others else "it is empty."
         msg = f"`adata.{where}` has no `{use_rep}`: {remedy} `bft.tl.embed_{among}` makes one."
         raise InputError(msg)
-    if gene_symbols is not None and gene_symbols not in adata.var:
-        msg = f"`adata.var` has no column `{gene_symbols}`; it has {', '.join(map(str, adata.var.columns)) or 'none'}."
-        raise InputError(msg)
+    check_columns(adata.var, "adata.var", [gene_symbols] if gene_symbols is not None else [])
 
 
 def _labels(adata: AnnData, among: str, gene_symbols: str | None) -> Any:

@@ -11,7 +11,7 @@ import pandas as pd
 from bftembed import datasets
 from bftembed._warn import warn
 from bftembed.errors import GeneNameError, InputError
-from bftembed.expression import checked_anndata, made_actual, parts_of
+from bftembed.expression import check_columns, checked_anndata, made_actual, parts_of
 from bftembed.genes import map_names
 from bftembed.genes.checks import SHORT_LIST, next_to_none, remedy, summary
 from bftembed.pp._column_sums import column_sums
@@ -143,9 +143,7 @@ def _names(adata: AnnData, gene_symbols: str | None) -> npt.NDArray[np.object_]:
         msg = f"The AnnData is empty: {adata.n_obs} cells x {adata.n_vars} genes. Was everything filtered out?"
         raise InputError(msg)
     if gene_symbols is not None:
-        if gene_symbols not in adata.var.columns:
-            msg = f"`adata.var` has no column {gene_symbols!r}; it has {sorted(map(str, adata.var.columns))}."
-            raise InputError(msg)
+        check_columns(adata.var, "adata.var", [gene_symbols])
         column = adata.var[gene_symbols]
         return np.asarray(getattr(column, "values", column), dtype=object)
     repeated = adata.var_names[adata.var_names.duplicated()].unique()

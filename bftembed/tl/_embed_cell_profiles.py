@@ -12,7 +12,7 @@ import pandas as pd
 from bftembed import pp
 from bftembed._keys import checked_key, with_provenance
 from bftembed.errors import InputError
-from bftembed.expression import chosen_matrix, column_of, made_actual, normalised_chunks, parts_of
+from bftembed.expression import check_columns, chosen_matrix, column_of, made_actual, normalised_chunks, parts_of
 from bftembed.profiles import Entity
 from bftembed.tl._embed_cells import Empty
 from bftembed.tl._entities import TextSource, embed_entities
@@ -222,16 +222,12 @@ def _gene_names(adata: AnnData, *, use_raw: bool) -> NDArray[np.object_]:
 
 
 def _medians(reference: pd.DataFrame, names: NDArray[np.object_]) -> NDArray[np.float64]:
-    if "median" not in reference:
-        msg = f"`reference` has no column 'median'; it has {', '.join(map(str, reference.columns)) or 'none'}."
-        raise InputError(msg)
+    check_columns(reference, "reference", ["median"])
     return reference["median"].reindex(names).to_numpy(dtype=float)
 
 
 def _check_fields(adata: AnnData, obs_fields: Sequence[str], allow_labels: Sequence[str]) -> None:
-    if missing := [field for field in obs_fields if field not in adata.obs]:
-        msg = f"`adata.obs` has no column {missing}; it has {', '.join(map(str, adata.obs.columns)) or 'none'}."
-        raise InputError(msg)
+    check_columns(adata.obs, "adata.obs", obs_fields)
     if leaking := [f for f in obs_fields if _LABEL.search(f) and f not in allow_labels]:
         msg = (
             f"The fields {leaking} look like labels. A text that holds the label makes every later prediction of it "

@@ -11,7 +11,7 @@ from bftembed._keys import checked_key, with_provenance
 from bftembed._warn import warn
 from bftembed.entities import CONTROLS, condition_table, conditions_of, perturbation_entities
 from bftembed.errors import InputError
-from bftembed.expression import checked_anndata, column_of, made_actual
+from bftembed.expression import check_columns, checked_anndata, column_of, made_actual
 from bftembed.tl._entities import TextOptions, TextSource, embed_entities
 
 if TYPE_CHECKING:
@@ -141,9 +141,7 @@ def _cells(adata: AnnData, columns: dict[str, str]) -> pd.DataFrame:
         msg = 'embed_perturbations takes an AnnData; names are embedded by bft.embed(names, kind="perturbation").'
         raise InputError(msg)
     checked_anndata(adata)
-    if missing := [column for column in columns.values() if column not in adata.obs]:
-        msg = f"`adata.obs` has no column {missing}; it has {', '.join(map(str, adata.obs.columns)) or 'none'}."
-        raise InputError(msg)
+    check_columns(adata.obs, "adata.obs", columns.values())
     known = {name: column_of(adata.obs, column) for name, column in columns.items()}
     return pd.DataFrame({name: of.where(of.notna(), "").astype(str).str.strip() for name, of in known.items()})
 

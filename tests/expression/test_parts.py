@@ -1,12 +1,13 @@
 import anndata
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 from scipy import sparse
 
 from bftembed.errors import InputError
-from bftembed.expression import chosen_matrix, opened
+from bftembed.expression import check_columns, chosen_matrix, opened
 
 
 @pytest.fixture
@@ -153,3 +154,12 @@ def test_of_mudata_one_modality_is_asked_for(adata, tmp_path):
             file.create_group(name)
     with pytest.raises(InputError, match=message + r"mudata.read_h5ad\('.*x.h5mu', mod='rna'\)"):
         pick(tmp_path / "x.h5mu")
+
+
+def test_a_column_that_is_missing_is_named_with_the_nearest():
+    frame = pd.DataFrame({"symbol": ["TP53"], "chosen": [True]})
+    check_columns(frame, "adata.var", ["symbol", "chosen"])
+    with pytest.raises(InputError, match=r"`adata\.var` has no column `symbols`; it has symbol, chosen\. Did you mean"):
+        check_columns(frame, "adata.var", ["chosen", "symbols"])
+    with pytest.raises(InputError, match=r"it has none\. Pass condition="):
+        check_columns(pd.DataFrame(), "adata.obs", ["guide"], remedy=" Pass condition= with the one to use.")

@@ -197,7 +197,7 @@ def test_empty_is_refused(table, shape):
 
 def test_an_unknown_column_is_refused(adata, table):
     adata.var["symbol"] = NAMES
-    with pytest.raises(InputError, match=r"no column 'gene'; it has \['symbol'\]"):
+    with pytest.raises(InputError, match=r"no column `gene`; it has symbol"):
         pp.map_genes(adata, table=table, gene_symbols="gene")
 
 

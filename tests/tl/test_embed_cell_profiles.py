@@ -136,7 +136,7 @@ def test_layer_raw_and_missing_ones(adata):
     adata.raw = None
     with pytest.raises(InputError, match=r"no `.raw`"):
         embed(adata, use_raw=True)
-    with pytest.raises(InputError, match=r"no column \['site'\]"):
+    with pytest.raises(InputError, match=r"no column `site`"):
         embed(adata, layer="counts", obs_fields=["site"])
 
 
@@ -186,7 +186,7 @@ def test_options_of_the_other_verb_are_refused(adata):
         ({"values": "cpm"}, "values='cpm' is not one of"),
         ({"n_top": 0}, "n_top=0 must be at least 1"),
         ({"key_added": "a/b"}, "without `/`"),
-        ({"reference": pd.DataFrame({"mean": [1.0]})}, "no column 'median'; it has mean"),
+        ({"reference": pd.DataFrame({"mean": [1.0]})}, "no column `median`; it has mean"),
     ],
 )
 def test_arguments_that_cannot_be(how, message, adata):

@@ -82,7 +82,7 @@ def test_names_may_be_in_a_column(adata, caplog):
     assert np.isfinite(adata.varm["X_bft"]).all(axis=1).tolist() == [True, True, True, False]
     assert adata.var["bft_gene"].tolist() == ["TP53", "CD3E", "ALB", "XYZ"]
     assert "4 names (gene), 0 with facts, 3 texts (given), 384 dimensions -> varm['X_bft']" in caplog.messages
-    with pytest.raises(InputError, match="no column 'name'"):
+    with pytest.raises(InputError, match="no column `name`"):
         bft.tl.embed_genes(adata, gene_symbols="name", profiles=TEXTS)
 
 

@@ -94,7 +94,7 @@ def test_bad_input_is_refused():
     adata = cells(x=["a"], perturbation=["ctrl"])
     with pytest.raises(InputError, match="'knockout', 'knockdown'"):
         bft.tl.embed_perturbations(cells(perturbation=["A"]), how="poison")
-    with pytest.raises(InputError, match=r"no column \['target'\]; it has x"):
+    with pytest.raises(InputError, match=r"no column `target`; it has x"):
         bft.tl.embed_perturbations(adata, obs_key="target")
     with pytest.raises(InputError, match="no perturbation but controls"):
         bft.tl.embed_perturbations(adata)

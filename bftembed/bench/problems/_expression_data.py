@@ -11,7 +11,7 @@ import numpy as np
 
 from bftembed.entities import canonical
 from bftembed.errors import InputError
-from bftembed.expression import chosen_matrix, normalised_chunks, parts_of
+from bftembed.expression import check_columns, chosen_matrix, normalised_chunks, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,10 +124,7 @@ def _perturbations(
     """Genes of each perturbation, and which one a cell has: 0 for a control, from 1 on, -1 for none of use."""
     from bftembed.entities import CONTROLS, conditions_of
 
-    if condition not in adata.obs:
-        there = ", ".join(map(str, adata.obs.columns)) or "none"
-        msg = f"`adata.obs` has no column {condition!r}; it has {there}. Pass condition= with the one to use."
-        raise InputError(msg)
+    check_columns(adata.obs, "adata.obs", [condition], remedy=" Pass condition= with the one to use.")
     controls = CONTROLS if control is None else (control,) if isinstance(control, str) else tuple(control)
     of_cells = adata.obs[condition].astype(object)
     of_cells = of_cells.where(of_cells.notna(), "").astype(str).str.strip()

@@ -24,6 +24,7 @@ from bftembed.bench.scoring.scores import Score, item_weights
 from bftembed.bench.sources.base import CellVectors, cell_vectors
 from bftembed.bench.sources.grammar import get_source
 from bftembed.errors import InputError
+from bftembed.expression import check_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -131,10 +132,7 @@ class CellLabels(CellProblem):
         n_seeds: int = 10,
         baselines: bool = True,
     ) -> None:
-        for column in [cell_type, *([] if batch is None else [batch])]:
-            if column not in adata.obs:
-                msg = f"obs has no column {column!r}; it has {', '.join(adata.obs.columns) or 'none'}."
-                raise InputError(msg)
+        check_columns(adata.obs, "adata.obs", [cell_type, *([] if batch is None else [batch])])
         check_names(adata)
         needed = {cell_type: "type"} if batch is None else {cell_type: "type", batch: "batch"}
         adata, self.removed = with_known(adata, needed, removed or {})

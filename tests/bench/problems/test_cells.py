@@ -201,8 +201,8 @@ def test_an_embedding_with_all_genes_or_of_cells_needs_no_other_random_vectors(s
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"cell_type": "kind"}, "no column 'kind'; it has cell_type, batch"),
-        ({"batch": "donor"}, "no column 'donor'"),
+        ({"cell_type": "kind"}, "no column `kind`; it has cell_type, batch"),
+        ({"batch": "donor"}, "no column `donor`"),
         ({"cell_type": "one"}, "fewer than two types"),
     ],
 )

@@ -422,7 +422,7 @@ def mixed(adata):
 @pytest.mark.parametrize(
     ("adata", "options", "message"),
     [
-        (cells(GEARS), {"condition": "guide"}, r"no column 'guide'; it has condition\. Pass condition="),
+        (cells(GEARS), {"condition": "guide"}, r"no column `guide`; it has condition\. Pass condition="),
         (cells(GEARS[1:]), {}, r"No cell is a control: none of control, ctrl, .* Pass control="),
         (cells(PERTPY), {"control": "wt"}, r"No cell is a control: none of wt is among the conditions"),
         (cells(["ctrl"]), {}, r"There is no perturbation but controls \(ctrl\)"),
