@@ -1,12 +1,14 @@
-"""The nearest known name to one that is not known."""
+"""The nearest known name to one that is not known, and the refusal of values that are none of a few."""
 
 from __future__ import annotations
 
 import difflib
 from typing import TYPE_CHECKING
 
+from bftembed.errors import InputError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 def did_you_mean(name: str, choices: Iterable[str], *, cutoff: float = 0.6) -> str:
@@ -31,3 +33,17 @@ def did_you_mean(name: str, choices: Iterable[str], *, cutoff: float = 0.6) -> s
     folded = {choice.casefold(): choice for choice in choices}
     near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=cutoff)
     return f" Did you mean `{folded[near[0]]}`?" if near else ""
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a value of an argument that is none of its choices, of which there are at least two.
+
+    Raises
+    ------
+    InputError
+        Names the argument and its choices.
+    """
+    if value not in choices:
+        *others, last = map(repr, choices)
+        msg = f"`{name}` is {', '.join(others)} or {last}, got {value!r}."
+        raise InputError(msg)

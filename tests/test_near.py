@@ -1,6 +1,7 @@
 import pytest
 
-from bftembed._near import did_you_mean
+from bftembed._near import check_choice, did_you_mean
+from bftembed.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -19,3 +20,9 @@ def test_the_nearest_name_is_given_in_its_own_spelling(name, choices, hint):
 def test_the_cutoff_decides_how_near():
     assert did_you_mean("refseq_summary", ["refseq"], cutoff=0.5) == " Did you mean `refseq`?"
     assert did_you_mean("refseq_summary", ["refseq"], cutoff=0.9) == ""
+
+
+def test_a_value_that_is_no_choice_is_refused_with_the_choices():
+    check_choice("weights", "b", ("a", "b"))
+    with pytest.raises(InputError, match="`weights` is 'a', 'b' or 'c', got None"):
+        check_choice("weights", None, ("a", "b", "c"))

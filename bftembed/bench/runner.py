@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from bftembed import data
+from bftembed._near import check_choice
 from bftembed._progress import progress
 from bftembed.bench.jobs import Job, LoadedTask, Overwrite, RunSettings, is_there, result_of
 from bftembed.bench.results import LEAST_SHARED
@@ -77,9 +78,7 @@ def run(
     >>> from bftembed.bench import find_tasks, run
     >>> run(find_tasks(names=["gene_property.dosage"]), ["random", "tfidf"], "runs/first")  # doctest: +SKIP
     """
-    if overwrite not in ("never", "missing", "always"):
-        msg = f"`overwrite` is 'never', 'missing' or 'always', got {overwrite!r}."
-        raise InputError(msg)
+    check_choice("overwrite", overwrite, get_args(Overwrite))
     sources = _sources(embeddings, encoder)
     settings = RunSettings(Path(directory).expanduser(), fast, overwrite, n_jobs)
     tasks = list(tasks)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
-from bftembed.errors import InputError
+from bftembed._near import check_choice
 
 Facts = Literal["auto", "none"]
 """``"auto"``: what the tables on this machine know goes into the prompt; ``"none"``: the bare name is asked for."""
@@ -18,7 +18,5 @@ def checked_facts(facts: str) -> Facts:
     InputError
         If it is neither ``"auto"`` nor ``"none"``.
     """
-    if facts not in {"auto", "none"}:
-        msg = f"`facts` is 'auto' or 'none', got {facts!r}."
-        raise InputError(msg)
+    check_choice("facts", facts, get_args(Facts))
     return cast("Facts", facts)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from bftembed._near import check_choice
 from bftembed.errors import InputError
 from bftembed.expression.chunks import default_chunk_rows, row_chunks
 
@@ -47,9 +48,7 @@ class ValueCheck:
     """
 
     def __init__(self, matrix: Matrix, *, values: str = "auto", decide: bool = True) -> None:
-        if values not in {"auto", "counts", "lognorm"}:
-            msg = f"values={values!r} is not one of 'auto', 'counts', 'lognorm'."
-            raise InputError(msg)
+        check_choice("values", values, ("auto", "counts", "lognorm"))
         self.matrix, self.values = matrix, values
         self.undecided = values == "auto" and decide
         self._seen = {"whole": -1, "fractions": -1, "large": -1}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from bftembed._near import did_you_mean
+from bftembed._near import check_choice, did_you_mean
 from bftembed._warn import warn
 from bftembed.encoders import encode_cached, restore_encoder
 from bftembed.errors import InputError
@@ -98,7 +98,9 @@ def nearest(
 
     checked_anndata(adata)
     among = among or ("genes" if use_rep in adata.varm else "cells")
-    _check_choices(among, query_type)
+    check_choice("among", among, ("genes", "cells"))
+    if query_type is not None:
+        check_choice("query_type", query_type, get_args(QueryType))
     if n < 1:
         msg = f"n={n} must be at least 1."
         raise InputError(msg)
@@ -125,15 +127,6 @@ def nearest(
         frames.append(frame.sort_values("similarity", ascending=False, kind="stable").head(n))
     ranked = pd.concat(frames, ignore_index=True)
     return ranked.drop(columns="query") if isinstance(query, str) else ranked
-
-
-def _check_choices(among: str, query_type: str | None) -> None:
-    if among not in {"genes", "cells"}:
-        msg = f"`among` is 'genes' or 'cells', got {among!r}."
-        raise InputError(msg)
-    if query_type not in {None, "gene", "cell", "text"}:
-        msg = f"`query_type` is 'gene', 'cell' or 'text', got {query_type!r}."
-        raise InputError(msg)
 
 
 def _check_keys(adata: AnnData, among: str, use_rep: str, gene_symbols: str | None) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bftembed import pp
 from bftembed._keys import checked_key, with_provenance
+from bftembed._near import check_choice
 from bftembed.errors import InputError
 from bftembed.expression import check_columns, chosen_matrix, column_of, made_actual, normalised_chunks, parts_of
 from bftembed.profiles import Entity
@@ -114,9 +115,7 @@ def embed_cell_profiles(
     (2, 384)
     """
     checked_key(key_added)
-    if empty not in get_args(Empty):
-        msg = f"empty={empty!r} is not one of {', '.join(map(repr, get_args(Empty)))}."
-        raise InputError(msg)
+    check_choice("empty", empty, get_args(Empty))
     if n_top < 1:
         msg = f"n_top={n_top} must be at least 1."
         raise InputError(msg)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, get_args
 
 from bftembed._keys import checked_key
+from bftembed._near import check_choice
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,9 +108,7 @@ def embed_cells(  # noqa: PLR0913
            [0.  , 0.5 , 0.5 ]], dtype=float32)
     """
     for name, value, choices in (("weights", weights, Weights), ("empty", empty, Empty)):
-        if value not in get_args(choices):
-            msg = f"{name}={value!r} is not one of {', '.join(map(repr, get_args(choices)))}."
-            raise InputError(msg)
+        check_choice(name, value, get_args(choices))
     checked_key(key_added)
     if chunk_size is not None and chunk_size < 1:
         msg = f"chunk_size={chunk_size} must be at least 1, or None."

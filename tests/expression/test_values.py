@@ -51,7 +51,7 @@ def test_where_no_kind_is_needed_any_is_taken():
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(InputError, match="values='cpm' is not one of"):
+    with pytest.raises(InputError, match="`values` is 'auto', 'counts' or 'lognorm', got 'cpm'"):
         inspected([[1, 1]], values="cpm")
 
 

@@ -182,8 +182,8 @@ def test_options_of_the_other_verb_are_refused(adata):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"empty": "drop"}, "empty='drop' is not one of"),
-        ({"values": "cpm"}, "values='cpm' is not one of"),
+        ({"empty": "drop"}, "`empty` is 'raise' or 'nan', got 'drop'"),
+        ({"values": "cpm"}, "`values` is 'auto', 'counts' or 'lognorm', got 'cpm'"),
         ({"n_top": 0}, "n_top=0 must be at least 1"),
         ({"key_added": "a/b"}, "without `/`"),
         ({"reference": pd.DataFrame({"mean": [1.0]})}, "no column `median`; it has mean"),

@@ -216,9 +216,9 @@ def test_cells_without_weight(adata):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"weights": "tfidf"}, "weights='tfidf' is not one of"),
-        ({"values": "cpm"}, "values='cpm' is not one of"),
-        ({"empty": "drop"}, "empty='drop' is not one of"),
+        ({"weights": "tfidf"}, "`weights` is .* or 'binary', got 'tfidf'"),
+        ({"values": "cpm"}, "`values` is 'auto', 'counts' or 'lognorm', got 'cpm'"),
+        ({"empty": "drop"}, "`empty` is 'raise' or 'nan', got 'drop'"),
         ({"chunk_size": 0}, "chunk_size=0 must be at least 1"),
         ({"use_rep": "X_no"}, "call bft.tl.embed_genes"),
         ({"layer": "no"}, "no layer 'no'"),

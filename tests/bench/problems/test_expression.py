@@ -432,7 +432,7 @@ def mixed(adata):
         (cells(GEARS)[:, :19].copy(), {}, r"at least 20 genes; the data have 19"),
         (cells(GEARS), {"layer": "raw"}, r"no layer 'raw'; this AnnData has the layers \[\]"),
         (AnnData(obs=cells(GEARS).obs, var=cells(GEARS).var), {}, r"`.X` of this AnnData is empty .*; pass layer="),
-        (cells(GEARS), {"values": "log"}, "values='log' is not one of"),
+        (cells(GEARS), {"values": "log"}, "`values` is 'auto', 'counts' or 'lognorm', got 'log'"),
         (scaled(cells(GEARS)), {}, r"negative values .*, as scaled data do"),
         (mixed(cells(GEARS)), {}, "neither counts nor log-normalised: cell"),
     ],
