@@ -14,7 +14,8 @@ from bftembed.encoders.base import encoding
 from bftembed.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import sqlite3
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -79,20 +80,11 @@ def encode_cached(
         msg = f"{error} It is the cache of the encoder's vectors, which can be deleted at no loss but time."
         raise StoreError(msg) from error
     try:
-        digests = list(unique)
-        for start in range(0, len(digests), _MOST_VARIABLES):
-            part = digests[start : start + _MOST_VARIABLES]
-            by, of = (",".join("?" * len(values)) for values in (owners, part))
-            with explained(path):
-                rows = connection.execute(
-                    f"SELECT text, split, vector FROM vectors WHERE encoder IN ({by}) AND text IN ({of})",
-                    (*owners, *part),
-                ).fetchall()
-            for digest, split, blob in rows:
-                if digest not in found:
-                    n_split += split
-                    found[digest] = np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)
-        missing = [digest for digest in digests if digest not in found]
+        for digest, split, vector in _stored(connection, path, owners, list(unique)):
+            if digest not in found:
+                n_split += split
+                found[digest] = vector
+        missing = [digest for digest in unique if digest not in found]
         with encoding(len(missing), show=progress if missing else False) as bar:
             for start in range(0, len(missing), _STEP):
                 part = missing[start : start + _STEP]
@@ -112,3 +104,19 @@ def encode_cached(
     if not texts:
         return np.empty((0, 0), dtype=np.float32), 0
     return np.stack([found[hashlib.sha256(text.encode()).hexdigest()] for text in texts]), n_split
+
+
+def _stored(
+    connection: sqlite3.Connection, path: Path, owners: Sequence[str], digests: Sequence[str]
+) -> Iterator[tuple[str, int, NDArray[np.float32]]]:
+    """Digest, whether it was split, and vector of every text that the cache has from one of the encoders."""
+    for start in range(0, len(digests), _MOST_VARIABLES):
+        part = digests[start : start + _MOST_VARIABLES]
+        by, of = (",".join("?" * len(values)) for values in (owners, part))
+        with explained(path):
+            rows = connection.execute(
+                f"SELECT text, split, vector FROM vectors WHERE encoder IN ({by}) AND text IN ({of})",
+                (*owners, *part),
+            ).fetchall()
+        for digest, split, blob in rows:
+            yield digest, split, np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)

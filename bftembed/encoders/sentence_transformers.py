@@ -197,7 +197,7 @@ class SentenceTransformersEncoder(Encoder):
 
 
 def _declared(model: Any) -> int:
-    """The length that a model's files declare; one that is no number, or leaves no room for a text, is none."""
+    """The length that a model's files declare; one that is no number, or leaves no tokens for a text, is none."""
     length: Any = model.max_seq_length
     shortest = int(model.tokenizer.num_special_tokens_to_add(False))
     return int(length) if isinstance(length, int | float) and shortest < length < _NO_LIMIT else _NO_LIMIT
