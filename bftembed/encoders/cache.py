@@ -80,9 +80,9 @@ def encode_cached(
         msg = f"{error} It is the cache of the encoder's vectors, which can be deleted at no loss but time."
         raise StoreError(msg) from error
     try:
-        for digest, split, vector in _stored(connection, path, owners, list(unique)):
+        for digest, was_split, vector in _stored(connection, path, owners, list(unique)):
             if digest not in found:
-                n_split += split
+                n_split += was_split
                 found[digest] = vector
         missing = [digest for digest in unique if digest not in found]
         with encoding(len(missing), show=progress if missing else False) as bar:
