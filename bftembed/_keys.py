@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bftembed._near import did_you_mean
 from bftembed.errors import InputError
 
 _IN_OBSM = {"cells", "perturbations", "entities"}
@@ -22,6 +23,20 @@ def checked_key(key: str) -> str:
         msg = f"key_added={key!r} cannot be a key: give a name without `/`, e.g. 'X_bft'."
         raise InputError(msg)
     return key
+
+
+def check_embedded(held: Mapping[str, Any], use_rep: str, place: str, verb: str) -> None:
+    """Refuse a key that is not in ``adata.obsm`` or ``adata.varm``.
+
+    Raises
+    ------
+    InputError
+        With the keys that are there, and the function of `tl` that makes one.
+    """
+    if use_rep not in held:
+        there = f"it has {', '.join(held)}.{did_you_mean(use_rep, held)}" if len(held) else "it is empty."
+        msg = f"`adata.{place}` has no `{use_rep}`: {there} `bft.tl.{verb}` makes one."
+        raise InputError(msg)
 
 
 def with_provenance(bft: Mapping[str, Any], key: str, side: str, info: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from bftembed import data
 from bftembed._near import check_choice
 from bftembed._progress import progress
+from bftembed.bench.base import Task
 from bftembed.bench.jobs import Job, LoadedTask, Overwrite, RunSettings, is_there, result_of
 from bftembed.bench.results import LEAST_SHARED
 from bftembed.bench.sources.base import NotApplicableError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bftembed._progress import Progress
-    from bftembed.bench.base import Task
     from bftembed.bench.results import Result
     from bftembed.bench.sources.base import Source
 
@@ -29,7 +29,7 @@ logger = logging.getLogger("bftembed")
 
 def run(
     tasks: Iterable[Task],
-    embeddings: Sequence[str | Source],
+    embeddings: str | Sequence[str | Source],
     directory: str | Path,
     *,
     encoder: Any = "default",
@@ -81,7 +81,7 @@ def run(
     check_choice("overwrite", overwrite, get_args(Overwrite))
     sources = _sources(embeddings, encoder)
     settings = RunSettings(Path(directory).expanduser(), fast, overwrite, n_jobs)
-    tasks = list(tasks)
+    tasks = _listed(tasks)
     _fetch_names(tasks)
     _refuse_unreadable({job.source.label: job.source for job in _pending(tasks, sources, settings)})
     results = []
@@ -93,7 +93,7 @@ def run(
 
 def pending(
     tasks: Iterable[Task],
-    embeddings: Sequence[str | Source],
+    embeddings: str | Sequence[str | Source],
     directory: str | Path,
     *,
     encoder: Any = "default",
@@ -111,7 +111,7 @@ def pending(
     """
     sources = _sources(embeddings, encoder)
     settings = RunSettings(Path(directory).expanduser(), fast, overwrite, 1)
-    return [(job.loaded.task.name, job.source.label) for job in _pending(tasks, sources, settings)]
+    return [(job.loaded.task.name, job.source.label) for job in _pending(_listed(tasks), sources, settings)]
 
 
 def _pending(tasks: Iterable[Task], sources: Sequence[Source], settings: RunSettings) -> list[Job]:
@@ -119,8 +119,17 @@ def _pending(tasks: Iterable[Task], sources: Sequence[Source], settings: RunSett
     return [job for job in jobs if not is_there(job, settings)]
 
 
-def _sources(embeddings: Sequence[str | Source], encoder: Any) -> list[Source]:
-    sources = [get_source(each, encoder=encoder) for each in embeddings]
+def _listed(tasks: Iterable[Task]) -> list[Task]:
+    listed = [tasks] if isinstance(tasks, str) else list(tasks)
+    if other := [each for each in listed if not isinstance(each, Task)]:
+        msg = f"Tasks are what `find_tasks` gives, got {other[0]!r}: write `find_tasks(names=[{other[0]!r}])`."
+        raise InputError(msg)
+    return listed
+
+
+def _sources(embeddings: str | Sequence[str | Source], encoder: Any) -> list[Source]:
+    listed = [embeddings] if isinstance(embeddings, str) else embeddings
+    sources = [get_source(each, encoder=encoder) for each in listed]
     labels = [source.label for source in sources]
     if not sources or len(set(labels)) < len(labels):
         msg = f"Give every embedding a label of its own (LABEL=KIND:ARGUMENT); got {', '.join(labels) or 'none'}."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from bftembed._keys import check_embedded
 from bftembed._near import check_choice, did_you_mean
 from bftembed._warn import warn
 from bftembed.encoders import encode_cached, restore_encoder
@@ -131,11 +132,7 @@ def nearest(
 
 def _check_keys(adata: AnnData, among: str, use_rep: str, gene_symbols: str | None) -> None:
     where = "varm" if among == "genes" else "obsm"
-    if use_rep not in getattr(adata, where):
-        others = ", ".join(map(str, getattr(adata, where)))
-        remedy = f"it has {others}.{did_you_mean(use_rep, getattr(adata, where))}" if others else "it is empty."
-        msg = f"`adata.{where}` has no `{use_rep}`: {remedy} `bft.tl.embed_{among}` makes one."
-        raise InputError(msg)
+    check_embedded(getattr(adata, where), use_rep, where, f"embed_{among}")
     check_columns(adata.var, "adata.var", [gene_symbols] if gene_symbols is not None else [])
 
 

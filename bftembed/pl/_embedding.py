@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed._keys import check_embedded
 from bftembed._optional import needs
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata
@@ -63,9 +64,7 @@ def embedding(
     import scanpy as sc
 
     checked_anndata(adata)
-    if use_rep not in adata.obsm:
-        msg = f"`adata.obsm` has no `{use_rep}`; call bft.tl.embed_cells first."
-        raise InputError(msg)
+    check_embedded(adata.obsm, use_rep, "obsm", "embed_cells")
     umap = _umap(np.asarray(adata.obsm[use_rep]), use_rep, n_neighbors, random_state)
     drawn = (adata.to_memory() if adata.isbacked else adata.copy()) if adata.is_view else adata
     basis = f"{use_rep}_umap"

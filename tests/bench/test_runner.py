@@ -252,3 +252,14 @@ def test_kill_9_loses_nothing_that_was_saved(tmp_path):
 
 def test_the_tasks_of_this_project_are_found():
     assert {task.name.partition(".")[0] for task in find_tasks()} >= {"gene_interaction"}
+
+
+@pytest.mark.parametrize("tasks", ["gene_property.dosage", ["gene_property.dosage"]])
+def test_names_of_tasks_are_refused_with_the_line_that_finds_them(tasks, tmp_path):
+    for function in (run, pending):
+        with pytest.raises(InputError, match=r"`find_tasks\(names=\['gene_property\.dosage'\]\)`"):
+            function(tasks, ["random"], tmp_path)
+
+
+def test_a_single_embedding_may_stand_for_a_list_of_one(planted_task, tmp_path):
+    assert [label for _, label in pending([planted_task()], "random", tmp_path)] == ["random"]

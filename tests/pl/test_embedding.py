@@ -24,6 +24,11 @@ def cells():
     plt.close("all")
 
 
+def test_an_unknown_key_names_those_there_are(cells):
+    with pytest.raises(InputError, match=r"`adata\.obsm` has no `X_btf`: it has X_bft\. Did you mean `X_bft`\?"):
+        bft.pl.embedding(cells, use_rep="X_btf", show=False)
+
+
 def drawn(adata, **how):
     """Coordinates of the points."""
     ax = bft.pl.embedding(adata, show=False, **how)

@@ -23,7 +23,7 @@ SMALL = {"data": {"train": "a.jsonl"}, "output": "out"}
         ({"grpo": {"stepz": 3}}, r"no key `grpo.stepz`; did you mean `steps`\?"),
         ({"objective": {"window": 0}}, r"`objective.window` is 0: input should be greater than or equal to 1"),
         ({"objective": {"window": -5}}, r"`objective.window` is -5"),
-        ({"objective": "bff"}, r"`objective.name` is 'bff': there are sft, dft, bft-v1, bft.* Did you mean `bft`"),
+        ({"objective": "bff"}, r"`objective.name` is 'bff': did you mean `bft`\? There are sft, dft, bft-v1, bft.*\."),
         ({"training": {"learning_rate": "fast"}}, r"`training.learning_rate` is 'fast'"),
         ({"data": {}}, r"`data.train` is missing"),
         ({"data": {"train": "a", "max_length": 1}}, r"`data.max_length` is 1"),

@@ -90,8 +90,7 @@ def _find(name: str) -> ObjectiveKind:
         register_objective(name, kind.weights, per_sample=kind.per_sample)
     if name not in _KINDS:
         known = list(dict.fromkeys([*_KINDS, *plugin_names("objectives")]))
-        near = did_you_mean(name, known)
-        msg = f"there are {', '.join(known)}{near and f'.{near}'}"
+        msg = f"{did_you_mean(name, known)} There are {', '.join(known)}".strip()
         raise InputError(msg)
     return _KINDS[name]
 

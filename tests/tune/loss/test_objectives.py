@@ -415,7 +415,7 @@ def test_objectives_of_users():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "focl"}, r"there are sft, dft, bft-v1, bft, focal, by-length. Did you mean `focal`\?"),
+        ({"objective": "focl"}, r"'focl': did you mean `focal`\? There are sft, dft, bft-v1, bft, focal, by-length\."),
         ({"objective": "focal", "options": {"powr": 1}}, r"takes no option `powr`. Did you mean `power`\?"),
         ({"objective": "bft", "options": {"window": 1}}, "`bft` takes no option `window`"),
     ],
