@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-GENES = [f"GENE{i}" for i in range(160)]
+NAMES = [f"cell type {i}" for i in range(160)]
 
 
-def child(folder: Path, model: str, n_genes: int, batch_size: int, max_new_tokens: int) -> None:
+def child(folder: Path, model: str, n_names: int, batch_size: int, max_new_tokens: int) -> None:
     """Embed; note in `asked` which keys the model is asked for, before it is."""
     import bftembed as bft
     from bftembed.engines import Sampling, TransformersEngine
@@ -42,7 +42,8 @@ def child(folder: Path, model: str, n_genes: int, batch_size: int, max_new_token
     from bftembed.encoders.cache import encode_cached
 
     adata = bft.embed(
-        GENES[:n_genes],
+        NAMES[:n_names],
+        kind="cell",  # made-up names: no table of genes refuses them
         facts="none",
         engine=Noting(model, batch_size=batch_size),
         sampling=Sampling(max_new_tokens=max_new_tokens),
@@ -57,7 +58,7 @@ def child(folder: Path, model: str, n_genes: int, batch_size: int, max_new_token
 def run(folder: Path, args: argparse.Namespace, kill_after: float | None) -> bool:
     """Start a run and kill it so many seconds after generation began. True if it was killed."""
     (folder / "generating").unlink(missing_ok=True)
-    options = [str(folder), args.model, str(args.genes), str(args.batch_size), str(args.max_new_tokens)]
+    options = [str(folder), args.model, str(args.names), str(args.batch_size), str(args.max_new_tokens)]
     process = subprocess.Popen(
         [sys.executable, __file__, "--child", *options], env=os.environ | {"HF_HUB_OFFLINE": "1"}
     )
@@ -93,7 +94,7 @@ def main() -> None:
     """Kill, check, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--genes", type=int, default=len(GENES))
+    parser.add_argument("--names", type=int, default=len(NAMES))
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--max-new-tokens", type=int, default=24)
     parser.add_argument("--longest", type=float, default=4.0, help="seconds of generation before a kill, at most")

@@ -3,7 +3,7 @@
 from bftembed.entities.controls import CONTROLS
 from bftembed.entities.drugs import drug_entities
 from bftembed.entities.facts import Facts
-from bftembed.entities.genes import canonical, gene_entities, gene_set_entities
+from bftembed.entities.genes import canonical, gene_entities, gene_set_entities, one_per_gene
 from bftembed.entities.names import NameKind, entities_of
 from bftembed.entities.perturbations import How, condition_table, conditions_of, perturbation_entities
 
@@ -19,5 +19,6 @@ __all__ = [
     "entities_of",
     "gene_entities",
     "gene_set_entities",
+    "one_per_gene",
     "perturbation_entities",
 ]

@@ -12,14 +12,14 @@ _TRAPS = (
 )
 
 
-def _task(name: str, cells: CellData, *, batch: str | None = None, trap: str, **info: Any) -> Task:
+def _task(name: str, cells: CellData, *, version: int = 2, batch: str | None = None, trap: str, **info: Any) -> Task:
     def load(fast: bool) -> CellLabels:
         adata = load_cells(cells)
         removed = adata.uns["removed"]
         return CellLabels(small_part(adata) if fast else adata, batch=batch, removed=removed, n_seeds=2 if fast else 10)
 
     fields = {
-        "version": 2,
+        "version": version,
         "kind": "cell",
         "main_score": "ari",
         "chance": 0.0,
@@ -55,6 +55,7 @@ TASKS = [
     _task(
         "bremsc_pbmc",
         "bremsc_pbmc",
+        version=3,
         title="Blood cells by RNA alone, 6 types",
         data=("bremsc_pbmc", "hgnc_genes"),
         licence="GPL-3 (DESCRIPTION)",

@@ -62,7 +62,7 @@ def pbmc68k(fast: bool) -> BatchIntegration:
 
 @task(
     name="integration.pbmc_stim",
-    version=2,
+    version=3,
     kind="cell",
     title="Blood cells with and without interferon beta, batches only",
     data=("pbmc_stim", "hgnc_genes"),
@@ -93,7 +93,7 @@ _BREMSC_TRAP = "Ten proteins alone tell the labels nearly all: a good score need
 
 @task(
     name="integration.bremsc_joint",
-    version=2,
+    version=3,
     title="Cell types in a joint embedding of RNA and ten surface proteins",
     main_score="bio",
     best=1.0,
@@ -110,7 +110,7 @@ def bremsc_joint(fast: bool) -> JointModalities:
 
 @task(
     name="integration.bremsc_matching",
-    version=2,
+    version=3,
     title="RNA and surface proteins of the same cells find each other by the vectors of genes",
     main_score="1 - FOSCTTM",
     chance=0.5,

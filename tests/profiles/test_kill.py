@@ -9,7 +9,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_resume.py"
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been_killed(tiny_model):
-    options = ["--model", tiny_model, "--kills", 3, "--longest", 0.6, "--genes", 160, "--max-new-tokens", 96]
+    options = ["--model", tiny_model, "--kills", 3, "--longest", 0.6, "--names", 160, "--max-new-tokens", 96]
     done = subprocess.run(
         [sys.executable, SCRIPT, *map(str, options)],
         capture_output=True,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bftembed.entities import canonical
+from bftembed.entities import canonical, one_per_gene
 from bftembed.errors import InputError
 from bftembed.expression import check_columns, chosen_matrix, normalised_chunks, parts_of
 
@@ -108,10 +108,8 @@ def read_responses(
     removed[f"perturbations with fewer than {min_cells} cells"] = int((~enough).sum())
     removed["perturbations with the same change in all genes"] = int((enough & ~varies).sum())
     kept = np.flatnonzero(enough & varies)
-    columns: dict[str, int] = {}
-    for column, symbol in enumerate(canonical(adata.var_names)):
-        if symbol is not None:
-            columns.setdefault(str(symbol), column)
+    symbols, stands = one_per_gene(adata.var_names)
+    columns = {str(symbols[column]): int(column) for column in np.flatnonzero(stands)}
     responses = Responses(
         [parts[i] for i in kept], change[kept], _top(means, variances, sizes)[kept], means[0], columns
     )

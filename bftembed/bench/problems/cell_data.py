@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bftembed import data, datasets
-from bftembed.entities import canonical
+from bftembed.entities import one_per_gene
 from bftembed.errors import DataError
 
 if TYPE_CHECKING:
@@ -112,18 +112,21 @@ def _normalised(adata: AnnData) -> AnnData:
 
 
 def _by_symbol(adata: AnnData) -> AnnData:
-    """Columns by canonical symbol, those without one by their own name; of two of one name the larger is kept."""
+    """Columns by canonical symbol, those without one by their own name.
+
+    Of two of one name the one that means the gene by the better rule is kept, among equal ones the larger.
+    """
     own = adata.var_names.to_numpy().astype(object)
-    symbols = canonical(own)
-    names = pd.Index(np.where([symbol is None for symbol in symbols], own, symbols).astype(str))
     totals = np.asarray(adata.X.sum(axis=0)).ravel()
-    largest = np.lexsort((np.arange(len(names)), -totals))
-    kept = np.sort(largest[~names[largest].duplicated()])
+    symbols, stands = one_per_gene(own, totals)
+    names = pd.Index(np.where([symbol is None for symbol in symbols], own, symbols).astype(str))
+    best = np.lexsort((np.arange(len(names)), -totals, ~stands))
+    kept = np.sort(best[~names[best].duplicated()])
     result = adata[:, kept].copy()
     result.var = pd.DataFrame(index=names[kept])
     result.X = result.X.tocsr().astype(np.float32)
     n_double = len(names) - len(kept)
-    result.uns = {"removed": {"columns of a gene that has a larger one": n_double} if n_double else {}}
+    result.uns = {"removed": {"columns of a gene that another column means better": n_double} if n_double else {}}
     return result
 
 

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from bftembed import data, datasets
 from bftembed.bench.scoring.scores import seed_of
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
-from bftembed.entities import canonical
+from bftembed.entities import one_per_gene
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -44,7 +44,7 @@ class Random(Source):
 
 
 def rows_by_gene(names: Sequence[str], label: str, *, usable: NDArray[np.bool_] | None = None) -> dict[str, int]:
-    """Row of each gene by canonical symbol: of several the one that this symbol itself names, else the first.
+    """Row of each gene by canonical symbol: of several the one that means it by the better rule, else the first.
 
     Parameters
     ----------
@@ -55,13 +55,11 @@ def rows_by_gene(names: Sequence[str], label: str, *, usable: NDArray[np.bool_] 
     usable
         (n,): rows to choose from, by default all.
     """
-    rows = pd.DataFrame({"name": list(names), "symbol": canonical(names)})
-    known = rows[rows["symbol"].notna() & (True if usable is None else usable)]
-    known = known.assign(other=known["name"] != known["symbol"]).sort_values("other", kind="stable")
-    chosen = known.drop_duplicates("symbol")
-    if lost := len(known) - len(chosen):
+    rows = np.arange(len(names)) if usable is None else np.flatnonzero(usable)
+    symbols, stands = one_per_gene([names[row] for row in rows])
+    if lost := sum(symbol is not None for symbol in symbols) - int(stands.sum()):
         logger.info("`%s`: %d rows are left out, since another row is of the same gene.", label, lost)
-    return dict(zip(chosen["symbol"].tolist(), chosen.index.tolist(), strict=True))
+    return {str(symbol): int(row) for symbol, row in zip(symbols[stands], rows[stands], strict=True)}
 
 
 class _Table(Source):

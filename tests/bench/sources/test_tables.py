@@ -13,12 +13,12 @@ from bftembed.bench.sources.tables import rows_by_gene
 from bftembed.errors import InputError
 
 
-def test_the_approved_symbol_wins_over_aliases_and_the_first_row_over_later_ones(tmp_path, mirror, caplog):
+def test_the_better_match_of_a_gene_wins(tmp_path, mirror, caplog):
     path = tmp_path / "e.csv"
     path.write_text("gene,d0\nP53,1\nTP53,2\ntp53,3\nSEPT1,4\nENSG00000180096,5\nBRCA1,6\nnothing,7\n")
     with caplog.at_level("INFO", logger="bftembed"):
         vectors = get_source(f"mine=file:{path}").genes(["TP53", "SEPTIN1", "BRCA1"])
-    np.testing.assert_array_equal(vectors[:, 0], [2, 4, 6])
+    np.testing.assert_array_equal(vectors[:, 0], [2, 5, 6])  # an Ensembl id says more than a former symbol
     assert "`mine`: 3 rows are left out" in caplog.text
 
 

@@ -451,8 +451,19 @@ def test_hooks_on_the_forward_of_the_object_are_kept(batch):
     torch.testing.assert_close(supervised_logprobs(other, batch)[0].logprobs, naive(tiny(), batch))
 
 
+@pytest.fixture
+def no_accelerator():
+    """Forget the precision of accelerators that other tests made: there is one state for a process."""
+    state = pytest.importorskip("accelerate.state", reason="needs the package `accelerate` (extra tune)")
+    state.AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    state.AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("no_accelerator")
 def test_autocast_of_accelerate_goes_on_and_off(batch):
-    accelerate = pytest.importorskip("accelerate", reason="needs the package `accelerate` (extra tune)")
+    import accelerate
+
     model = tiny()
     add_logprob_head(model)
     exact = supervised_logprobs(model, batch)[0].logprobs
