@@ -107,7 +107,8 @@ def symbols_of(names: Sequence[str], *, remedy: str = "", check: bool = True) ->
     table = datasets.gene_table() if check else None
     unknown = list(dict.fromkeys(name for name, symbol in zip(names, found, strict=True) if symbol is None))
     if unknown and table is not None:
-        shown = [f"{name}{did_you_mean(name, table.symbols, cutoff=0.8)}" for name in unknown[:5]]
+        near = {name: did_you_mean(name, table.symbols, cutoff=0.8).strip() for name in unknown[:5]}
+        shown = [f"{name} ({hint})" if hint else name for name, hint in near.items()]
         msg = (
             f"{len(unknown)} of {len(set(names))} names are not the name of one known gene, and nothing but the name "
             f"describes them: {', '.join(shown)}{', ...' if len(unknown) > 5 else ''}.{remedy}"

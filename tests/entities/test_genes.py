@@ -53,5 +53,5 @@ def test_large_sets_fit_into_a_prompt(mirror):
 
 
 def test_unknown_genes_are_named_with_the_nearest(mirror):
-    with pytest.warns(BftembedWarning, match=r"1 of 2 names .* CD3Dd Did you mean `CD3D`"):
+    with pytest.warns(BftembedWarning, match=r"1 of 2 names .* CD3Dd \(Did you mean `CD3D`"):
         assert symbols_of(["p53", "CD3Dd"]) == ["TP53", "CD3Dd"]

@@ -42,7 +42,7 @@ def test_names_of_drugs_are_not_split_unless_asked():
 
 def test_unknown_genes_are_counted_and_named(mirror):
     with pytest.warns(
-        BftembedWarning, match=r"3 of 4 names .*CD3Dd Did you mean `CD3D`.*TP53_BRCA1, TP53_g1.*control="
+        BftembedWarning, match=r"3 of 4 names .*CD3Dd \(Did you mean `CD3D`.*TP53_BRCA1, TP53_g1.*control="
     ):
         entities(["TP53", "TP53_BRCA1", "TP53_g1", "CD3Dd"], "knockout")
 
