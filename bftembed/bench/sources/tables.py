@@ -56,7 +56,7 @@ def rows_by_gene(names: Sequence[str], label: str, *, usable: NDArray[np.bool_] 
         (n,): rows to choose from, by default all.
     """
     rows = np.arange(len(names)) if usable is None else np.flatnonzero(usable)
-    symbols, stands = one_per_gene([names[row] for row in rows])
+    symbols, stands = one_per_gene([names[int(row)] for row in rows])
     if lost := sum(symbol is not None for symbol in symbols) - int(stands.sum()):
         logger.info("`%s`: %d rows are left out, since another row is of the same gene.", label, lost)
     return {str(symbol): int(row) for symbol, row in zip(symbols[stands], rows[stands], strict=True)}
