@@ -82,7 +82,7 @@ def test_an_embedding_and_a_task_are_benchmarked(environment):
 
 def test_an_objective_is_known_to_tune(environment):
     config = "objective: {name: %s, options: {power: 1.0}}\nmodel: default\ndata: {train: nothing.jsonl}\noutput: out\n"
-    for name, said in (("focal", "nothing.jsonl"), ("focus", "Did you mean `focal`?")):
+    for name, said in (("focal", "nothing.jsonl"), ("focus", "did you mean `focal`?")):
         (environment.directory / "config.yaml").write_text(config % name)
         assert said in environment("tune", "config.yaml", status=1)
 
