@@ -16,7 +16,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "local": ("torch", "transformers", "sentence_transformers", "gguf", "jinja2"),
     "tune": ("accelerate", "datasets", "filelock", "peft", "trl"),
     "scanpy": ("scanpy",),
-    "bench": ("sklearn", "statsmodels", "harmonypy", "scib", "scib_metrics", "markupsafe", "openpyxl"),
+    "bench": ("statsmodels", "harmonypy", "scib", "scib_metrics", "markupsafe", "openpyxl"),
     "openai": ("openai",),
     "vllm": ("vllm",),
     "scvi": ("scvi",),

@@ -11,7 +11,7 @@ from bftembed._optional import EXTRAS, advice, needs, require
 from bftembed.errors import BftembedError, MissingExtraError
 
 #: Modules whose distribution has another name.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "scib_metrics": "scib-metrics", "scvi": "scvi-tools"}
+DISTRIBUTIONS = {"scib_metrics": "scib-metrics", "scvi": "scvi-tools"}
 
 
 @pytest.fixture

@@ -128,6 +128,6 @@ __getattr__, __dir__ = attach(
         "without_leaks": "problems.pairs",
         "write_report": "report",
     },
-    packages=("scanpy", "sklearn", "statsmodels"),
+    packages=("scanpy", "statsmodels"),
     extra="bench",
 )

@@ -1,8 +1,9 @@
 """Expression matrices of an AnnData in memory, lazy, backed or in a file: chunks of rows, and what their values are."""
 
+from bftembed.expression.batches import cell_batches
 from bftembed.expression.chunks import default_chunk_rows, prefetched, row_blocks, row_chunks
 from bftembed.expression.files import checked_target
-from bftembed.expression.genes import chosen_genes
+from bftembed.expression.genes import chosen_genes, gene_names
 from bftembed.expression.parts import (
     AnnDataParts,
     Matrix,
@@ -27,6 +28,7 @@ __all__ = [
     "Matrix",
     "ValueCheck",
     "Values",
+    "cell_batches",
     "check_columns",
     "check_writable",
     "checked_anndata",
@@ -35,6 +37,7 @@ __all__ = [
     "chosen_matrix",
     "column_of",
     "default_chunk_rows",
+    "gene_names",
     "made_actual",
     "mapping_group",
     "normalised_chunks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from bftembed.expression.parts import check_columns, column_of
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
+
+    from bftembed.expression.parts import AnnDataParts
 
 
 def chosen_genes(adata: AnnData, mask_var: Any) -> NDArray[np.intp]:
@@ -40,6 +43,44 @@ def chosen_genes(adata: AnnData, mask_var: Any) -> NDArray[np.intp]:
         msg = f"None of the {int(mask.sum())} chosen genes has a canonical name in `adata.var['bft_gene']`."
         raise InputError(msg)
     return chosen
+
+
+def gene_names(parts: AnnDataParts, *, use_raw: bool = False) -> NDArray[np.object_]:
+    """One name for each column: that in ``var["bft_gene"]``, where there is one, else that in ``var_names``.
+
+    Parameters
+    ----------
+    parts
+        Of an AnnData.
+    use_raw
+        Of ``.raw``, whose genes have the canonical names of the same genes in ``var``.
+
+    Returns
+    -------
+    numpy.ndarray, object (n_vars,)
+        Different names; ``""`` for a column that a canonical name of another one left none for.
+
+    Raises
+    ------
+    InputError
+        If names occur more than once.
+    """
+    own = [str(name) for name in (parts.raw if use_raw and parts.raw is not None else parts).var_names()]
+    canonical: dict[str, str] = {}
+    for table in (parts, parts.raw if use_raw else None):
+        if table is not None and "bft_gene" in table.var.columns:
+            column = column_of(table.var, "bft_gene")
+            known = zip(map(str, table.var_names()), column, column.notna(), strict=True)
+            canonical.update({name: str(gene) for name, gene, there in known if there and gene != ""})
+    taken = {canonical[name] for name in own if name in canonical}
+    names = [canonical.get(name) or ("" if name in taken else name) for name in own]
+    if repeated := sorted({name for name, n in Counter(names).items() if n > 1 and name}):
+        msg = (
+            f"{len(repeated)} genes have the same name as another one ({', '.join(map(repr, repeated[:3]))}): call "
+            "adata.var_names_make_unique(), or bft.pp.map_genes(adata), first."
+        )
+        raise InputError(msg)
+    return np.array(names, dtype=object)
 
 
 def _mask(adata: AnnData, mask_var: Any) -> NDArray[np.bool_]:

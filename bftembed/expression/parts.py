@@ -31,6 +31,8 @@ class AnnDataParts:
     layers: Mapping[str, Any]
     varm: Mapping[str, Any]
     uns: Mapping[str, Any]
+    obs: Any  # tables, or what looks like one: has `columns`, and gives a column by its name
+    var: Any
     obs_names: Callable[[], pd.Index]
     var_names: Callable[[], pd.Index]
     raw: AnnDataParts | None
@@ -192,10 +194,12 @@ def parts_of(adata: Any) -> AnnDataParts:
     checked_anndata(adata)
     raw = None
     if (own := adata.raw) is not None:
-        raw = AnnDataParts(own.X, {}, own.varm or {}, {}, lambda: adata.obs_names, lambda: own.var_names, None)
+        names = {"obs_names": lambda: adata.obs_names, "var_names": lambda: own.var_names}
+        raw = AnnDataParts(own.X, {}, own.varm or {}, {}, adata.obs, own.var, **names, raw=None)
     # A backed one raises a KeyError for `.X` where its file holds none.
     x = None if adata.isbacked and "X" not in adata.file else adata.X
-    return AnnDataParts(x, adata.layers, adata.varm, adata.uns, lambda: adata.obs_names, lambda: adata.var_names, raw)
+    names = {"obs_names": lambda: adata.obs_names, "var_names": lambda: adata.var_names}
+    return AnnDataParts(x, adata.layers, adata.varm, adata.uns, adata.obs, adata.var, **names, raw=raw)
 
 
 def _of_group(group: Any) -> AnnDataParts:
@@ -205,6 +209,8 @@ def _of_group(group: Any) -> AnnDataParts:
         layers={name: _matrix(group["layers"][name]) for name in group.get("layers", ())},
         varm={name: _array(group["varm"][name]) for name in group.get("varm", ())},
         uns=group.get("uns", {}),
+        obs=DiskTable(group.get("obs")),
+        var=DiskTable(group["var"]),
         obs_names=lambda: _index(group["obs"]),
         var_names=lambda: _index(group["var"]),
         raw=raw,
@@ -226,6 +232,23 @@ class DiskMatrix:
         from anndata.io import read_elem
 
         return read_elem(self.group)
+
+
+@dataclass(frozen=True)
+class DiskTable:
+    """``obs`` or ``var`` of a file, of which single columns are read."""
+
+    group: Any
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return [] if self.group is None else [str(name) for name in self.group.attrs.get("column-order", ())]
+
+    def __getitem__(self, name: str) -> Any:
+        from anndata.io import read_elem
+
+        return read_elem(self.group[name])
 
 
 def _matrix(element: Any) -> Any:

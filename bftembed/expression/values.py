@@ -163,7 +163,7 @@ def row_flags(rows: csr_matrix) -> NDArray[np.uint8]:
 
 
 def normalised_chunks(
-    matrix: Matrix, *, values: str = "auto", log: bool = True
+    matrix: Matrix, *, values: str = "auto", log: bool = True, chunk_size: int | None = None
 ) -> Iterator[tuple[int, csr_matrix, str]]:
     """Yield ``(start, rows, kind)``: consecutive rows at 10,000 counts per cell, in float64 without stored zeros.
 
@@ -175,6 +175,8 @@ def normalised_chunks(
         ``"auto"``, ``"counts"`` or ``"lognorm"``.
     log
         Give ``log(1 + x)``, log-normalised values as they are; otherwise ``x``.
+    chunk_size
+        Most rows at once; by default what keeps a chunk near 30 MB.
 
     Raises
     ------
@@ -183,7 +185,7 @@ def normalised_chunks(
         the first rows, after some rows have been given.
     """
     check = ValueCheck(matrix, values=values)
-    for start, _, chunk in row_chunks(matrix.x, default_chunk_rows(matrix.x, 1)):
+    for start, _, chunk in row_chunks(matrix.x, chunk_size or default_chunk_rows(matrix.x, 1)):
         rows = chunk.astype(np.float64)
         flags = row_flags(rows)
         check.add(start, flags)
@@ -195,7 +197,7 @@ def normalised_chunks(
         logged = check.found == "lognorm"
         if not (logged and log):
             if logged:
-                _check_logarithms(check, start, flags)
+                check_logarithms(check, start, flags)
                 rows.data = np.expm1(rows.data)
             total = np.asarray(rows.sum(axis=1)).ravel()
             scale = np.divide(COUNTS_PER_CELL, total, out=np.zeros_like(total), where=total > 0)
@@ -206,7 +208,14 @@ def normalised_chunks(
     check.finish()
 
 
-def _check_logarithms(check: ValueCheck, start: int, flags: NDArray[np.uint8]) -> None:
+def check_logarithms(check: ValueCheck, start: int, flags: NDArray[np.uint8]) -> None:
+    """Refuse values, taken as logarithms, that are none.
+
+    Raises
+    ------
+    InputError
+        If one of the rows ``start, start + 1, ...`` holds a value that no logarithm of counts reaches.
+    """
     if (large := np.flatnonzero(flags & LARGE)).size:
         msg = (
             f"{check.matrix.name} is no logarithm of counts: cell {check.named([start + int(large[0])])} holds a value "

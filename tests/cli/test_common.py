@@ -94,10 +94,10 @@ def test_a_missing_package_is_one_line(monkeypatch, capsys):
     from bftembed.cli import main
 
     def fail():
-        raise ModuleNotFoundError(name="sklearn.metrics")
+        raise ModuleNotFoundError(name="statsmodels.api")
 
     monkeypatch.setattr(main, "app", fail)
     with pytest.raises(SystemExit) as ended:
         main.run()
     assert ended.value.code == 1
-    assert capsys.readouterr().err == 'error: This needs the package `sklearn`: pip install "bftembed[bench]"\n'
+    assert capsys.readouterr().err == 'error: This needs the package `statsmodels`: pip install "bftembed[bench]"\n'

@@ -1,0 +1,197 @@
+"""One pass over the cells that finds out what is usual for each gene."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bftembed._progress import progress as shown
+from bftembed.errors import InputError
+from bftembed.expression import (
+    ValueCheck,
+    cell_batches,
+    chosen_matrix,
+    gene_names,
+    normalised_chunks,
+    opened,
+    prefetched,
+    row_flags,
+)
+from bftembed.expression.values import check_logarithms
+from bftembed.pp._moments import Moments, dispersions
+from bftembed.pp._reference import Reference
+
+if TYPE_CHECKING:
+    import os
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from bftembed.expression import AnnDataParts, Matrix, Values
+
+log = logging.getLogger("bftembed")
+
+
+def reference(
+    adata: AnnData | str | os.PathLike[str],
+    *,
+    batch_key: str | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    values: Values = "auto",
+    n_top_genes: int = 2000,
+    progress: bool | None = None,
+) -> Reference:
+    """Find out what is usual for each gene: mean, s.d. and detection of its log-normalised expression.
+
+    A cell's expression can then be said relative to it, as `tl.embed_cells` with ``weights="contrast"`` does, in these
+    cells and in others. The matrix is read once, in chunks of rows, and is never made dense; sums are in float64 and
+    merged so that the size of the chunks changes nothing but the last digits.
+
+    Parameters
+    ----------
+    adata
+        In memory, backed, or lazy, or the path of an .h5ad or .zarr file. Counts are scaled to 10,000 per cell and
+        logged: ``log(1 + x)``; log-normalised values are used as they are.
+    batch_key
+        Column of ``.obs``: one mean, s.d. and detection for each batch.
+    layer
+        Use this layer instead of `.X`.
+    use_raw
+        Use ``.raw.X`` instead of `.X`.
+    values
+        What the matrix holds. ``"auto"`` takes whole numbers as counts and fractions up to 30 as log-normalised.
+    n_top_genes
+        Genes that are marked as highly variable: those of the largest dispersion over all cells (of all batches
+        together), standardised among genes of similar mean, as `scanpy.pp.highly_variable_genes` finds them
+        (``flavor="seurat"``).
+    progress
+        Show a bar, by default if the error stream is a terminal.
+
+    Returns
+    -------
+    Reference
+
+    Raises
+    ------
+    InputError
+        If the matrix or its values cannot be used, a batch is a single cell, or no gene varies.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np
+    >>> import bftembed as bft
+    >>> counts = np.random.default_rng(0).poisson(2, (100, 30)).astype(np.float32)
+    >>> bft.pp.reference(anndata.AnnData(counts), n_top_genes=10)
+    Reference(30 genes, 10 highly variable, of 100 cells)
+    """
+    if n_top_genes < 1:
+        msg = f"n_top_genes={n_top_genes} must be at least 1."
+        raise InputError(msg)
+    with opened(adata) as parts:
+        made = streamed_reference(
+            parts,
+            batch_key=batch_key,
+            layer=layer,
+            use_raw=use_raw,
+            values=values,
+            n_top_genes=n_top_genes,
+            progress=progress,
+        )
+    log.info("%s", made)
+    return made
+
+
+def streamed_reference(
+    parts: AnnDataParts,
+    *,
+    batch_key: str | None,
+    layer: str | None,
+    use_raw: bool,
+    values: str,
+    n_top_genes: int,
+    progress: bool | None,
+    chunk_size: int | None = None,
+) -> Reference:
+    """See `reference`."""
+    matrix = chosen_matrix(parts, layer=layer, use_raw=use_raw)
+    names = gene_names(parts, use_raw=use_raw)
+    codes, batches = cell_batches(parts, batch_key) if batch_key else (np.zeros(matrix.x.shape[0], dtype=np.intp), [""])
+    sizes = np.bincount(codes)
+    if (alone := np.flatnonzero(sizes < 2)).size:
+        whose = f"Batch {batches[alone[0]]!r} of `adata.obs[{batch_key!r}]` is" if batch_key else "The data are"
+        msg = f"{whose} a single cell, which has no s.d.: leave it out, or put it into another batch."
+        raise InputError(msg)
+    named = names != ""
+    columns, pooled = _moments_of_batches(matrix, codes, len(batches), values, chunk_size=chunk_size, progress=progress)
+    _check_spread(columns["sd"][:, named], batches, batch_key)
+    spread = dispersions(pooled.mean, pooled.variance)[named]
+    genes = names[named]
+    return Reference(
+        pd.DataFrame(
+            {
+                "gene": pd.Categorical(np.tile(genes, len(batches)), categories=genes),
+                "batch": pd.Categorical(np.repeat(batches, len(genes)), categories=batches),
+                "n_cells": np.repeat(sizes, len(genes)),
+                **{name: numbers[:, named].ravel() for name, numbers in columns.items()},
+                "highly_variable": np.tile(_highest(spread, n_top_genes), len(batches)),
+            }
+        )
+    )
+
+
+def _moments_of_batches(
+    matrix: Matrix,
+    codes: NDArray[np.intp],
+    n_batches: int,
+    values: str,
+    *,
+    chunk_size: int | None,
+    progress: bool | None,
+) -> tuple[dict[str, NDArray[np.float64]], Moments]:
+    """Columns of the reference, (n_batches, n_vars) each, and the moments of counts per 10,000 of all cells."""
+    n_cells, n_genes = matrix.x.shape
+    logs, levels = ([Moments(n_genes) for _ in range(n_batches)] for _ in range(2))
+    detected = np.zeros((n_batches, n_genes))
+    with shown(n_cells, "reference", "cell", show=progress) as bar:
+        for start, rows, _ in prefetched(normalised_chunks(matrix, values=values, chunk_size=chunk_size)):
+            check_logarithms(ValueCheck(matrix), start, row_flags(rows))
+            mine = codes[start : start + rows.shape[0]]
+            for batch in np.unique(mine):
+                part = rows if n_batches == 1 else rows[mine == batch]
+                detected[batch] += np.bincount(part.indices, minlength=n_genes)
+                logs[batch].add(part)
+                part = part.copy()
+                part.data = np.expm1(part.data)
+                levels[batch].add(part)
+            bar.update(rows.shape[0])
+    pooled = Moments(n_genes)
+    for level in levels:
+        pooled.include(level)
+    columns = {
+        "mean": np.array([moments.mean for moments in logs]),
+        "sd": np.sqrt([moments.variance for moments in logs]),
+        "detection": detected / np.array([[moments.n] for moments in logs]),
+        "level": np.array([moments.mean for moments in levels]),
+    }
+    return columns, pooled
+
+
+def _highest(values: NDArray[np.float64], n: int) -> NDArray[np.bool_]:
+    """The `n` largest, and those equal to the last of these, as in `scanpy`."""
+    known = np.sort(values[~np.isnan(values)])[::-1]
+    least = known[min(n, len(known)) - 1] if len(known) else np.inf
+    return np.asarray(np.nan_to_num(values, nan=-np.inf) >= least)
+
+
+def _check_spread(sd: NDArray[np.float64], batches: list[str], batch_key: str | None) -> None:
+    if (flat := np.flatnonzero(~(sd > 0).any(axis=1))).size:
+        whose = f"batch {batches[flat[0]]!r} of `adata.obs[{batch_key!r}]`" if batch_key else "the data"
+        msg = (
+            f"No gene varies in {whose}: all s.d. are zero. Are all cells copies of one, or empty? Leave these cells "
+            "out, or take a reference of other cells."
+        )
+        raise InputError(msg)

@@ -1,0 +1,164 @@
+"""Gene vectors in which no direction stands out."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from bftembed.errors import InputError
+from bftembed.expression import opened
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+_DIMENSION = re.compile(r"d\d+")
+
+
+def whiten(
+    vectors: ArrayLike | pd.DataFrame,
+    *,
+    table: Any = None,
+    alpha: float = 1.0,
+    n_components: int | None = None,
+) -> NDArray[np.float32]:
+    """Subtract the mean vector of all genes, and divide by the singular values of their table to the power `alpha`.
+
+    Vectors of texts have a mean and a few directions in common that say little of what a text says; sums over genes
+    amplify these. With `S` the covariance of the table, shrunk as Ledoit & Wolf (2004, J Multivariate Anal 88:365) do,
+    since a few hundred genes do not determine that of hundreds of dimensions, the result is
+    ``(v - mean) @ S**(-alpha / 2)``. Removing the mean and the leading directions of word vectors: Mu & Viswanath
+    (2018, ICLR, "All-but-the-top"); whitening of sentence vectors: Su et al. (2021, arXiv:2103.15316).
+
+    Parameters
+    ----------
+    vectors
+        (n, d) numbers, or a DataFrame of numbers. Rows with NaN, genes without a vector, stay NaN.
+    table
+        Vectors of all genes, from which mean and covariance are taken, so that a gene's result does not depend on the
+        genes beside it: an AnnData of `bft.embed`, a DataFrame by gene, an array (m, d), or the path of an .h5ad,
+        .zarr, .parquet or .csv that `bftembed embed` made. Rows with NaN are left out. By default `vectors`.
+    alpha
+        0 subtracts the mean alone; with 1 all directions have the same variance.
+    n_components
+        Coordinates on so many leading principal axes of the table instead of the original ones: fewer dimensions. The
+        sign of an axis is such that its entry of the largest size is positive.
+
+    Returns
+    -------
+    numpy.ndarray, float32 (n, d), or (n, n_components)
+
+    Raises
+    ------
+    InputError
+        If the table has other dimensions, fewer than two vectors or no variance, or an argument cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bftembed as bft
+    >>> vectors = np.random.default_rng(0).normal([5, 0], [3, 1], (2000, 2))
+    >>> np.cov(bft.pp.whiten(vectors).T).round(1) + 0.0
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    own = _numbers(vectors, "vectors")
+    known = np.isfinite(own).all(axis=1)
+    of_all = own if table is None else table_vectors(table)
+    of_all = of_all[np.isfinite(of_all).all(axis=1)]
+    d = own.shape[1]
+    if of_all.shape[1] != d:
+        msg = (
+            f"The vectors have {d} dimensions and those of `table` {of_all.shape[1]}: make both with the same encoder."
+        )
+        raise InputError(msg)
+    if not (np.isfinite(alpha) and alpha >= 0):
+        msg = f"alpha={alpha} must be 0 (subtract the mean) or more; 1 whitens."
+        raise InputError(msg)
+    if n_components is not None and not 1 <= n_components <= d:
+        msg = f"n_components={n_components} must be from 1 to the {d} dimensions of the vectors, or None."
+        raise InputError(msg)
+    mean, variances, axes = _principal_axes(of_all)
+    least = np.finfo(float).eps * d * variances[0]
+    scales = np.maximum(variances, least) ** (-alpha / 2)
+    if alpha:
+        scales[variances <= least] = 0.0  # a direction that no gene of the table has
+    weighted = axes * scales
+    turn = weighted @ axes.T if n_components is None else weighted[:, :n_components]
+    result = np.full((len(own), turn.shape[1]), np.nan, dtype=np.float32)
+    result[known] = (own[known] - mean) @ turn
+    return result
+
+
+def table_vectors(table: Any, *, use_rep: str = "X_bft") -> NDArray[np.float64]:
+    """Vectors of genes (m, d): of an AnnData with a row a gene, a DataFrame by gene, an array, or a file of these.
+
+    Raises
+    ------
+    InputError
+        If there are none in it.
+    """
+    if isinstance(table, str | os.PathLike):
+        path = Path(table).expanduser()
+        if path.suffix in {".parquet", ".csv"}:
+            if not path.exists():
+                msg = f"There is no file {str(path)!r} of the vectors of all genes."
+                raise InputError(msg)
+            return _numbers(pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path), str(path))
+        from anndata.io import read_elem
+
+        with opened(path) as parts:
+            obsm = parts.group.get("obsm", {})
+            return _numbers(_held(obsm, use_rep, lambda key: read_elem(obsm[key])), str(path))
+    if hasattr(table, "obsm"):
+        return _numbers(_held(table.obsm, use_rep, table.obsm.get), "table")
+    return _numbers(table, "table")
+
+
+def _held(obsm: Any, use_rep: str, read: Any) -> Any:
+    key = use_rep if use_rep in obsm else "X_bft"
+    if key not in obsm:
+        msg = (
+            f"`table` has no `.obsm[{use_rep!r}]` (it has {sorted(obsm)}): give the AnnData of bft.embed, which has a "
+            "row for each gene."
+        )
+        raise InputError(msg)
+    return read(key)
+
+
+def _numbers(value: Any, name: str) -> NDArray[np.float64]:
+    if isinstance(value, pd.DataFrame):
+        dimensions = [column for column in value.columns if _DIMENSION.fullmatch(str(column))]
+        value = value[dimensions] if dimensions else value.select_dtypes("number")
+    array = np.asarray(value)
+    if array.ndim != 2 or array.dtype.kind not in "fiu" or 0 in array.shape:
+        msg = f"`{name}` must be numbers, a row for each gene; it is {array.dtype} of shape {array.shape}."
+        raise InputError(msg)
+    return array.astype(np.float64)
+
+
+def _principal_axes(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean, variances (descending) and axes (a column each) of the shrunk covariance."""
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
+    if len(table) < 2:
+        msg = f"{len(table)} vectors have no covariance: give the vectors of more genes as `table`."
+        raise InputError(msg)
+    mean = table.mean(axis=0)
+    centred = table - mean
+    covariance = centred.T @ centred / len(table)
+    average = float(np.trace(covariance)) / len(covariance)
+    if not average > 0:
+        msg = f"All {len(table)} vectors of the table are the same: nothing to divide by. Give those of all genes."
+        raise InputError(msg)
+    # Of vectors of unit scale, since the squares of the estimate overflow or vanish otherwise.
+    amount = float(ledoit_wolf_shrinkage(centred / np.sqrt(average), assume_centered=True)) if len(mean) > 1 else 0.0
+    variances, axes = np.linalg.eigh((1 - amount) * covariance + amount * average * np.eye(len(covariance)))
+    variances, axes = np.maximum(variances[::-1], 0.0), axes[:, ::-1]
+    largest = np.argmax(np.abs(axes), axis=0)
+    axes = axes * np.where(axes[largest, np.arange(len(axes))] < 0, -1.0, 1.0)
+    return mean, cast("NDArray[np.float64]", variances), axes
