@@ -8,7 +8,7 @@ from typing import Any
 from bftembed._near import did_you_mean
 from bftembed.errors import InputError
 
-_IN_OBSM = {"cells", "perturbations", "entities"}
+_IN_OBSM = {"cells", "perturbations", "entities", "reference"}
 
 
 def checked_key(key: str) -> str:
@@ -39,14 +39,15 @@ def check_embedded(held: Mapping[str, Any], use_rep: str, place: str, verb: str)
         raise InputError(msg)
 
 
-def with_provenance(bft: Mapping[str, Any], key: str, side: str, info: dict[str, Any]) -> dict[str, Any]:
+def with_provenance(bft: Mapping[str, Any], key: str, side: str, info: dict[str, Any], **beside: Any) -> dict[str, Any]:
     """``uns["bft"]`` with one side of `key` (genes, cells, perturbations, entities) renewed and all else kept.
 
-    The vectors of cells, perturbations and entities are in ``obsm``: a new one takes the place of the others.
+    The vectors of cells, perturbations and entities are in ``obsm``: a new one takes the place of the others, and of
+    the reference of cells. `beside` is kept next to it as it is.
     """
     gone = _IN_OBSM if side in _IN_OBSM else {side}
     kept = {name: known for name, known in bft.get(key, {}).items() if name not in gone}
-    return {**bft, key: {**kept, side: _storable(info)}}
+    return {**bft, key: {**kept, side: _storable(info), **beside}}
 
 
 def _storable(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bftembed._keys import checked_key
 from bftembed._near import check_choice
@@ -11,22 +11,31 @@ from bftembed.errors import InputError
 if TYPE_CHECKING:
     import os
 
+    import pandas as pd
     from anndata import AnnData
 
     from bftembed.expression import Values
+    from bftembed.pp import Reference
 
-Weights = Literal["log1p", "raw", "log", "binary"]
+Weights = Literal["contrast", "log1p", "raw", "log", "binary"]
 Empty = Literal["raise", "nan"]
+DEFAULT_WEIGHTS: Weights = "log1p"
+_WHITEN = 1.0  # of "contrast", where `whiten` is "auto"
 
 
 def embed_cells(  # noqa: PLR0913
     adata: AnnData | str | os.PathLike[str],
     *,
     use_rep: str = "X_bft",
-    weights: Weights = "log1p",
+    weights: Weights = DEFAULT_WEIGHTS,
     values: Values = "auto",
     layer: str | None = None,
     use_raw: bool = False,
+    reference: Reference | pd.DataFrame | str | os.PathLike[str] | None = None,
+    batch_key: str | None = None,
+    whiten: float | Literal["auto"] | None = "auto",
+    table: Any = None,
+    n_components: int | None = None,
     center: bool = False,
     normalize: bool = False,
     empty: Empty = "raise",
@@ -38,9 +47,18 @@ def embed_cells(  # noqa: PLR0913
 ) -> None:
     """Embed cells by the vectors of the genes that they express.
 
-    The vector of cell *c* is ``sum_g w_cg v_g / sum_g w_cg`` over the genes *g* that have a vector. It depends on the
-    cell and on the gene vectors alone: not on the other cells, their order or `chunk_size`. The matrix is read once, in
-    chunks of rows, and is never made dense. For a text about each cell see :func:`bftembed.tl.embed_cell_profiles`.
+    With ``weights="contrast"``, the vector of cell *c* is ``sum_g clip((x_cg - mean_g) / sd_g, -10, 10) v_g / n`` over
+    the *n* highly variable genes *g* of a reference: ``x`` is log-normalised expression, ``mean`` and ``sd`` are of the
+    reference, and ``v`` are the whitened gene vectors. It says how a cell departs from what is usual. With the other
+    weights it is the mean ``sum_g w_cg v_g / sum_g w_cg`` over the genes that have a vector, most of which is the same
+    in all cells: what they all express, and what the vectors have in common.
+
+    Either depends on the cell, the gene vectors and the reference alone: not on the other cells, their order or
+    `chunk_size`. The matrix is read in chunks of rows, once (once more for a contrast without a given `reference`), and
+    is never made dense. For a text about each cell see :func:`bftembed.tl.embed_cell_profiles`.
+
+    Z-scores, clipped at 10: `scanpy.pp.scale`. Means of texts' vectors weighted by expression: GenePT-w (Chen & Zou
+    2024, Nat Biomed Eng). Whitening: :func:`bftembed.pp.whiten`.
 
     Parameters
     ----------
@@ -51,8 +69,9 @@ def embed_cells(  # noqa: PLR0913
         used. With `use_raw`, ``.raw.varm`` is looked at first; without the key there, the genes of `.raw` get
         their vectors from `.varm` by name, and those that are only in `.raw` are not used.
     weights
-        ``"log1p"``: ``log(1 + counts per 10,000 of the cell's total over all genes)``, and log-normalised values
-        as they are. ``"raw"``: values as they are. ``"log"``: ``log(1 + value)``. ``"binary"``: 1 if not zero.
+        ``"contrast"``: departure from the reference, in s.d. ``"log1p"``: ``log(1 + counts per 10,000)`` of the cell's
+        total over all genes, and log-normalised values as they are. ``"raw"``: values as they are. ``"log"``:
+        ``log(1 + value)``. ``"binary"``: 1 if not zero.
     values
         What the matrix holds. ``"auto"`` takes whole numbers as counts and fractions up to 30 as log-normalised;
         with anything else, the weights that depend on it are refused.
@@ -60,8 +79,23 @@ def embed_cells(  # noqa: PLR0913
         Use this layer instead of `.X`.
     use_raw
         Use ``.raw.X`` instead of `.X`.
+    reference
+        For ``"contrast"``: what is usual for each gene, from :func:`bftembed.pp.reference`, the table that an earlier
+        call left in ``.uns["bft"][key_added]["reference"]``, or the path of a file with it. By default it is made of
+        these cells. Genes are matched by name; those without a s.d. and those that the cells lack add nothing.
+    batch_key
+        For ``"contrast"``: column of `.obs`; each cell is compared with the reference of its own batch.
+    whiten
+        Subtract the mean vector of `table` from the gene vectors and divide by its singular values to this power
+        (:func:`bftembed.pp.whiten`): 0 centres, 1 makes all directions equal, None takes the vectors as they are.
+        ``"auto"`` is 1 for ``"contrast"`` and None for the other weights.
+    table
+        For `whiten`: vectors of all genes, e.g. the AnnData of `bft.embed`, a DataFrame by gene, or the path of one, so
+        that a gene's vector does not depend on the genes of this AnnData. By default the vectors of these.
+    n_components
+        For `whiten`: so many leading components of `table` instead of all dimensions.
     center
-        Subtract the mean of the gene vectors from each of them first.
+        Subtract the mean of the gene vectors from each of them first; `whiten` does so already.
     normalize
         Scale cell vectors to length 1.
     empty
@@ -87,11 +121,14 @@ def embed_cells(  # noqa: PLR0913
         Cell vectors.
     ``.uns["bft"][key_added]["cells"]`` : dict
         Parameters, number of genes used and of cells without weight, package version and date.
+    ``.uns["bft"][key_added]["reference"]`` : pandas.DataFrame
+        With ``"contrast"``: the reference, to be passed in for new cells.
 
     Raises
     ------
     InputError
-        If the file, the gene vectors or the values cannot be used, or a cell has no weight. Nothing is written.
+        If the file, the gene vectors or the values cannot be used, a cell has no weight, or the reference does not fit:
+        it has other genes, lacks a batch, or was made of values that are normalised otherwise. Nothing is written.
     DataError
         If `output` cannot be written, or an element of `adata` is of a kind that no such file can hold: said before
         any work.
@@ -110,6 +147,12 @@ def embed_cells(  # noqa: PLR0913
     for name, value, choices in (("weights", weights, Weights), ("empty", empty, Empty)):
         check_choice(name, value, get_args(choices))
     checked_key(key_added)
+    alpha = (_WHITEN if weights == "contrast" else None) if whiten == "auto" else whiten
+    _check_used(weights, alpha, center=center, table=table, n_components=n_components)
+    if weights != "contrast" and (reference is not None or batch_key is not None):
+        given = "reference" if reference is not None else "batch_key"
+        msg = f'{given}= is for weights="contrast", and weights={weights!r} knows no reference: leave it out.'
+        raise InputError(msg)
     if chunk_size is not None and chunk_size < 1:
         msg = f"chunk_size={chunk_size} must be at least 1, or None."
         raise InputError(msg)
@@ -122,6 +165,11 @@ def embed_cells(  # noqa: PLR0913
         values=values,
         layer=layer,
         use_raw=use_raw,
+        reference=reference,
+        batch_key=batch_key,
+        whiten=alpha,
+        table=table,
+        n_components=n_components,
         center=center,
         normalize=normalize,
         empty=empty,
@@ -129,3 +177,16 @@ def embed_cells(  # noqa: PLR0913
         progress=progress,
     )
     embed_weighted(adata, options, key_added=key_added, output=output, keep_x=keep_x)
+
+
+def _check_used(weights: str, alpha: float | None, *, center: bool, table: Any, n_components: int | None) -> None:
+    """Refuse options of whitening that would do nothing."""
+    if alpha is None and (table is not None or n_components is not None):
+        given = "table" if table is not None else "n_components"
+        msg = (
+            f"{given}= is for whitening, which weights={weights!r} does not do by itself: pass whiten=, e.g. whiten=1."
+        )
+        raise InputError(msg)
+    if alpha is not None and center:
+        msg = f"whiten={alpha} subtracts the mean of the vectors already: leave center=True out, or pass whiten=None."
+        raise InputError(msg)

@@ -28,8 +28,8 @@ class EmptyCells:
         self._silent += (start + np.flatnonzero(empty & silent)).tolist()
         self._unknown += (start + np.flatnonzero(empty & ~silent)).tolist()
 
-    def finish(self, check: ValueCheck, *, empty: str) -> int:
-        """Return their number.
+    def finish(self, check: ValueCheck, *, empty: str, genes: str = "gene") -> int:
+        """Return their number; `genes` is what the message calls those that count.
 
         Raises
         ------
@@ -47,7 +47,7 @@ class EmptyCells:
             )
         if self._unknown:
             parts.append(
-                f"{len(self._unknown)} of {n_cells} cells have counts, but none on a gene with a vector "
+                f"{len(self._unknown)} of {n_cells} cells have counts, but none on a {genes} with a vector "
                 f"({check.named(self._unknown)}); embed more genes with bft.tl.embed_genes, or remove these cells."
             )
         parts.append('Or pass empty="nan" to have rows of NaN for them.')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed import pp
 from bftembed._keys import with_provenance
 from bftembed._progress import progress
 from bftembed.errors import InputError
@@ -25,16 +26,18 @@ from bftembed.expression import (
     prefetched,
     row_chunks,
 )
-from bftembed.expression.values import UNSORTED
+from bftembed.expression.values import UNSORTED, check_logarithms
 from bftembed.expression.writing import BULK, TABLES, check_writable, mapping_group, write_element, write_elements
+from bftembed.tl._stream.contrast import LevelCheck, contrast_of
 from bftembed.tl._stream.copy_parts import copy_from_file
 from bftembed.tl._stream.empty import EmptyCells
 from bftembed.tl._stream.input import CellInput, choose
 from bftembed.tl._stream.output import ArrayOutput, EmbeddingFile, embedding_file
-from bftembed.tl._stream.weighted import WeightedMean
+from bftembed.tl._stream.weighted import WeightedSum
 
-log = logging.getLogger("bftembed")
+logger = logging.getLogger("bftembed")
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
 
@@ -49,6 +52,11 @@ class WeightedOptions:
     use_raw: bool
     center: bool
     normalize: bool
+    reference: Any
+    batch_key: str | None
+    whiten: float | None
+    table: Any
+    n_components: int | None
     empty: str
     chunk_size: int | None
     progress: bool | None
@@ -69,11 +77,12 @@ def embed_weighted(
         raise InputError(_logged_twice('A matrix with values="lognorm"'))
     with opened(adata) as parts:
         cells = choose(parts, use_rep=options.use_rep, layer=options.layer, use_raw=options.use_raw)
+        cells = replace(cells, vectors=_prepared(cells.vectors, options))
         if output is None:
             array = ArrayOutput(cells.shape)
-            info = _run(cells, options, array)
+            info, beside = _run(adata, cells, options, array)
             with made_actual():
-                adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "cells", info)
+                adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "cells", info, **beside)
                 adata.obsm[key_added] = array.array
         else:
             _embed_to_file(adata, cells, options, Path(output).expanduser(), key_added, keep_x=keep_x)
@@ -101,53 +110,98 @@ def _embed_to_file(
     ) as file:
         # Tables first: what cannot be converted should not come up after hours of work.
         copy(TABLES)
-        info = _run(cells, options, file)
+        info, beside = _run(adata, cells, options, file)
         if keep_x:
             copy(BULK)
         # From here on anndata is needed, which takes as long to load as the disk needs for the last rows.
-        bft = with_provenance(_bft(cells.matrix.parts), key_added, "cells", info)
+        bft = with_provenance(_bft(cells.matrix.parts), key_added, "cells", info, **beside)
         with file.filling() as root:
             write_element(mapping_group(root, "uns"), "bft", bft, name="uns['bft']")
         if hasattr(group, "close"):
             group.close()  # Windows puts no file in the place of an open one
 
 
-def _run(cells: CellInput, options: WeightedOptions, sink: ArrayOutput | EmbeddingFile) -> dict[str, Any]:
-    """Embed all cells into `sink`; returns what is noted about it in `.uns`."""
-    matrix = cells.matrix
-    check = ValueCheck(matrix, values=options.values, decide=options.weights in {"log1p", "log"})
+def _prepared(vectors: NDArray[np.float32], options: WeightedOptions) -> NDArray[np.float32]:
+    """The gene vectors whitened or centred, as asked for."""
+    if options.whiten is not None:
+        return pp.whiten(vectors, table=options.table, alpha=options.whiten, n_components=options.n_components)
+    if options.center:
+        return (vectors - np.nanmean(vectors, axis=0, dtype=np.float64)).astype(np.float32)
+    return vectors
+
+
+def _run(
+    adata: Any, cells: CellInput, options: WeightedOptions, sink: ArrayOutput | EmbeddingFile
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Embed all cells into `sink`; returns what is noted about it in `.uns`, and what is kept beside that."""
+    matrix, contrast, reference, vectors = cells.matrix, None, None, cells.vectors
+    if options.weights == "contrast":
+        reference = _reference(adata, options)
+        batch_key, use_raw = options.batch_key, options.use_raw
+        contrast = contrast_of(matrix.parts, vectors, reference, batch_key=batch_key, use_raw=use_raw)
+        vectors = contrast.vectors
+    levels = LevelCheck(contrast) if contrast is not None and options.reference is not None else None
+    check = ValueCheck(matrix, values=options.values, decide=options.weights in {"log1p", "log", "contrast"})
     empty = EmptyCells()
     chunk_size = options.chunk_size or default_chunk_rows(matrix.x, cells.shape[1])
-    known = ~np.isnan(cells.vectors[:, 0])
-    vectors = cells.vectors
-    if options.center:
-        vectors = (vectors - vectors[known].mean(axis=0, dtype=np.float64)).astype(np.float32)
+    n_used = int((~np.isnan(vectors[:, 0])).sum())
     with (
-        WeightedMean(vectors, normalize=options.normalize) as kernel,
+        WeightedSum(vectors, normalize=options.normalize, contrast=contrast) as kernel,
         progress(cells.shape[0], "embed cells", "cell", show=options.progress) as bar,
     ):
         for start, stop, rows in prefetched(row_chunks(matrix.x, chunk_size)):
-            _embed_chunk(kernel, check, empty, start, rows, weights=options.weights, sink=sink)
+            _embed_chunk(kernel, check, empty, start, rows, weights=options.weights, sink=sink, levels=levels)
             bar.update(stop - start)
     check.finish()
-    n_empty = empty.finish(check, empty=options.empty)
-    shape = cells.shape
-    log.info("%s cells: means of %s genes, %s dimensions, %s without weight", shape[0], known.sum(), shape[1], n_empty)
-    return {
-        "method": "weighted",
-        **{name: value for name, value in asdict(options).items() if name not in {"chunk_size", "progress", "layer"}},
+    if levels is not None:
+        levels.finish()
+    n_empty = empty.finish(check, empty=options.empty, genes="gene" if contrast is None else "highly variable gene")
+    kind, shape = "means" if contrast is None else "contrasts", cells.shape
+    logger.info("%s cells: %s of %s genes, %s dimensions, %s without weight", shape[0], kind, n_used, shape[1], n_empty)
+    info = {
+        **_noted(options),
         "values": check.found,
         "matrix": matrix.name,
-        "n_genes_used": int(known.sum()),
+        "n_genes_used": n_used,
         "n_cells": int(cells.shape[0]),
         "n_empty": n_empty,
         "bftembed_version": version("bftembed"),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    return info, {} if reference is None else {"reference": reference.table}
+
+
+def _reference(adata: Any, options: WeightedOptions) -> pp.Reference:
+    if options.reference is not None:
+        return pp.Reference.of(options.reference)
+    return pp.reference(
+        adata,
+        batch_key=options.batch_key,
+        layer=options.layer,
+        use_raw=options.use_raw,
+        values=options.values,  # type: ignore[arg-type]
+        progress=options.progress,
+    )
+
+
+def _noted(options: WeightedOptions) -> dict[str, Any]:
+    """Parameters, as far as files can hold them."""
+    names = ["use_rep", "weights", "use_raw", "center", "normalize", "empty"]
+    noted: dict[str, Any] = {"method": "weighted", **{name: getattr(options, name) for name in names}}
+    if options.whiten is not None:
+        noted |= {"whiten": options.whiten, "table": "these genes" if options.table is None else "given"}
+    if options.n_components is not None:
+        noted["n_components"] = options.n_components
+    if options.weights == "contrast":
+        noted["method"] = "contrast"
+        noted["reference"] = "these cells" if options.reference is None else "given"
+    if options.batch_key is not None:
+        noted["batch_key"] = options.batch_key
+    return noted
 
 
 def _embed_chunk(
-    kernel: WeightedMean,
+    kernel: WeightedSum,
     check: ValueCheck,
     empty: EmptyCells,
     start: int,
@@ -155,6 +209,7 @@ def _embed_chunk(
     *,
     weights: str,
     sink: ArrayOutput | EmbeddingFile,
+    levels: LevelCheck | None,
 ) -> None:
     totals, flags = kernel.inspect(rows)
     if (flags & UNSORTED).any():
@@ -168,14 +223,15 @@ def _embed_chunk(
     counts = check.found == "counts"
     if weights == "log" and check.found == "lognorm":
         raise InputError(_logged_twice(check.matrix.name))
+    if weights == "contrast" and not counts:
+        check_logarithms(check, start, flags)
     out = sink.block(start, start + rows.shape[0])
-    kernel.means(
-        rows,
-        out,
-        totals=totals if weights == "log1p" and counts else None,
-        log=weights == "log" or (weights == "log1p" and counts),
-        binary=weights == "binary",
+    scaled = totals if weights in {"log1p", "contrast"} and counts else None
+    kernel.embed(
+        rows, out, start=start, totals=scaled, log=weights == "log" or scaled is not None, binary=weights == "binary"
     )
+    if levels is not None:
+        levels.add(start, kernel.levels(rows, levels.known, totals=scaled))
     empty.add(start, flags, np.isnan(out[:, 0]))
     sink.commit(start, out)
 

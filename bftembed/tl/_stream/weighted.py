@@ -1,4 +1,4 @@
-"""Numba kernels of the weighted mean: what each row holds, its gene weights, their weighted sum.
+"""Numba kernels of cell vectors: what each row holds, its gene weights, their weighted sum.
 
 The kernels release the GIL and work on blocks of rows that a thread pool hands out. Numba's own
 ``prange`` is not used: without TBB its threading layers either abort when two Python threads enter
@@ -27,6 +27,7 @@ from bftembed.expression.values import (
     OUTSIDE,
     UNSORTED,
 )
+from bftembed.tl._stream.contrast import depart, sum_levels
 from bftembed.tl._stream.panel_sum import PANEL_COLUMNS, compiled, sum_panel
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
+
+    from bftembed.tl._stream.contrast import Contrast
 
 BLOCK_ROWS = 512
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -124,21 +127,26 @@ def _normalize(out: NDArray[np.float32]) -> None:
             out[row, j] *= scale
 
 
-class WeightedMean:
-    """Expression-weighted means of gene vectors, for one chunk of cells at a time.
+class WeightedSum:
+    """Expression-weighted means of gene vectors, or sums by contrast, for one chunk of cells at a time.
 
     Parameters
     ----------
     vectors
         float32 (n_columns, d). A row of NaN is a gene without a vector: it takes no part.
     normalize
-        Scale each mean to length 1.
+        Scale each result to length 1.
+    contrast
+        Weigh by the departure from a reference, and divide by a constant instead of the sum of the weights.
     """
 
-    def __init__(self, vectors: NDArray[np.float32], *, normalize: bool = False) -> None:
+    def __init__(
+        self, vectors: NDArray[np.float32], *, normalize: bool = False, contrast: Contrast | None = None
+    ) -> None:
         known = ~np.isnan(vectors[:, 0])
         self.n_columns, self.dim = vectors.shape
-        self.normalize = normalize
+        self.normalize, self._contrast = normalize, contrast
+        self._base = None if contrast is None else contrast.base
         self._slots = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
         # The last panel is filled up with zeros. All lie in one array of at least 8 MB, for which numpy asks
         # the system for large pages: fewer address look-ups in a kernel that jumps from gene to gene.
@@ -169,16 +177,30 @@ class WeightedMean:
         list(self._pool.map(work, _blocks(chunk.shape[0])))
         return totals, flags
 
-    def means(
+    def levels(
+        self, chunk: csr_matrix, known: NDArray[np.bool_], *, totals: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """Counts per 10,000 of the rows on the columns `known`; without `totals` the values are log-normalised."""
+        out, factors, data = np.empty(chunk.shape[0]), _factors(chunk, totals), _floats(chunk.data)
+
+        def work(rows: slice) -> None:
+            indptr = chunk.indptr[rows.start : rows.stop + 1]
+            sum_levels(data, chunk.indices, indptr, factors[rows], known, totals is None, out[rows])
+
+        list(self._pool.map(work, _blocks(chunk.shape[0])))
+        return out
+
+    def embed(
         self,
         chunk: csr_matrix,
         out: NDArray[np.float32],
         *,
+        start: int = 0,
         totals: NDArray[np.float64] | None = None,
         log: bool = False,
         binary: bool = False,
     ) -> None:
-        """Write the weighted means of the rows; NaN where no weight falls on a gene with a vector.
+        """Write the vectors of the rows; NaN where no value falls on a gene with a vector.
 
         Parameters
         ----------
@@ -186,6 +208,8 @@ class WeightedMean:
             Non-negative finite values, columns in ascending order within each row (see `inspect`).
         out
             float32 (rows, d), C-contiguous.
+        start
+            Number of the first row among all cells.
         totals
             Scale each row from this total to 10,000; None uses the values as they are.
         log
@@ -194,10 +218,7 @@ class WeightedMean:
             Weights are 1 where the value is not zero.
         """
         data = (chunk.data != 0).astype(np.float32) if binary else _floats(chunk.data)
-        factors = np.ones(chunk.shape[0])
-        if totals is not None:
-            np.divide(COUNTS_PER_CELL, totals, out=factors, where=totals > 0)
-
+        factors = _factors(chunk, totals)
         # Kept from chunk to chunk: fresh pages for every block would cost more than the arithmetic in it.
         # One more than the entries, since the last write of `_weigh` may be one that is not kept.
         blocks = list(_blocks(chunk.shape[0]))
@@ -215,9 +236,15 @@ class WeightedMean:
             weights = weights[: ends[-1]]
             if log:
                 np.log1p(weights, out=weights)
-            _share(weights, ends)
+            if self._contrast is None:
+                _share(weights, ends)
+            else:
+                batches = self._contrast.batches[start + rows.start : start + rows.stop]
+                depart(weights, used, ends, batches, self._contrast.terms, self._contrast.n)
             for left, panel in zip(range(0, self.dim, PANEL_COLUMNS), self._panels, strict=True):
                 sum_panel(weights, used, ends, panel, out[rows, left : left + PANEL_COLUMNS])
+            if self._base is not None:
+                out[rows] += self._base[batches]
             if self.normalize:
                 _normalize(out[rows])
 
@@ -232,6 +259,13 @@ def n_threads() -> int:
 def _blocks(n_rows: int) -> Iterator[slice]:
     for start in range(0, n_rows, BLOCK_ROWS):
         yield slice(start, min(start + BLOCK_ROWS, n_rows))
+
+
+def _factors(chunk: csr_matrix, totals: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    factors = np.ones(chunk.shape[0])
+    if totals is not None:
+        np.divide(COUNTS_PER_CELL, totals, out=factors, where=totals > 0)
+    return factors
 
 
 def _floats(data: NDArray[Any]) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from bftembed.expression import row_flags
 from bftembed.tl._stream import weighted
-from bftembed.tl._stream.weighted import WeightedMean
+from bftembed.tl._stream.weighted import WeightedSum
 
 
 def expected(values, vectors, *, log, scaled, binary=False):
@@ -28,7 +28,7 @@ def means(kernel, rows, *, scaled=False, **how):
     rows = sparse.csr_matrix(rows)
     totals, _ = kernel.inspect(rows)
     out = np.empty((rows.shape[0], kernel.dim), dtype=np.float32)
-    kernel.means(rows, out, totals=totals if scaled else None, **how)
+    kernel.embed(rows, out, totals=totals if scaled else None, **how)
     return out
 
 
@@ -46,7 +46,7 @@ def random_case(rng, n_rows=700, n_genes=60, dim=150, dtype=np.float32):
 def test_means_follow_the_formula_for_every_width_of_vectors(how, dim):
     counts, vectors = random_case(np.random.default_rng(dim), dim=dim)
     counts[3] = 0
-    with WeightedMean(vectors) as kernel:
+    with WeightedSum(vectors) as kernel:
         found = means(kernel, counts, **how)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected(counts, vectors, **how), rtol=2e-5, atol=2e-6)
@@ -71,14 +71,14 @@ def test_any_small_matrix_of_any_type(counts, scale, data):
     vectors = data.draw(hnp.arrays(np.float32, (counts.shape[1], dim), elements=numbers))
     unknown = data.draw(hnp.arrays(np.bool_, counts.shape[1]))
     vectors[unknown & (np.arange(len(unknown)) > 0)] = np.nan
-    with WeightedMean(vectors) as kernel:
+    with WeightedSum(vectors) as kernel:
         found = means(kernel, counts, log=True, scaled=True)
     np.testing.assert_allclose(found, expected(counts, vectors, log=True, scaled=True), rtol=1e-4, atol=2e-4)
 
 
 def test_binary_weights_ignore_the_values():
     counts, vectors = random_case(np.random.default_rng(1))
-    with WeightedMean(vectors) as kernel:
+    with WeightedSum(vectors) as kernel:
         found = means(kernel, counts, binary=True)
     np.testing.assert_allclose(
         found, expected(counts, vectors, log=False, scaled=False, binary=True), rtol=1e-4, atol=1e-5
@@ -90,7 +90,7 @@ def test_a_cell_is_the_same_to_the_last_bit_alone_in_any_chunk_and_in_any_order(
     counts, vectors = random_case(rng, n_rows=1500)
     counts *= rng.random(counts.shape).astype(np.float32)
     counts[:, 0] += 0.5
-    with WeightedMean(vectors, normalize=True) as kernel:
+    with WeightedSum(vectors, normalize=True) as kernel:
         whole = means(kernel, counts, log=True, scaled=True)
         for size in (1, 5, 511, 512, 513):
             for start in (0, 3, 700):
@@ -104,13 +104,13 @@ def test_32_and_64_bit_indices_and_stored_zeros_give_the_same_bits():
     counts, vectors = random_case(np.random.default_rng(3))
     rows = sparse.csr_matrix(counts)
     full = sparse.csr_matrix((counts.ravel(), np.tile(np.arange(60), 700), np.arange(701) * 60), shape=counts.shape)
-    with WeightedMean(vectors) as kernel:
+    with WeightedSum(vectors) as kernel:
         plain = means(kernel, rows, log=True, scaled=True)
         long = rows.copy()
         long.indices, long.indptr = long.indices.astype(np.int64), long.indptr.astype(np.int64)
         totals, _ = kernel.inspect(long)
         out = np.empty_like(plain)
-        kernel.means(long, out, totals=totals, log=True)
+        kernel.embed(long, out, totals=totals, log=True)
         np.testing.assert_array_equal(out, plain)
         assert full.nnz > rows.nnz
         np.testing.assert_array_equal(means(kernel, full, log=True, scaled=True), plain)
@@ -118,13 +118,13 @@ def test_32_and_64_bit_indices_and_stored_zeros_give_the_same_bits():
 
 def test_huge_values_do_not_overflow():
     vectors = np.array([[1, 2], [3, 4]], dtype=np.float32)
-    with WeightedMean(vectors) as kernel:
+    with WeightedSum(vectors) as kernel:
         found = means(kernel, np.array([[3e38, 3e38], [0, 1e38]], dtype=np.float32))
     np.testing.assert_allclose(found, [[2, 3], [3, 4]], rtol=1e-6)
 
 
 def test_values_too_small_for_float32_count_as_no_weight():
-    with WeightedMean(np.ones((1, 2), dtype=np.float32)) as kernel:
+    with WeightedSum(np.ones((1, 2), dtype=np.float32)) as kernel:
         assert np.isnan(means(kernel, np.array([[1e-60]]))).all()
 
 
@@ -133,7 +133,7 @@ def test_normalized_means_have_length_one_and_zero_vectors_stay_zero():
     vectors[1] = 0
     counts[5] = 0
     counts[5, 1] = 2
-    with WeightedMean(vectors, normalize=True) as kernel:
+    with WeightedSum(vectors, normalize=True) as kernel:
         found = means(kernel, counts)
     lengths = np.linalg.norm(found, axis=1)
     np.testing.assert_allclose(np.delete(lengths, 5), 1, rtol=1e-5)
@@ -157,7 +157,7 @@ def test_normalized_means_have_length_one_and_zero_vectors_stay_zero():
     ],
 )
 def test_inspect_says_what_a_row_holds(row, flags):
-    with WeightedMean(np.ones((2, 1), dtype=np.float32)) as kernel:
+    with WeightedSum(np.ones((2, 1), dtype=np.float32)) as kernel:
         totals, found = kernel.inspect(sparse.csr_matrix([row], dtype=np.float64))
     assert found[0] == flags
     assert totals[0] == np.sum(row)
@@ -167,7 +167,7 @@ def test_inspect_finds_nan_unsorted_repeated_and_outlying_columns():
     rows = sparse.csr_matrix((4, 3), dtype=np.float32)
     rows.data = np.array([np.nan, 1, 1, 1, 1, 1], dtype=np.float32)
     rows.indices, rows.indptr = np.array([0, 2, 1, 1, 1, 3], dtype=np.int32), np.array([0, 1, 3, 5, 6], dtype=np.int32)
-    with WeightedMean(np.ones((3, 1), dtype=np.float32)) as kernel:
+    with WeightedSum(np.ones((3, 1), dtype=np.float32)) as kernel:
         _, flags = kernel.inspect(rows)
     assert flags[0] & weighted.NONFINITE
     assert [bool(flag & weighted.UNSORTED) for flag in flags] == [False, True, True, False]
@@ -180,7 +180,7 @@ def test_two_threads_may_embed_at_once():
     counts, vectors = random_case(np.random.default_rng(5), n_rows=3000)
 
     def embed(_):
-        with WeightedMean(vectors) as kernel:
+        with WeightedSum(vectors) as kernel:
             return means(kernel, counts, log=True, scaled=True)
 
     with ThreadPoolExecutor(4) as pool:
@@ -207,5 +207,5 @@ def test_the_kernel_sees_in_rows_what_numpy_sees(x, is_shuffled):
     if is_shuffled:
         rows.indices = rows.indices[::-1].copy()
         rows.indices[rows.indices == 3] = 9
-    with np.errstate(invalid="ignore", over="ignore"), WeightedMean(np.ones((4, 2), dtype=np.float32)) as kernel:
+    with np.errstate(invalid="ignore", over="ignore"), WeightedSum(np.ones((4, 2), dtype=np.float32)) as kernel:
         np.testing.assert_array_equal(kernel.inspect(rows)[1], row_flags(rows))
