@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from bftembed.tl._embed_cells import embed_cells
     from bftembed.tl._embed_genes import embed_genes
     from bftembed.tl._embed_perturbations import embed_perturbations
+    from bftembed.tl._score_text import score_text
 
-__all__ = ["embed", "embed_cell_profiles", "embed_cells", "embed_genes", "embed_perturbations"]
+__all__ = ["embed", "embed_cell_profiles", "embed_cells", "embed_genes", "embed_perturbations", "score_text"]
 
 
 # One module each, so that the cell stage, which streams millions of cells, does not carry torch in its memory.

@@ -1,0 +1,147 @@
+"""Scores of cells by weighted genes, against random genes, cell by cell and in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bftembed.expression import normalised_chunks
+from bftembed.queries.choose import N_GENES, Choice, weights_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+    from bftembed.expression import Matrix
+
+CLIP = 10.0
+#: Groups of genes of similar detection, within which a random gene stands for a chosen one; fewer of few genes.
+N_GROUPS, GROUP_SIZE = 20, 25
+#: Genes of a text, by relevance, among which those are sought that are expressed together.
+POOL = 200
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Expression of cells as z-scores against a reference, clipped at 10, chunk by chunk.
+
+    Attributes
+    ----------
+    matrix
+        (n_obs, n_vars), counts or log-normalised.
+    columns
+        (n,) positions of the genes that take part.
+    mean, sd
+        (n_batches, n), of log-normalised expression; the s.d. is positive.
+    detection
+        (n,) share of cells in which a gene is not zero.
+    batches
+        (n_obs,) number of the batch of each cell.
+    values
+        What the matrix holds, see `bftembed.expression.normalised_chunks`.
+    """
+
+    matrix: Matrix
+    columns: NDArray[np.intp]
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    detection: NDArray[np.float64]
+    batches: NDArray[np.intp]
+    values: str = "auto"
+
+    def chunks(self) -> Iterator[tuple[NDArray[np.intp], csr_matrix, NDArray[np.float64]]]:
+        """Yield rows of one batch: their numbers, z-scores less those of a zero (CSR), and those of a zero (n,)."""
+        zeros = np.clip(-self.mean / self.sd, -CLIP, CLIP)
+        for start, rows, _ in normalised_chunks(self.matrix, values=self.values):
+            codes = self.batches[start : start + rows.shape[0]]
+            chosen = rows[:, self.columns].tocsr()
+            for batch in np.unique(codes):
+                mine = np.flatnonzero(codes == batch)
+                part = chosen[mine]
+                genes = part.indices
+                z = np.clip((part.data - self.mean[batch, genes]) / self.sd[batch, genes], -CLIP, CLIP)
+                part.data = z - zeros[batch, genes]
+                yield start + mine, part, zeros[batch]
+
+
+def text_scores(contrast: Contrast, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Score cells by weighted genes, in s.d. of what random genes of the same detection give in the same cell.
+
+    The score of a cell is ``(sum_g w_g z_g - m) / s``: `m` and `s` are mean and s.d. of that sum over random sets of
+    genes, in which each gene is replaced by one drawn from the genes of similar detection. Both are known in closed
+    form, from the mean and variance of a cell's z-scores in each of the groups of detection. 0 is what random genes
+    give; beyond 2 a score is noteworthy for a set of genes that are not expressed together. `scanpy.tl.score_genes`
+    subtracts such a mean too (Tirosh et al. 2016, Science 352:189), without the s.d.
+
+    Parameters
+    ----------
+    contrast
+        n_obs cells and n genes.
+    weights
+        (n, n_texts).
+
+    Returns
+    -------
+    float64 (n_obs, n_texts); NaN for cells that express none of the genes, and for texts without genes.
+    """
+    n = len(contrast.columns)
+    rank = np.argsort(np.argsort(contrast.detection, kind="stable"), kind="stable")
+    groups = rank * max(1, min(N_GROUPS, n // GROUP_SIZE)) // n
+    member = np.zeros((n, groups.max() + 1))
+    member[np.arange(n), groups] = 1
+    share = member / member.sum(axis=0)
+    of_mean, of_variance = member.T @ weights, member.T @ weights**2
+    scores = np.full((contrast.matrix.x.shape[0], weights.shape[1]), np.nan)
+    for rows, raised, zero in contrast.chunks():
+        total = raised @ weights + zero @ weights
+        mean = raised @ share + zero @ share
+        squares = raised.copy()
+        squares.data = raised.data * (raised.data + 2 * zero[raised.indices])
+        variance = np.maximum(squares @ share + zero**2 @ share - mean**2, 0.0) @ of_variance
+        spread = np.sqrt(variance)
+        found = np.divide(total - mean @ of_mean, spread, out=np.full_like(total, np.nan), where=spread > 0)
+        found[np.diff(raised.indptr) == 0] = np.nan
+        scores[rows] = found
+    return scores
+
+
+def coherent(contrast: Contrast, choice: Choice, *, n_genes: int = N_GENES, pool: int = POOL) -> Choice:
+    """Prefer, among the genes relevant to a text, those that are expressed together in these cells.
+
+    The genes that the text chose score the cells; each of the `pool` most relevant genes is then weighted by its
+    relevance times its correlation with the score of the others, and the `n_genes` of the largest product are kept,
+    with weights as in `choose_genes`. No label is used. The result depends on the cells that it is made of. A text
+    whose genes correlate with no other one keeps them.
+    """
+    weights = choice.weights
+    n, n_texts = weights.shape
+    with_score, sums, squares = np.zeros((n, n_texts)), np.zeros(n), np.zeros(n)
+    score_sums, score_squares, n_cells = np.zeros(n_texts), np.zeros(n_texts), 0
+    for rows, raised, zero in contrast.chunks():
+        scores = raised @ weights + zero @ weights
+        with_score += raised.T @ scores + np.outer(zero, scores.sum(axis=0))
+        sums += np.asarray(raised.sum(axis=0)).ravel() + len(rows) * zero
+        squares += len(rows) * zero**2 + np.bincount(
+            raised.indices, raised.data * (raised.data + 2 * zero[raised.indices]), minlength=n
+        )
+        score_sums += scores.sum(axis=0)
+        score_squares += (scores**2).sum(axis=0)
+        n_cells += len(rows)
+    covariance = with_score / n_cells - np.outer(sums, score_sums) / n_cells**2
+    variance = np.maximum(squares / n_cells - (sums / n_cells) ** 2, 0.0)[:, None]
+    of_scores = score_squares / n_cells - (score_sums / n_cells) ** 2
+    # A gene of the score is compared with the score of the others.
+    left = np.maximum(of_scores - 2 * weights * covariance + weights**2 * variance, 0.0) * variance
+    correlation = np.divide(covariance - weights * variance, np.sqrt(left), out=np.zeros((n, n_texts)), where=left > 0)
+    near = np.nan_to_num(choice.relevance, nan=-np.inf)
+    product = np.full_like(near, -np.inf)
+    for column in range(n_texts):
+        first = np.argsort(-near[:, column], kind="stable")[:pool]
+        product[first, column] = np.maximum(near[first, column], 0) * np.maximum(correlation[first, column], 0)
+    product[product <= 0] = -np.inf
+    alone = np.isinf(product).all(axis=0)
+    return Choice(choice.relevance, np.where(alone, weights, weights_of(product, n_genes)))

@@ -1,0 +1,166 @@
+"""How much genes or cells are what a text says."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bftembed._keys import checked_key, with_provenance
+from bftembed._near import check_choice
+from bftembed.errors import InputError
+from bftembed.expression import checked_anndata, made_actual, parts_of
+from bftembed.queries import Choice, text_scores
+from bftembed.tl._text_query import GeneOptions, checked_texts, chosen_by_texts, contrast_of, gene_vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from bftembed.encoders import Encoder
+    from bftembed.expression import Values
+
+log = logging.getLogger("bftembed")
+
+
+def score_text(  # noqa: PLR0913
+    adata: AnnData,
+    texts: str | Sequence[str] | Mapping[str, str],
+    *,
+    among: Literal["cells", "genes"] = "cells",
+    use_rep: str = "X_bft",
+    table: Any = None,
+    reference: Any = None,
+    batch_key: str | None = None,
+    n_genes: int = 50,
+    layer: str | None = None,
+    use_raw: bool = False,
+    values: Values = "auto",
+    gene_symbols: str | None = None,
+    encoder: str | Encoder | None = None,
+    key_added: str = "text",
+) -> None:
+    """Score cells, or genes, by what a free text says.
+
+    The text chooses the genes whose own texts are nearest to it, and their expression scores the cells: the weighted
+    mean of z-scores against a reference, in s.d. of what random genes of the same detection give in the same cell. So 0
+    is chance, and 2 is noteworthy. The score of a cell depends on that cell, the vectors, the texts and the reference
+    alone. How genes are chosen: `bftembed.queries.relevance`; how cells are scored: `bftembed.queries.text_scores`.
+
+    Describe a cell by what it has and does ("a phagocyte of the blood with the lipopolysaccharide receptor CD14"):
+    genes that the text names are chosen. Texts that are asked together sharpen each other: what they share counts half.
+
+    Parameters
+    ----------
+    adata
+        In memory, backed or lazy. The matrix is read in chunks (twice, without a `reference`), and never made dense.
+    texts
+        A text, several, or names and texts.
+    among
+        ``"cells"``, or ``"genes"``: the relevance of each gene to each text, in s.d. over genes.
+    use_rep
+        Key of the gene vectors in ``.varm``, from `embed_genes`.
+    table
+        Vectors of all genes, in place of ``.varm``: the AnnData of `bft.embed`, a DataFrame by gene (with `encoder`),
+        or the path of an .h5ad, .zarr or .parquet of one. More genes to choose from, and the same vectors for any data.
+    reference
+        Of `bft.pp.reference`, its table or the path of one; by default of these cells.
+    batch_key
+        Column of ``.obs``: a reference per batch.
+    n_genes
+        How many genes each text chooses.
+    layer, use_raw, values
+        Which matrix, and what it holds, as in `embed_cells`.
+    gene_symbols
+        Column of ``.var`` with the symbols of the genes, where ``var_names`` are others.
+    encoder
+        That of the gene vectors, where these do not tell it.
+    key_added
+        Beginning of the names of the results.
+
+    Returns
+    -------
+    Nothing. Sets the following fields:
+
+    ``.obs[f"{key_added}_{name}"]`` : float64 (n_obs,)
+        For each text; NaN for cells that express none of the genes. With ``among="genes"`` in ``.var``, NaN for genes
+        without a vector.
+    ``.uns["bft"][key_added]["scores"]``, or ``["gene_scores"]`` : dict
+        ``texts``; ``chosen``, a table of ``text``, ``gene``, ``weight`` and ``relevance``, the largest weight first;
+        parameters, version, date.
+
+    Raises
+    ------
+    InputError
+        If texts are empty or equal, or vectors, values or reference cannot be used.
+
+    Warns
+    -----
+    BftembedWarning
+        If a text is longer than the encoder takes.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np
+    >>> import bftembed as bft
+    >>> about = {"CD3E": "T cell receptor.", "CD3D": "The T cell receptor.", "ALB": "Blood plasma.", "APOA1": "Plasma."}
+    >>> adata = anndata.AnnData(np.array([[5, 4, 0, 0], [0, 0, 3, 6], [4, 6, 0, 1]], dtype=np.float32))
+    >>> adata.var_names = list(about)
+    >>> bft.tl.embed_genes(adata, facts="none", profiles=about)
+    >>> bft.tl.score_text(adata, {"T cell": "T cell receptor complex"}, n_genes=2)
+    >>> int(adata.obs["text_T cell"].argmin())
+    1
+    """
+    checked_key(key_added)
+    checked_anndata(adata)
+    check_choice("among", among, ("cells", "genes"))
+    if use_raw and among == "genes":
+        msg = 'use_raw=True has no place with among="genes": the scores are of the genes of `adata.var`.'
+        raise InputError(msg)
+    asked = checked_texts(texts)
+    if slashed := [name for name in asked if "/" in name]:
+        msg = f"The name {slashed[0]!r} of a text cannot be that of a column in a file: give a name without `/`."
+        raise InputError(msg)
+    options = GeneOptions(use_rep, table, layer, use_raw, gene_symbols)
+    genes = gene_vectors(parts_of(adata), options)
+    if among == "genes":
+        choice = chosen_by_texts(genes, list(asked.values()), n_genes=n_genes, encoder=encoder)
+        found, symbols, frame, side = choice.relevance, genes.symbols, "var", "gene_scores"
+    else:
+        contrast = contrast_of(adata, genes, options, reference=reference, batch_key=batch_key, values=values)
+        choice = chosen_by_texts(genes, list(asked.values()), n_genes=n_genes, encoder=encoder, usable=contrast.columns)
+        found = text_scores(contrast, choice.weights)
+        symbols, frame, side = genes.symbols[contrast.columns], "obs", "scores"
+    with made_actual():
+        for name, column in zip(asked, found.T, strict=True):
+            getattr(adata, frame)[f"{key_added}_{name}"] = column
+        info = described(asked, choice, symbols, n_genes=n_genes, encoder=dict(genes.made_with))
+        adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, side, info)
+    log.info("%d texts -> %s", len(asked), ", ".join(f"{frame}['{key_added}_{name}']" for name in list(asked)[:3]))
+
+
+def described(texts: Mapping[str, str], choice: Choice, symbols: NDArray[np.object_], **info: Any) -> dict[str, Any]:
+    """What is kept of a question: texts, the genes that they chose, and `info`."""
+    return {
+        "texts": pd.DataFrame({"name": list(texts), "text": list(texts.values())}),
+        "chosen": chosen_table(list(texts), choice, symbols),
+        **info,
+        "bftembed_version": version("bftembed"),
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def chosen_table(names: Sequence[str], choice: Choice, symbols: NDArray[np.object_]) -> pd.DataFrame:
+    """``text``, ``gene``, ``weight``, ``relevance``: the genes that each text chose, the largest weight first."""
+    rows = [
+        (name, str(symbols[row]), float(weights[row]), float(near[row]))
+        for name, weights, near in zip(names, choice.weights.T, choice.relevance.T, strict=True)
+        for row in np.argsort(-weights, kind="stable")[: int((weights > 0).sum())]
+    ]
+    return pd.DataFrame(rows, columns=["text", "gene", "weight", "relevance"])

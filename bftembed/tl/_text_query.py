@@ -1,0 +1,268 @@
+"""What a question by text needs of an AnnData: vectors of genes and texts, and expression against a reference."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bftembed import pp
+from bftembed._keys import check_embedded
+from bftembed._warn import warn
+from bftembed.encoders import encode_cached, restore_encoder
+from bftembed.entities import canonical
+from bftembed.errors import InputError
+from bftembed.expression import cell_batches, check_columns, chosen_matrix, column_of, gene_names, parts_of
+from bftembed.queries import BACKGROUND, Choice, Contrast, choose_genes, genes_named, relevance
+from bftembed.tl._stream.input import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from bftembed.encoders import Encoder
+    from bftembed.expression import AnnDataParts, Values
+
+#: Of the reference's cells: a gene that fewer express takes no part.
+LEAST_DETECTION = 0.005
+
+
+@dataclass(frozen=True)
+class GeneVectors:
+    """The genes of a matrix, in the order of its columns, with their vectors.
+
+    Attributes
+    ----------
+    keys, symbols
+        (n_vars,): what a reference calls them, and canonical symbols where they are known.
+    vectors, table
+        Vectors of these genes (n_vars, d), and of all genes (m, d).
+    made_with
+        Record of the encoder.
+    """
+
+    keys: NDArray[np.object_]
+    symbols: NDArray[np.object_]
+    vectors: NDArray[np.float32]
+    table: NDArray[np.float32]
+    made_with: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class GeneOptions:
+    """Which genes, and whose vectors: the arguments that questions by text share."""
+
+    use_rep: str = "X_bft"
+    table: Any = None
+    layer: str | None = None
+    use_raw: bool = False
+    gene_symbols: str | None = None
+
+
+def checked_texts(texts: Any) -> dict[str, str]:
+    """Texts by name; texts without names are their own.
+
+    Raises
+    ------
+    InputError
+        If there are none, one is empty or no text, a name cannot be a key of a file, or two say the same.
+    """
+    given = {texts: texts} if isinstance(texts, str) else texts
+    given = dict(given) if isinstance(given, Mapping) else {text: text for text in given}
+    if not given:
+        msg = "There is no text to ask for: give one, a list, or names and texts, {'monocyte': 'A phagocyte of ...'}."
+        raise InputError(msg)
+    seen: dict[str, str] = {}
+    for name, text in given.items():
+        if not isinstance(name, str) or not name.strip():
+            msg = f"The name {name!r} of a text must be a word: it is the name of a result."
+            raise InputError(msg)
+        if not isinstance(text, str) or not text.strip():
+            msg = f"The text of `{name}` is empty: say in a sentence what is meant, or leave it out."
+            raise InputError(msg)
+        key = " ".join(text.casefold().split())
+        if key in seen:
+            msg = f"`{seen[key]}` and `{name}` have the same text ({text[:60]!r}): say what sets them apart."
+            raise InputError(msg)
+        seen[key] = name
+    return given
+
+
+def gene_vectors(parts: AnnDataParts, options: GeneOptions) -> GeneVectors:
+    """Vectors of the genes of the matrix that the options choose.
+
+    Raises
+    ------
+    InputError
+        If the matrix or the vectors are missing, or none of the genes has one.
+    """
+    keys = gene_names(parts, use_raw=options.use_raw)
+    symbols = _symbols(parts, keys, options)
+    if options.table is None:
+        own = choose(parts, use_rep=options.use_rep, layer=options.layer, use_raw=options.use_raw).vectors
+        return GeneVectors(keys, symbols, own, own, _encoder_of(parts.uns, options.use_rep))
+    names, vectors, made_with = _read_table(options.table, options.use_rep)
+    rows = {name: row for row, name in reversed(list(enumerate(names)))}
+    where = np.array([rows.get(symbol, rows.get(key, -1)) for symbol, key in zip(symbols, keys, strict=True)])
+    own = np.where((where >= 0)[:, None], vectors[where], np.float32(np.nan)).astype(np.float32)
+    if np.isnan(own).any(axis=1).all():
+        shown = (", ".join(map(str, some[:3])) for some in (keys, names))
+        msg = "None of the genes ({}, ...) has a vector in `table` ({}, ...).".format(*shown)
+        raise InputError(msg)
+    return GeneVectors(keys, symbols, own, vectors, made_with)
+
+
+def chosen_by_texts(
+    genes: GeneVectors,
+    texts: Sequence[str],
+    *,
+    n_genes: int,
+    encoder: str | Encoder | None,
+    usable: NDArray[np.intp] | None = None,
+) -> Choice:
+    """What `texts` choose among the genes, or among the `usable` ones of them, to which the result is cut then.
+
+    Raises
+    ------
+    InputError
+        If `n_genes` is no number of genes, or the encoder of the vectors is not known.
+
+    Warns
+    -----
+    BftembedWarning
+        If a text is longer than the encoder takes.
+    """
+    if n_genes < 1:
+        msg = f"n_genes={n_genes} must be at least 1."
+        raise InputError(msg)
+    asked, general = encoded_texts(texts, genes.made_with, encoder)
+    near = relevance(genes.vectors, asked, general, table=genes.table)
+    symbols = genes.symbols
+    if usable is not None:
+        near, symbols = near[usable], symbols[usable]
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(symbols):
+        rows.setdefault(name, []).append(row)
+    named = [[row for gene in found for row in rows.get(gene, [])] for found in genes_named(texts)]
+    return choose_genes(near, n_genes=n_genes, named=named)
+
+
+def encoded_texts(
+    texts: Sequence[str], made_with: Mapping[str, Any], encoder: str | Encoder | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vectors of the texts and of `BACKGROUND`, by the encoder that made the genes' vectors."""
+    if not (encoder or made_with.get("spec")):
+        msg = "Pass the `encoder` that made the vectors of the genes: they do not tell it."
+        raise InputError(msg)
+    known = restore_encoder(made_with, encoder)
+    vectors, n_split = encode_cached(list(texts), known, query=True)
+    if n_split:
+        msg = (
+            f"{n_split} of {len(texts)} texts exceed the {known.max_seq_length} tokens that the encoder takes: "
+            "their parts' vectors are averaged. Say it in a sentence or two, which choose genes better."
+        )
+        warn(msg)
+    general, _ = encode_cached(list(BACKGROUND), known, query=True)
+    return vectors, general
+
+
+def contrast_of(
+    adata: AnnData,
+    genes: GeneVectors,
+    options: GeneOptions,
+    *,
+    reference: Any = None,
+    batch_key: str | None = None,
+    values: Values = "auto",
+) -> Contrast:
+    """Expression of the genes that have a vector and vary in the reference, by default that of these cells.
+
+    Raises
+    ------
+    InputError
+        If the matrix, its values or the reference cannot be used, or no gene is left.
+    """
+    parts = parts_of(adata)
+    matrix = chosen_matrix(parts, layer=options.layer, use_raw=options.use_raw)
+    if reference is None:
+        made = pp.reference(adata, batch_key=batch_key, layer=options.layer, use_raw=options.use_raw, values=values)
+    else:
+        made = pp.Reference.of(reference)
+    codes = _batches(parts, made, batch_key, matrix.x.shape[0])
+    where = made.genes.get_indexer(pd.Index(genes.keys))
+    detection = np.average(made.detection, axis=0, weights=made.n_cells)
+    with_vector = np.isfinite(genes.vectors).all(axis=1)
+    varies = (made.sd.min(axis=0) > 0) & (detection >= LEAST_DETECTION)
+    usable = (where >= 0) & with_vector & varies[where]
+    columns = np.flatnonzero(usable)
+    if not len(columns):
+        msg = (
+            f"Of {len(where)} genes {int((where >= 0).sum())} are in the reference and {int(with_vector.sum())} have a "
+            "vector; none has both and varies. Give a reference of the same genes, by canonical or by own names."
+        )
+        raise InputError(msg)
+    of_reference = where[columns]
+    return Contrast(
+        matrix, columns, made.mean[:, of_reference], made.sd[:, of_reference], detection[of_reference], codes, values
+    )
+
+
+def _batches(parts: AnnDataParts, reference: pp.Reference, batch_key: str | None, n_cells: int) -> NDArray[np.intp]:
+    """Number of the batch in the reference of each cell."""
+    if reference.batches == ("",):
+        return np.zeros(n_cells, dtype=np.intp)
+    if batch_key is None:
+        msg = f"The reference is of the batches {', '.join(reference.batches[:5])}: name their column as batch_key=."
+        raise InputError(msg)
+    codes, names = cell_batches(parts, batch_key)
+    known = {name: number for number, name in enumerate(reference.batches)}
+    if absent := [name for name in names if name not in known]:
+        msg = f"The reference has no batch {absent[0]!r} of `adata.obs[{batch_key!r}]`: make one with bft.pp.reference."
+        raise InputError(msg)
+    return np.array([known[name] for name in names], dtype=np.intp)[codes]
+
+
+def _symbols(parts: AnnDataParts, keys: NDArray[np.object_], options: GeneOptions) -> NDArray[np.object_]:
+    var = parts.raw.var if options.use_raw and parts.raw is not None else parts.var
+    if options.gene_symbols is not None:
+        check_columns(var, "adata.raw.var" if options.use_raw else "adata.var", [options.gene_symbols])
+        keys = column_of(var, options.gene_symbols).astype(str).to_numpy(dtype=object)
+    elif "bft_gene" in parts.var.columns:
+        return keys
+    return np.array([symbol or key for symbol, key in zip(canonical(keys), keys, strict=True)], dtype=object)
+
+
+def _read_table(table: Any, use_rep: str) -> tuple[list[str], NDArray[np.float32], Mapping[str, Any]]:
+    """Names, vectors (m, d) and record of the encoder of a table of all genes."""
+    if isinstance(table, str | os.PathLike):
+        path = Path(table).expanduser()
+        if not path.exists():
+            msg = f"There is no file {str(path)!r} of the vectors of all genes."
+            raise InputError(msg)
+        if path.suffix == ".parquet":
+            table = pd.read_parquet(path)
+        else:
+            import anndata
+
+            table = anndata.read_zarr(path) if path.suffix == ".zarr" else anndata.read_h5ad(path)
+    if hasattr(table, "obsm"):
+        key = use_rep if use_rep in table.obsm else "X_bft"
+        check_embedded(table.obsm, key, "obsm", "embed")
+        names = table.obs.get("bft_gene", table.obs_names)
+        return list(map(str, names)), np.asarray(table.obsm[key], dtype=np.float32), _encoder_of(table.uns, key)
+    if isinstance(table, pd.DataFrame):
+        return list(map(str, table.index)), table.select_dtypes("number").to_numpy(dtype=np.float32), {}
+    msg = f"`table` is the AnnData of bft.embed, a DataFrame by gene, or the path of one, not a {type(table).__name__}."
+    raise InputError(msg)
+
+
+def _encoder_of(uns: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    sides = dict(uns.get("bft", {}).get(key, {}))
+    return next((dict(side["encoder"]) for side in sides.values() if "encoder" in side), {})
