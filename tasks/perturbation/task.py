@@ -23,6 +23,7 @@ from bftembed.bench import (
     few_names,
     task,
 )
+from bftembed.likeness import gene_words
 
 _NAMES = ("hgnc_genes", "ncbi_gene_info", "annotables_grch38")
 _MODELS = ("GEARS", "GAT", "GenePT-Gene", "LLM without reasoning", "retrieval only", "SUMMER")
@@ -43,11 +44,12 @@ def _effects(name: str, title: str, **info: Any) -> Task:
         if fast:
             perts = few_names(rows["pert"].unique(), _FAST_PERTURBATIONS)
             rows = few_genes(rows[rows["pert"].isin(perts)], ["gene"], _FAST_GENES)
-        return PerturbationEffects(rows, removed=removed)
+        return PerturbationEffects(rows, removed=removed, words=gene_words)
 
     fields = {
         "kind": "perturbation",
-        "data": ("perturbqa", *_NAMES),
+        "version": 2,
+        "data": ("perturbqa", *_NAMES, "refseq_gene_summary", "go_annotations"),
         "main_score": "auroc per gene",
         "chance": 0.5,
         "best": 1.0,

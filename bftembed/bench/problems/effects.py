@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bftembed.bench.base import Evaluation, Problem
+from bftembed.bench.problems.effect_votes import Rows, chosen, vote
 from bftembed.bench.problems.genes import spelling
 from bftembed.bench.scoring.metrics import auroc, drawn, mean_of_known, plain
 from bftembed.bench.scoring.probes import LINEAR, Fold, predict_folds
 from bftembed.bench.scoring.scores import Score, item_weights
 from bftembed.entities import canonical
 from bftembed.errors import InputError
+from bftembed.likeness import unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,18 +29,6 @@ POOLED = "pooled auroc (a warning)"
 _COMPONENTS = 64
 _NEIGHBOURS = 20
 _LEAST = 20
-
-
-class Rows(NamedTuple):
-    """Rows (n,) of perturbation and read-out gene, as indices into the entities, and whether the answer is yes."""
-
-    pert: NDArray[np.intp]
-    gene: NDArray[np.intp]
-    label: NDArray[np.bool_]
-
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Rows:
-        """Some of the rows."""
-        return Rows(self.pert[rows], self.gene[rows], self.label[rows])
 
 
 def clean_effects(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -83,11 +73,13 @@ class PerturbationEffects(Problem):
     both labels in the test (Wu et al. 2025). What holds for a gene whatever is perturbed is worth nothing there, while
     in the pooled AUROC it is nearly all.
 
-    Two probes see the embedding. ``linear``, which gives the main score, is a logistic regression of the vectors of
-    perturbation and gene and of their product, on the principal components of the training entities. ``neighbours``
-    fits nothing: the mean answer of the most similar training perturbations that were measured for that gene,
-    weighted by cosine similarity. ``linear, perturbation alone`` does without the gene's vector: it can only rank
-    perturbations by strength. As a baseline the two see the letters of the symbols in place of vectors.
+    Three probes see the embedding. ``linear``, which gives the main score, is a logistic regression of the vectors of
+    perturbation and gene and of their product, on the principal components of the training entities. The others fit
+    nothing. ``kernel vote``: the answers of all training perturbations, the more alike the heavier, of the gene itself
+    and of genes alike; how fast weights fall off is chosen on training rows (`effect_votes`). ``neighbours``: the mean
+    answer of the most similar training perturbations that were measured for that gene, weighted by cosine similarity.
+    ``linear, perturbation alone`` does without the gene's vector: it can only rank perturbations by strength. As a
+    baseline the probes see the letters of the symbols in place of vectors, and the vote the words of RefSeq and GO.
 
     Parameters
     ----------
@@ -95,6 +87,9 @@ class PerturbationEffects(Problem):
         ``pert``, ``gene``, ``label``, ``split`` (train, test), as `clean_effects` gives them.
     removed
         What was removed before, for the report.
+    words
+        Gives the words (n, n_words) of n genes, rows of unit length, for the baseline, e.g.
+        `bftembed.likeness.gene_words`.
 
     Raises
     ------
@@ -102,8 +97,14 @@ class PerturbationEffects(Problem):
         If a perturbation is in train and test.
     """
 
-    def __init__(self, rows: pd.DataFrame, *, removed: Mapping[str, int] | None = None) -> None:
-        self.removed = dict(removed or {})
+    def __init__(
+        self,
+        rows: pd.DataFrame,
+        *,
+        removed: Mapping[str, int] | None = None,
+        words: Callable[[Sequence[str]], Any] | None = None,
+    ) -> None:
+        self.removed, self.words = dict(removed or {}), words
         self.entities = sorted(set(rows["pert"]) | set(rows["gene"]))
         index = pd.Index(self.entities)
         self.rows = Rows(
@@ -149,14 +150,22 @@ class PerturbationEffects(Problem):
                 Score("gene rate in train", PER_GENE, *per_gene(test, rate, weights)),
                 *(
                     Score(f"{name}, spelling of the symbols", PER_GENE, *per_gene(test, letters[name], weights))
-                    for name in ("linear", "neighbours")
+                    for name in ("linear", "kernel vote", "neighbours")
                 ),
+                *self._of_words(train, test, weights),
                 Score("gene rate in train", POOLED, _one(plain(auroc, test.label, rate)), to_beat=False),
             ],
             items=[f"{self.entities[p]}|{self.entities[g]}" for p, g in zip(test.pert, test.gene, strict=True)],
             counts={**_counts(train, test), "rows without both vectors": int((~known).sum())},
             notes=notes,
         )
+
+    def _of_words(self, train: Rows, test: Rows, weights: NDArray[np.float64]) -> list[Score]:
+        if self.words is None:
+            return []
+        words = self.words(self.entities)
+        guess = vote(words, train, test, chosen(words, train))
+        return [Score("kernel vote, words of RefSeq and GO", PER_GENE, *per_gene(test, guess, weights))]
 
     def _refuse_few(self, train: Rows, test: Rows) -> None:
         positive, n_genes = int(train.label.sum()), len(_by_gene(test))
@@ -181,7 +190,8 @@ def _guesses(vectors: NDArray[np.float32], train: Rows, test: Rows) -> tuple[dic
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        near = neighbours(vectors, train, test)
+        near, alike = neighbours(vectors, train, test), unit(vectors)
+        voted = vote(alike, train, test, chosen(alike, train))
         x = components(vectors, np.union1d(train.pert, train.gene))
     pert, gene, label = (np.concatenate(both) for both in zip(train, test, strict=True))
     fold = Fold(np.arange(len(train.label)), np.arange(len(train.label), len(label)))
@@ -194,7 +204,7 @@ def _guesses(vectors: NDArray[np.float32], train: Rows, test: Rows) -> tuple[dic
     }
     late = [f"{name}: the optimiser stopped before its end." for name, each in fitted.items() if not each.converged]
     guesses = {name: each.score for name, each in fitted.items()}
-    return {"linear": guesses.pop("linear"), "neighbours": near, **guesses}, late
+    return {"linear": guesses.pop("linear"), "kernel vote": voted, "neighbours": near, **guesses}, late
 
 
 def components(vectors: NDArray[np.float32], fitted_on: NDArray[np.intp]) -> NDArray[np.float32]:

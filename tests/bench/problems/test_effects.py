@@ -10,8 +10,10 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from bftembed.bench.problems.effects import PerturbationEffects, Rows, clean_effects, gene_rate, neighbours, per_gene
+from bftembed.bench.problems.effect_votes import Rows, chosen, vote
+from bftembed.bench.problems.effects import PerturbationEffects, clean_effects, gene_rate, neighbours, per_gene
 from bftembed.errors import InputError
+from bftembed.likeness import unit
 
 N_PERTS, N_GENES, N_TESTED = 80, 30, 25
 NAMES = [f"G{i:03d}" for i in range(N_GENES)] + [f"P{i:03d}" for i in range(N_PERTS)]  # sorted
@@ -54,6 +56,7 @@ def test_a_planted_interaction_is_found_and_needs_the_gene():
     assert evaluation.scores[0].method == "linear"
     assert found["linear", "auroc per gene"] > 0.8
     assert found["neighbours", "auroc per gene"] > 0.65
+    assert found["kernel vote", "auroc per gene"] > 0.7
     assert found["linear, perturbation alone", "auroc per gene"] < 0.7
     low, high = evaluation.scores[0].describe()["interval_items"]
     assert low < evaluation.scores[0].mean < high
@@ -157,7 +160,7 @@ def test_a_perturbation_like_no_other_is_answered_by_the_rate_of_the_gene():
 def test_a_constant_embedding_is_shown_for_what_it_is(value):
     rows, x = planted(bias=2)
     evaluation = PerturbationEffects(rows).evaluate(np.full_like(x, value))
-    assert [score.mean for score in evaluation.scores[:3]] == [0.5, 0.5, 0.5]
+    assert [score.mean for score in evaluation.scores[:4]] == [0.5, 0.5, 0.5, 0.5]
     assert any("All vectors are equal" in note for note in evaluation.notes)
 
 
@@ -170,8 +173,23 @@ def test_random_vectors_and_shuffled_labels_fall_to_chance():
         rows["label"] = rows.groupby("gene")["label"].transform(lambda labels, rng=rng: rng.permutation(labels))
         mixed.append(PerturbationEffects(rows).evaluate(x))
     for evaluations in (unrelated, mixed):
-        for probe in range(3):
+        for probe in range(4):
             assert 0.44 < np.mean([each.scores[probe].mean for each in evaluations]) < 0.56
+
+
+def test_the_vote_beside_the_linear_probe_is_that_of_its_module_on_embedding_and_words():
+    rows, x = planted()
+    train, test = parts(rows)
+    words = unit(np.random.default_rng(5).normal(size=(len(NAMES), 20)))
+    evaluation = PerturbationEffects(rows, words=lambda names: words if names == NAMES else None).evaluate(x)
+    for vectors, scores, name in (
+        (unit(x), evaluation.scores, "kernel vote"),
+        (words, evaluation.baselines, "kernel vote, words of RefSeq and GO"),
+    ):
+        guess = vote(vectors, train, test, chosen(vectors, train))
+        expected, _ = per_gene(test, guess, np.ones((1, len(guess))))
+        assert means(scores)[name, "auroc per gene"] == pytest.approx(expected.item())
+    assert not any("words" in each.method for each in PerturbationEffects(rows).evaluate(x).baselines)
 
 
 def test_letters_are_what_the_symbols_tell():
@@ -182,7 +200,7 @@ def test_letters_are_what_the_symbols_tell():
     rows = rows.assign(pert=rows["pert"].map(kinds), gene=rows["gene"].map(kinds) + "A", label=alike.astype(int))
     evaluation = PerturbationEffects(rows).evaluate(np.random.default_rng(1).normal(size=x.shape).astype(np.float32))
     letters = means(evaluation.baselines)
-    for probe in ("linear", "neighbours"):
+    for probe in ("linear", "kernel vote", "neighbours"):
         assert letters[f"{probe}, spelling of the symbols", "auroc per gene"] > 0.9
     assert evaluation.scores[0].mean < 0.7
 

@@ -1,0 +1,50 @@
+"""Vectors of unit length, and weights of their cosines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def unit(vectors: ArrayLike, *, centre: NDArray[Any] | None = None) -> NDArray[np.float32]:
+    """Rows of unit length, so that their products are cosines.
+
+    Parameters
+    ----------
+    vectors
+        (n, d), NaN rows for those that have no vector.
+    centre
+        (d,), taken off first; by default the mean of the rows that have a vector.
+
+    Returns
+    -------
+    (n, d) float32; a row without a vector, or at the centre, is zero: its cosine with anything is 0.
+
+    Examples
+    --------
+    >>> unit([[3.0, 4.0], [float("nan"), float("nan")]], centre=np.zeros(2)).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    x = np.asarray(vectors, dtype=np.float64)
+    has = np.isfinite(x).all(axis=1)
+    if centre is None:
+        centre = x[has].mean(axis=0) if has.any() else np.zeros(x.shape[1])
+    x = np.where(has[:, None], x - centre, 0.0)
+    norms = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.divide(x, norms, out=np.zeros_like(x), where=norms > 1e-12).astype(np.float32)
+
+
+def soft(cosines: ArrayLike, temperature: float) -> NDArray[np.float32]:
+    """Weights ``exp((cosine - 1) / temperature)``: 1 for the same direction, the steeper the lower the temperature.
+
+    Examples
+    --------
+    >>> soft([1.0, 0.9, 0.0], 0.1).round(3).tolist()
+    [1.0, 0.36800000071525574, 0.0]
+    """
+    weights: NDArray[np.float32] = np.exp((np.asarray(cosines, dtype=np.float32) - np.float32(1)) / temperature)
+    return weights.astype(np.float32)

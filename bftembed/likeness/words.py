@@ -1,0 +1,101 @@
+"""TF-IDF of what the tables on this machine say of genes and drugs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bftembed import datasets
+from bftembed.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from scipy.sparse import csr_matrix
+
+_TEXTS = ("summary", "biological_process", "cellular_component", "molecular_function")
+
+
+def gene_words(names: Sequence[str], *, columns: Sequence[str] = ("full_name", *_TEXTS)) -> csr_matrix:
+    """TF-IDF (sublinear, without English stop words and words of a single gene) of full name, RefSeq summary and GO.
+
+    Words are weighed by all genes that have a summary or a GO term.
+
+    Parameters
+    ----------
+    names
+        n canonical symbols.
+    columns
+        Facts that make up a gene's document, of `bftembed.genes.FACTS`.
+
+    Returns
+    -------
+    (n, n_words) float32 rows of unit length; an empty row for a gene without summary and GO term.
+
+    Raises
+    ------
+    InputError
+        If the gene tables have not been fetched.
+
+    Examples
+    --------
+    >>> words = gene_words(["RPL3", "RPL5", "GATA1"])
+    >>> float((words[0] @ words[1].T).toarray()[0, 0]) > float((words[0] @ words[2].T).toarray()[0, 0])
+    True
+    """
+    facts = datasets.gene_facts()
+    if facts is None:
+        msg = "What is known about genes has not been fetched: run `bftembed data fetch genes`."
+        raise InputError(msg)
+    rows, words = _of_genes(facts.digest, tuple(columns))
+    return _taken(rows, words, names)
+
+
+def drug_words(names: Sequence[str]) -> csr_matrix:
+    """TF-IDF of mechanism, targets and use of drugs, (n, n_words) as `gene_words`; names in any case.
+
+    Raises
+    ------
+    InputError
+        If the table of drugs has not been fetched.
+
+    Examples
+    --------
+    >>> drug_words(["vorinostat", "no such drug"]).getnnz(axis=1)[1]
+    np.int32(0)
+    """
+    known = datasets.drug_facts()
+    if known is None:
+        msg = "The table of drugs has not been fetched: run `bftembed data fetch broad_repurposing`."
+        raise InputError(msg)
+    rows, words = _fitted({name: " ".join(facts.values()) for name, facts in known.items() if facts})
+    return _taken(rows, words, [name.casefold() for name in names])
+
+
+@lru_cache(maxsize=4)
+def _of_genes(digest: str, columns: tuple[str, ...]) -> tuple[dict[str, int], csr_matrix]:
+    facts = datasets.gene_facts()
+    if facts is None or facts.digest != digest:
+        msg = "The gene tables changed while they were read; try again."
+        raise InputError(msg)
+    frame = facts.frame.set_index("symbol")
+    frame = frame.loc[frame[list(_TEXTS)].ne("").any(axis=1), list(columns)]
+    return _fitted(
+        {str(name): " ".join(row).replace("|", " ") for name, row in zip(frame.index, frame.to_numpy(), strict=True)}
+    )
+
+
+def _fitted(documents: Mapping[str, str]) -> tuple[dict[str, int], csr_matrix]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    words = TfidfVectorizer(stop_words="english", sublinear_tf=True, min_df=2, dtype=np.float32)
+    return {name: row for row, name in enumerate(documents)}, words.fit_transform(documents.values())
+
+
+def _taken(rows: Mapping[str, int], words: Any, names: Sequence[str]) -> csr_matrix:
+    from scipy.sparse import csr_matrix, diags_array
+
+    at = np.array([rows.get(name, -1) for name in names], dtype=np.intp)
+    return csr_matrix(diags_array((at >= 0).astype(np.float32)) @ words[np.maximum(at, 0)])

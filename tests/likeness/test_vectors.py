@@ -1,0 +1,34 @@
+"""Vectors of unit length and soft weights of their cosines."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics.pairwise import cosine_similarity
+
+from bftembed.likeness import soft, unit
+
+VECTORS = arrays(np.float32, (7, 4), elements=st.floats(-100, 100, width=32))
+
+
+@given(VECTORS)
+def test_products_are_the_cosines_of_scikit_learn(vectors):
+    found = unit(vectors, centre=np.zeros(4))
+    np.testing.assert_allclose(found @ found.T, cosine_similarity(vectors.astype(float)), atol=1e-5)
+
+
+def test_the_mean_is_that_of_the_rows_that_have_a_vector():
+    vectors = np.array([[1.0, 5.0], [np.nan, np.nan], [3.0, 5.0]])
+    np.testing.assert_allclose(unit(vectors), [[-1, 0], [0, 0], [1, 0]])
+
+
+def test_without_any_vector_all_rows_are_zero():
+    assert not unit(np.full((3, 2), np.nan)).any()
+
+
+@given(st.floats(0.02, 5), st.floats(-1, 1), st.floats(-1, 1))
+def test_weights_fall_off_with_the_cosine(temperature, one, other):
+    first, second = soft([one, other], temperature)
+    assert 0 <= first <= 1
+    np.testing.assert_allclose(first, np.exp((np.float32(one) - 1) / temperature), rtol=1e-4, atol=1e-7)
+    assert (one >= other) <= (first >= second)
