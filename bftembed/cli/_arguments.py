@@ -56,8 +56,11 @@ EngineOptionsOption = Annotated[
 ]
 TemplateOption = Annotated[str | None, typer.Option(rich_help_panel=TEXTS, help="Name or file of a prompt template.")]
 FactsOption = Annotated[
-    Literal["auto", "none"],
-    typer.Option(rich_help_panel=TEXTS, help="Facts of the gene tables in the prompt, or bare names."),
+    Literal["auto", "auto+tissues", "none"],
+    typer.Option(
+        rich_help_panel=TEXTS,
+        help="Facts of the gene tables in the prompt, also with tissues of RNA, or bare names.",
+    ),
 ]
 StoreOption = Annotated[
     Path | None, typer.Option(rich_help_panel=TEXTS, help="Profile store (SQLite); by default in the user cache.")

@@ -7,11 +7,15 @@ import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar, cast
 
+import numpy as np
+import pandas as pd
+
 from bftembed import data
 from bftembed._files import replacing
 from bftembed._paths import cache_dir
 from bftembed.errors import DataError, InputError
 from bftembed.genes import GeneFacts, GeneTable, facts, table
+from bftembed.genes.fact_sources import GO_DOMAINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +27,9 @@ NAME_SOURCES = ("hgnc_genes", "ncbi_gene_info", "annotables_grch38")
 """Manifests of gene names; the first is needed, the others add synonyms and Ensembl ids."""
 FACT_SOURCES = ("ncbi_gene_info", "refseq_gene_summary", "go_annotations")
 """Manifests of facts; RefSeq summaries carry NCBI ids alone and so need gene_info."""
+TISSUE_SOURCE = "hpa_rna_tissue"
+"""Manifest of expression in tissues, which becomes a fact on request."""
+_CODING = "protein-coding"
 
 
 class _Compiled(Protocol):
@@ -70,8 +77,13 @@ def gene_table(species: str = "human") -> GeneTable | None:
     return _compiled(GeneTable, f"names-v{table.SCHEMA}", there, lambda: _build_table(there))
 
 
-def gene_facts() -> GeneFacts | None:
+def gene_facts(*, tissues: bool = False) -> GeneFacts | None:
     """Full names, loci, RefSeq summaries and GO terms of human genes, from the sources that are on this machine.
+
+    Parameters
+    ----------
+    tissues
+        Also in which tissues the gene is expressed, in words (Human Protein Atlas).
 
     Returns
     -------
@@ -79,6 +91,8 @@ def gene_facts() -> GeneFacts | None:
 
     Raises
     ------
+    InputError
+        If tissues are asked for, and the table of them is not on this machine.
     DataError
         If a source exists but cannot be read.
 
@@ -93,9 +107,81 @@ def gene_facts() -> GeneFacts | None:
         there = tuple(source for source in there if source != "refseq_gene_summary")
     if names is None or not there:
         return None
+    if tissues and not data.available(TISSUE_SOURCE):
+        msg = f"The table of expression in tissues has not been fetched: run `bftembed data fetch {TISSUE_SOURCE}`."
+        raise InputError(msg)
+    there = (*there, TISSUE_SOURCE) if tissues else there
     sources = tuple(dict.fromkeys((*_available(NAME_SOURCES), *there)))
     stem = f"facts-v{table.SCHEMA}.{facts.SCHEMA}"
     return _compiled(GeneFacts, stem, sources, lambda: _build_facts(names, there))
+
+
+def protein_coding_genes(species: str = "human") -> pd.DataFrame | None:
+    """All protein-coding genes, from the sources that are on this machine.
+
+    These are the genes that NCBI Gene calls protein-coding, the only source here that describes each of its genes:
+    under the symbol of today, one row each. Ensembl's biotype stands beside it, since the two disagree on some genes.
+
+    Parameters
+    ----------
+    species
+        ``"human"``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By symbol, sorted: ``ensembl`` and ``entrez``, ids as text; ``approved``, whether HGNC approves the symbol;
+        ``biotype`` of Ensembl; ``facts``, which texts there are: ``RefSeq and GO``, ``RefSeq``, ``GO`` or ``name
+        only``. ``""`` where there is none. None if HGNC or NCBI gene_info is not on this machine.
+
+    Raises
+    ------
+    InputError
+        If the species is another.
+    DataError
+        If a source exists but cannot be read.
+
+    Examples
+    --------
+    >>> from bftembed.datasets import protein_coding_genes
+    >>> genes = protein_coding_genes()
+    """
+    names = gene_table(species)
+    known = gene_facts()
+    if names is None or known is None or not (known.frame["gene_type"] == _CODING).any():
+        return None
+    frame = known.frame[known.frame["gene_type"] == _CODING].set_index("symbol")
+    approved = names.rows.loc[names.rows["tier"] == "approved", "name"]
+    ensembl = frame.index.to_series().map(names.ensembl_ids).fillna("")
+    biotypes = {}
+    if data.available("annotables_grch38"):
+        table = data.load("annotables_grch38")
+        biotypes = dict(zip(table["ensgene"], table["biotype"], strict=True))
+    has_go = (frame[list(GO_DOMAINS)] != "").any(axis=1)
+    has_refseq = frame["summary"] != ""
+    told = np.select([has_refseq & has_go, has_refseq, has_go], ["RefSeq and GO", "RefSeq", "GO"], "name only")
+    return pd.DataFrame(
+        {
+            "ensembl": ensembl,
+            "entrez": frame["gene_id"],
+            "approved": frame.index.isin(approved),
+            "biotype": ensembl.map(biotypes).fillna("").astype(object),
+            "facts": told.astype(object),
+        }
+    )
+
+
+def gene_sources(*, tissues: bool = False) -> list[str]:
+    """Title, version, licence and citation of each source of genes and facts that is on this machine.
+
+    Parameters
+    ----------
+    tissues
+        Also of expression in tissues.
+    """
+    names = dict.fromkeys((*NAME_SOURCES, *FACT_SOURCES, *([TISSUE_SOURCE] if tissues else [])))
+    manifests = [data.get_manifest(name) for name in _available(list(names))]
+    return [f"{manifest}. Licence: {manifest.licence}. {manifest.citation}" for manifest in manifests]
 
 
 def fetch_gene_tables() -> None:
@@ -128,6 +214,7 @@ def _build_facts(names: GeneTable, sources: Sequence[str]) -> GeneFacts:
         ncbi=frames.get("ncbi_gene_info"),
         refseq=frames.get("refseq_gene_summary"),
         go=frames.get("go_annotations"),
+        tissues=frames.get(TISSUE_SOURCE),
         version=", ".join(str(data.get_manifest(source)) for source in ("hgnc_genes", *sources)),
     )
 

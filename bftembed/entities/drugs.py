@@ -43,7 +43,7 @@ def drug_facts(names: Sequence[str], *, facts: Facts, check: bool = True) -> tup
     BftembedWarning
         If there is a table, and it does not know some of the names.
     """
-    known = datasets.drug_facts() if checked_facts(facts) == "auto" else None
+    known = datasets.drug_facts() if checked_facts(facts) != "none" else None
     if not known:
         return {name: {} for name in names}, "none"
     unknown = [name for name in names if name.casefold() not in known]

@@ -127,9 +127,10 @@ def known_genes(genes: Sequence[str], *, facts: Facts) -> tuple[GeneFacts | None
     used
         ``"none"``, or digest, coverage of `genes`, and sources with their versions, which are logged.
     """
-    known = datasets.gene_facts() if checked_facts(facts) == "auto" else None
+    asked = checked_facts(facts) != "none"
+    known = datasets.gene_facts(tissues=facts == "auto+tissues") if asked else None
     if known is None:
-        if facts == "auto":
+        if asked:
             logger.info("facts: none, since the gene tables are not on this machine (`bftembed data fetch genes`)")
         return None, "none"
     words = known.coverage(genes)
@@ -150,8 +151,8 @@ def gene_entities(genes: Sequence[str], *, facts: Facts, needed: bool = False) -
     genes
         Canonical symbols.
     facts
-        ``"auto"``: full name, locus, RefSeq summary and GO terms, where the gene tables are there; ``"none"``: the bare
-        name.
+        ``"auto"``: full name, locus, RefSeq summary and GO terms, where the gene tables are there; ``"auto+tissues"``:
+        also the tissues with most of its RNA; ``"none"``: the bare name.
     needed
         Whether there is no point in going on without facts.
 

@@ -7,6 +7,7 @@ import pandas as pd
 from bftembed.genes.claims import SEPARATOR, claim, need_columns, split_claims
 
 HUMAN_TAXON = "9606"
+AUTHORITY = "Symbol_from_nomenclature_authority"
 _NO_SYMBOL_YET = "NEWENTRY"
 _PRIMARY = frozenset([*map(str, range(1, 23)), "X", "Y", "MT"])
 
@@ -70,6 +71,8 @@ def ncbi_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """The human rows of gene_info as text, NCBI's ``-`` for "none" as ``""``."""
     columns = ["GeneID", "Symbol", "Synonyms", "dbXrefs", "type_of_gene", "map_location", "description"]
     rows = need_columns(frame, columns, "NCBI gene_info").replace("-", "")
+    if AUTHORITY in frame.columns:
+        rows[AUTHORITY] = frame[AUTHORITY].astype(object).fillna("")
     if "tax_id" in frame.columns:
         rows = rows[frame["tax_id"].astype(str) == HUMAN_TAXON]
     return rows.reset_index(drop=True)

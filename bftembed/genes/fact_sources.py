@@ -17,18 +17,30 @@ logger = logging.getLogger("bftembed")
 
 GO_DOMAINS = ("biological_process", "cellular_component", "molecular_function")
 _REVIEW = ("REVIEWED", "VALIDATED", "PROVISIONAL", "PREDICTED", "INFERRED", "MODEL")
+_DETECTED, _ELEVATED, _MOST_TISSUES = 1.0, 4.0, 5
 _CREDIT = r"\s*\[provided by RefSeq[^\]]*\]\.?\s*$"
 
 
 def ncbi_facts(gene_info: pd.DataFrame, table: GeneTable) -> pd.DataFrame:
     """Rows ``symbol, gene_id, full_name, locus, gene_type`` of the human genes, text.
 
-    Two entries that are one gene today both stay: first the one that carried the current symbol, then the older id.
+    Two entries that are one gene today both stay: those of unknown type, which are loci of diseases that a symbol was
+    once given to, after all others; then first the one that carried the current symbol, then the older id. A row
+    whose own symbol is none that HGNC approves goes by the one that NCBI has from HGNC (COX1 is MT-CO1).
     """
     rows = bridges.ncbi_frame(gene_info)
     symbols = bridges.current_symbols(rows, bridges.NameIndex(table.rows))
-    rows = rows.assign(symbol=symbols, stale=symbols != rows["Symbol"], number=pd.to_numeric(rows["GeneID"]))
-    rows = rows.dropna(subset="symbol").sort_values(["symbol", "stale", "number"])
+    if bridges.AUTHORITY in rows:
+        approved = table.rows.loc[table.rows["tier"] == "approved", "name"]
+        told = rows[bridges.AUTHORITY].isin(approved) & ~rows["Symbol"].isin(approved)
+        symbols = symbols.mask(told, rows[bridges.AUTHORITY])
+    rows = rows.assign(
+        symbol=symbols,
+        is_locus=rows["type_of_gene"] == "unknown",
+        stale=symbols != rows["Symbol"],
+        number=pd.to_numeric(rows["GeneID"]),
+    )
+    rows = rows.dropna(subset="symbol").sort_values(["symbol", "is_locus", "stale", "number"])
     facts = rows.rename(
         columns={
             "description": "full_name",
@@ -81,3 +93,36 @@ def go_terms(go: pd.DataFrame, facts: pd.DataFrame, table: GeneTable) -> pd.Data
         domain: part.groupby("symbol")["go_name"].agg(SEPARATOR.join) for domain, part in pairs.groupby("go_domain")
     }
     return pd.DataFrame(by_domain).reindex(columns=list(GO_DOMAINS)).rename_axis("symbol")
+
+
+def tissue_words(expression: pd.DataFrame, table: GeneTable) -> pd.Series[str]:
+    """In which tissues the RNA of each gene is, in words, by symbol.
+
+    Detected is 1 TPM; elevated a tissue with at least four times the mean of the others (the first five are named), as
+    the Human Protein Atlas calls genes *tissue enhanced* (Uhlén et al., Science 347, 1260419, 2015).
+
+    Parameters
+    ----------
+    expression
+        ``Gene`` (Ensembl id), ``Sample`` (tissue), ``Value`` (TPM).
+    table
+        Brings the ids to symbols; of several ids of one gene the first in the alphabet stays.
+    """
+    rows = need_columns(expression, ["Gene", "Sample"], "tissue expression").assign(Value=expression["Value"])
+    wide = rows.pivot_table(index="Gene", columns="Sample", values="Value", aggfunc="mean").dropna()
+    symbols = bridges.NameIndex(table.rows).answers(wide.index.to_series())
+    wide = wide[symbols.notna() & ~symbols.str.contains(SEPARATOR, regex=False, na=False)]
+    wide.index = pd.Index(symbols[wide.index])
+    wide = wide[~wide.index.duplicated()]
+    return wide.apply(_in_words, axis=1)
+
+
+def _in_words(tpm: pd.Series[float]) -> str:
+    ranked = tpm.sort_values(ascending=False, kind="stable")
+    detected, n = int((ranked >= _DETECTED).sum()), len(ranked)
+    if not detected:
+        return f"RNA not detected in any of {n} tissues"
+    others = (ranked.sum() - ranked) / (n - 1)
+    elevated = ranked.index[(ranked >= _DETECTED) & (ranked >= _ELEVATED * others)][:_MOST_TISSUES]
+    most = f"elevated in {'; '.join(elevated)}" if len(elevated) else f"highest in {ranked.index[0]}"
+    return f"RNA detected in {'all' if detected == n else detected} of {n} tissues, {most}"

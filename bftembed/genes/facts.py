@@ -11,17 +11,19 @@ import pandas as pd
 
 from bftembed.errors import InputError
 from bftembed.genes.claims import SEPARATOR
-from bftembed.genes.fact_sources import GO_DOMAINS, go_terms, ncbi_facts, refseq_summaries
+from bftembed.genes.fact_sources import GO_DOMAINS, go_terms, ncbi_facts, refseq_summaries, tissue_words
 from bftembed.genes.table import GeneTable, read_parquet, write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-SCHEMA = 2
+SCHEMA = 3
 """Number of the file layout and of the rules that made it."""
 FACTS = ("full_name", "locus", "gene_type", "summary", *GO_DOMAINS)
 """Names of the facts, in the order in which a prompt gets them."""
+TISSUES = "tissues"
+"""A further fact, the last, where tissue expression was given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +33,8 @@ class GeneFacts:
     Attributes
     ----------
     frame
-        One row per gene: ``symbol`` and the columns of `FACTS`, text, ``""`` where nothing is known; GO terms are
-        ``|`` separated, the most specific first.
+        One row per gene: ``symbol``, ``gene_id`` (of NCBI), the columns of `FACTS`, and `TISSUES` if that was given;
+        text, ``""`` where nothing is known; GO terms are ``|`` separated, the most specific first.
     digest
         SHA-256 of all rows.
     version
@@ -51,6 +53,7 @@ class GeneFacts:
         ncbi: pd.DataFrame | None = None,
         refseq: pd.DataFrame | None = None,
         go: pd.DataFrame | None = None,
+        tissues: pd.DataFrame | None = None,
         version: str = "",
     ) -> GeneFacts:
         """Gather facts under the symbols of `table`.
@@ -65,6 +68,8 @@ class GeneFacts:
             RefSeq gene summaries, all species.
         go
             Experimental GO annotations, genes per term.
+        tissues
+            Expression in tissues, see `bftembed.genes.fact_sources.tissue_words`.
         version
             Names and versions of the sources, for display.
 
@@ -85,7 +90,11 @@ class GeneFacts:
         frame = genes.drop_duplicates("symbol").set_index("symbol")
         if go is not None:
             frame = frame.join(go_terms(go, genes, table), how="outer")
-        frame = frame.reindex(columns=list(FACTS)).fillna("").sort_index().rename_axis("symbol").reset_index()
+        names = ["gene_id", *FACTS]
+        if tissues is not None:
+            frame = frame.join(tissue_words(tissues, table).rename(TISSUES), how="outer")
+            names.append(TISSUES)
+        frame = frame.reindex(columns=names).fillna("").sort_index().rename_axis("symbol").reset_index()
         frame = frame.astype(object)
         text = "\t".join(frame.to_numpy(dtype=object).ravel().tolist())
         return cls(frame, hashlib.sha256(text.encode()).hexdigest(), version)
@@ -121,7 +130,7 @@ class GeneFacts:
         if (row := self._rows.get(symbol)) is None:
             return {}
         known = self.frame.iloc[row]
-        facts = {name: str(known[name]) for name in FACTS if known[name]}
+        facts = {name: str(known[name]) for name in (*FACTS, TISSUES) if known.get(name)}
         for domain in GO_DOMAINS:
             if domain in facts:
                 facts[domain] = "; ".join(facts[domain].split(SEPARATOR)[:max_terms])

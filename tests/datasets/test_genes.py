@@ -165,3 +165,56 @@ def test_real_sources(mirror):
     assert len(table) > 40_000
     assert sum(bool(facts.of(symbol).get("summary")) for symbol in facts) > 14_500
     assert facts.of("TP53")["full_name"] == "tumor protein p53"
+
+
+def test_protein_coding_genes_of_small_sources(some_at_hand):
+    some_at_hand("hgnc_genes", "go_annotations")
+    assert datasets.protein_coding_genes() is None
+    some_at_hand("hgnc_genes", "ncbi_gene_info")
+    assert datasets.protein_coding_genes().loc["TP53"].to_dict() == {
+        "ensembl": "",
+        "entrez": "7157",
+        "approved": True,
+        "biotype": "",
+        "facts": "name only",
+    }
+    some_at_hand("hgnc_genes", "ncbi_gene_info", "refseq_gene_summary", "go_annotations")
+    assert datasets.protein_coding_genes()["facts"].tolist() == ["RefSeq and GO"]
+    with pytest.raises(InputError, match="'human' only"):
+        datasets.protein_coding_genes("mouse")
+
+
+def test_real_protein_coding_genes(mirror):
+    genes = datasets.protein_coding_genes()
+    assert genes.index.is_unique
+    assert genes.loc["TP53"].to_dict() == {
+        "ensembl": "ENSG00000141510",
+        "entrez": "7157",
+        "approved": True,
+        "biotype": "protein_coding",
+        "facts": "RefSeq and GO",
+    }
+    assert (genes["entrez"] != "").all()
+    assert genes["entrez"].is_unique
+    info = data.load("ncbi_gene_info").query("tax_id == 9606 and type_of_gene == 'protein-coding'")
+    assert set(genes["entrez"]) <= set(info["GeneID"].astype(str))
+    assert len(genes) > 0.98 * len(info)  # entries that are one gene today, or that carry no name
+    biotypes = data.load("annotables_grch38").set_index("ensgene")["biotype"]
+    told = genes[genes["ensembl"].isin(biotypes.index)]
+    assert (told["biotype"] == biotypes[~biotypes.index.duplicated()][told["ensembl"]].to_numpy()).all()
+    assert (told["biotype"] == "protein_coding").mean() > 0.98
+
+
+def test_tissues_need_their_table(some_at_hand):
+    some_at_hand(*SOURCES)
+    with pytest.raises(InputError, match="bftembed data fetch hpa_rna_tissue"):
+        datasets.gene_facts(tissues=True)
+
+
+def test_sources_are_named_with_their_licences(some_at_hand):
+    some_at_hand("hgnc_genes", "go_annotations", "hpa_rna_tissue")
+    assert [line.partition(" (")[0] for line in datasets.gene_sources()] == [
+        "HGNC gene symbols",
+        "Gene Ontology annotations with experimental evidence",
+    ]
+    assert "Licence: MPL-2.0. Uhlén M et al." in datasets.gene_sources(tissues=True)[-1]

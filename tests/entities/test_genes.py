@@ -11,7 +11,7 @@ def test_canonical_symbols_are_none_where_a_name_is_unknown(mirror):
 
 
 def test_facts_are_auto_or_none():
-    with pytest.raises(InputError, match="'auto' or 'none'"):
+    with pytest.raises(InputError, match=r"'auto\+tissues' or 'none'"):
         gene_entities(["TP53"], facts="some")
 
 

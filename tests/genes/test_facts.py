@@ -144,3 +144,42 @@ def test_real_go_terms_are_the_smallest_of_the_gene(mirror, real_table):
 def test_real_facts_have_names_that_map_to_themselves(mirror, real_table):
     symbols = datasets.gene_facts().frame["symbol"].tolist()
     assert map_names(symbols, real_table).symbols.tolist() == symbols
+
+
+def test_a_locus_of_a_disease_never_stands_for_a_gene(toy, gene_info):
+    locus = gene_info[:1].assign(GeneID=7, Symbol="TP53", description="a disease", type_of_gene="unknown")
+    facts = GeneFacts.from_frames(toy, ncbi=pd.concat([locus, gene_info]))
+    assert facts.of("TP53")["full_name"] == "tumor protein p53"
+    assert facts.frame.set_index("symbol").loc["TP53", "gene_id"] == "7157"
+
+
+def test_a_symbol_that_only_ncbi_uses_goes_by_that_of_hgnc(toy, gene_info):
+    authority = "Symbol_from_nomenclature_authority"
+    row = gene_info[:1].assign(GeneID=8, Symbol="DIFF6", dbXrefs="-", description="septin 2", **{authority: "SEPTIN2"})
+    rows = pd.concat([gene_info, row])
+    assert "SEPTIN2" not in GeneFacts.from_frames(toy, ncbi=rows.drop(columns=authority))
+    assert GeneFacts.from_frames(toy, ncbi=rows).of("SEPTIN2")["full_name"] == "septin 2"
+
+
+def test_tissues_are_told_on_request(toy, gene_info):
+    tissues = [f"t{i}" for i in range(8)]
+    rows = {
+        "ENSG00000141510": [5.0, 1, 1, 1, 1, 1, 1, 1],  # at least four times the mean of the others
+        "ENSG00000000460": [2.0, 1, 1, 1, 1, 1, 1, 0.9],
+        "ENSG00000084774": [0.9, 0, 0, 0, 0, 0, 0, 0],
+        "ENSG99999999999": [9.0] * 8,
+    }
+    long = pd.DataFrame([(gene, t, v) for gene, row in rows.items() for t, v in zip(tissues, row, strict=True)])
+    facts = GeneFacts.from_frames(toy, ncbi=gene_info, tissues=long.set_axis(["Gene", "Sample", "Value"], axis=1))
+    assert facts.of("TP53")["tissues"] == "RNA detected in all of 8 tissues, elevated in t0"
+    assert facts.of("FIRRM")["tissues"] == "RNA detected in 7 of 8 tissues, highest in t0"
+    assert facts.of("CAD")["tissues"] == "RNA not detected in any of 8 tissues"
+    assert "tissues" not in GeneFacts.from_frames(toy, ncbi=gene_info).of("TP53")
+
+
+def test_real_mitochondrial_genes_are_described(mirror, real_table):
+    facts = datasets.gene_facts()
+    coding = [name for name in facts if name.startswith("MT-") and facts.of(name).get("gene_type") == "protein-coding"]
+    assert len(coding) == 13
+    assert facts.of("MT-CO1")["full_name"] == "cytochrome c oxidase subunit I"
+    assert facts.of("MEMO1")["full_name"] == "mediator of cell motility 1"
