@@ -126,3 +126,37 @@ def _all_numbers(fields: tuple[str, ...]) -> bool:
     """Whether there are numbers, and nothing else but missing values."""
     known = [field for field in fields if field not in {"", "NA", "NaN", "nan"}]
     return bool(known) and all(_NUMBER.fullmatch(field) for field in known)
+
+
+def is_names(source: Path | None, all_genes: str | None, kind: str) -> bool:
+    """Whether a list of names is embedded, and not an AnnData.
+
+    Raises
+    ------
+    InputError
+        If neither or both of a file and all genes are given, or the species is another than ``human``.
+    """
+    if (source is None) == (all_genes is None):
+        msg = "Give one of the two: a file with genes (and cells) or names, or --all-genes human."
+        raise InputError(msg)
+    if all_genes is not None and (all_genes != "human" or kind != "gene"):
+        msg = f"--all-genes takes `human`, whose names are of the kind gene; got {all_genes!r} and the kind {kind!r}."
+        raise InputError(msg)
+    return source is None or kind == "gene_set" or is_list_of_names(source)
+
+
+def names_of_all_genes() -> list[str]:
+    """Symbols of all protein-coding genes of `human`.
+
+    Raises
+    ------
+    InputError
+        Without the gene tables.
+    """
+    from bftembed.datasets import protein_coding_genes
+
+    genes = protein_coding_genes()
+    if genes is None:
+        msg = "The tables of human genes have not been fetched: run `bftembed data fetch genes`."
+        raise InputError(msg)
+    return genes.index.tolist()

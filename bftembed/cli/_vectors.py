@@ -1,4 +1,4 @@
-"""Vectors as a table: a name and d numbers a row."""
+"""Results of one kind of vectors as a table or a matrix with names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from bftembed.expression import checked_target
 if TYPE_CHECKING:
     from pathlib import Path
 
-TABLES = {".csv", ".parquet"}
+#: Files of `bftembed.write_vectors`; of these, files that can hold texts in place of vectors.
+TABLES = (".csv", ".parquet", ".vec", ".npz", ".safetensors")
+_TEXTS = (".csv", ".parquet")
 
 
-def checked_output(output: Path, *, one_table: bool) -> None:
+def checked_output(output: Path, *, one_table: bool, vectors: bool = True) -> None:
     """Refuse a result that cannot be written under this name.
 
     Parameters
@@ -23,20 +25,25 @@ def checked_output(output: Path, *, one_table: bool) -> None:
         .h5ad or .zarr, or a table of vectors.
     one_table
         Whether the result is vectors of one kind, which a table can hold.
+    vectors
+        Whether there will be vectors, or texts alone.
 
     Raises
     ------
     InputError
         If the suffix is another one, or the directory does not exist.
     """
+    from bftembed.vectors import check_target
+
     if output.suffix not in TABLES:
-        checked_target(output, also=sorted(TABLES))
+        checked_target(output, also=TABLES)
         return
-    if not output.parent.is_dir():
-        msg = f"There is no directory {str(output.parent)!r} for output={str(output)!r}; make it first."
-        raise InputError(msg)
+    check_target(output)
     if not one_table:
         msg = f"`{output}` holds vectors of one kind: pass --no-cells for those of genes, or write .h5ad or .zarr."
+        raise InputError(msg)
+    if not vectors and output.suffix not in _TEXTS:
+        msg = f"`{output}` holds vectors, and `--encoder none` leaves texts only: write {' or '.join(_TEXTS)}."
         raise InputError(msg)
 
 
@@ -47,35 +54,27 @@ def usable(vectors: Any, texts: Any) -> Any:
     return np.isfinite(vectors).all(axis=1) if vectors.shape[1] else np.asarray(texts, dtype=object) != ""
 
 
-def write_vectors(names: Any, vectors: Any, texts: Any, output: Path) -> None:
-    """Write the rows that have a vector, or a text where there are no vectors.
+def write_texts(names: Any, texts: Any, output: Path) -> None:
+    """Write the names that have a text, and the texts.
 
     Parameters
     ----------
     names
         (n,) texts.
-    vectors
-        (n, d) float32, NaN rows for names without a vector.
     texts
-        (n,) texts, ``""`` for names without one: written where there are no vectors (d = 0).
+        (n,) texts, ``""`` for names without one.
     output
-        CSV with a header line, or Parquet; columns ``name``, ``d0``, ``d1`` ..., or ``name`` and ``text``.
+        CSV with a header line, or Parquet; columns ``name`` and ``text``.
 
     Raises
     ------
     DataError
         If it cannot be written.
     """
-    import numpy as np
     import pandas as pd
 
-    texts = np.asarray(texts, dtype=object)
-    known = usable(vectors, texts)
-    columns = [f"d{i}" for i in range(vectors.shape[1])]
-    frame = pd.DataFrame(vectors[known], columns=columns, index=pd.Index(np.asarray(names, dtype=object)[known]))
-    frame = frame.rename_axis("name").reset_index()
-    if not columns:
-        frame["text"] = texts[known]
+    frame = pd.DataFrame({"name": list(names), "text": list(texts)}, dtype=object)
+    frame = frame[frame["text"] != ""]
     try:
         with replacing(output) as made:
             frame.to_csv(made, index=False) if output.suffix == ".csv" else frame.to_parquet(made, index=False)

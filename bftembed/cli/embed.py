@@ -10,7 +10,8 @@ import typer
 
 from bftembed.cli import _arguments as arg
 from bftembed.cli._gene_sets import read_gene_sets
-from bftembed.cli._vectors import TABLES, checked_output, usable, write_vectors
+from bftembed.cli._names import is_names, names_of_all_genes
+from bftembed.cli._vectors import TABLES, checked_output, usable, write_texts
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ _GENES, _CELLS, _RESULT = "Genes", "Cells", "Result"
 
 
 def embed(
-    source: Annotated[Path, typer.Argument(help="AnnData (.h5ad, .zarr), or names, one per line (.txt, .csv, .tsv).")],
+    source: Annotated[
+        Path | None, typer.Argument(help="AnnData (.h5ad, .zarr), or names, one per line (.txt, .csv, .tsv).")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -31,7 +34,15 @@ def embed(
             "-o",
             rich_help_panel=_RESULT,
             help="Result: .h5ad or .zarr, as the input; the other with --no-keep-x. Vectors of names, or of genes with "
-            "--no-cells, also as .csv or .parquet.",
+            "--no-cells, also as .csv, .parquet, .vec (word2vec), .npz or .safetensors.",
+        ),
+    ] = None,
+    all_genes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPECIES",
+            rich_help_panel=_GENES,
+            help="In place of a file: all protein-coding genes of `human`, by annotation unless you name an engine.",
         ),
     ] = None,
     kind: arg.KindOption = "gene",
@@ -93,8 +104,10 @@ def embed(
     from bftembed._keys import checked_key
     from bftembed.engines import Sampling
 
-    is_names = kind == "gene_set" or arg.is_list_of_names(source)
-    _check_paths(source, output, one_table=is_names or not cells, dry=dry_run)
+    by_name = is_names(source, all_genes, kind)
+    _check_paths(source, output, one_table=by_name or not cells, dry=dry_run, vectors=encoder != "none")
+    if all_genes is not None and engine == "default" and profiles is None:
+        engine = "annotation"
     checked_key(key_added)
     if profiles is None:
         texts: dict[str, Any] = {
@@ -118,7 +131,7 @@ def embed(
         dtype=encoder_dtype,
     )
     common: dict[str, Any] = {"facts": facts, "encode": encode, "key_added": key_added, "dry": dry_run, **texts}
-    if is_names:
+    if source is None or by_name:
         _embed_names(source, output, kind=kind, **common)
         return
     how = {"weights": weights, "values": values, "layer": layer, "use_raw": use_raw, "empty": empty}
@@ -127,12 +140,12 @@ def embed(
     )
 
 
-def _check_paths(source: Path, output: Path | None, *, one_table: bool, dry: bool) -> None:
-    if not source.exists():
+def _check_paths(source: Path | None, output: Path | None, *, one_table: bool, dry: bool, vectors: bool) -> None:
+    if source is not None and not source.exists():
         msg = f"There is no file `{source}`."
         raise InputError(msg)
     if output is not None:
-        checked_output(output, one_table=one_table)
+        checked_output(output, one_table=one_table, vectors=vectors)
     elif not dry:
         msg = "Say where the result goes: `-o result.h5ad` (or .zarr; .csv or .parquet of names), or pass --dry-run."
         raise InputError(msg)
@@ -222,11 +235,14 @@ def open_adata(source: Path) -> AnnData:
 
 
 def _write(adata: AnnData, axis: Literal["obs", "var"], key: str, output: Path) -> None:
+    import bftembed as bft
     from bftembed.expression import write_anndata
 
     frame, vectors = (adata.obs, adata.obsm[key]) if axis == "obs" else (adata.var, adata.varm[key])
-    if output.suffix in TABLES:
-        write_vectors(frame.index, vectors, frame[f"{key}_text"], output)
+    if output.suffix in TABLES and vectors.shape[1]:
+        bft.write_vectors(adata, output, use_rep=key, among="cells" if axis == "obs" else "genes")
+    elif output.suffix in TABLES:
+        write_texts(frame.index, frame[f"{key}_text"], output)
     else:
         write_anndata(adata, output)
     n, d = int(usable(vectors, frame[f"{key}_text"]).sum()), vectors.shape[1]
@@ -236,7 +252,7 @@ def _write(adata: AnnData, axis: Literal["obs", "var"], key: str, output: Path) 
 
 
 def _embed_names(
-    source: Path,
+    source: Path | None,
     output: Path | None,
     *,
     kind: NameKind,
@@ -251,13 +267,17 @@ def _embed_names(
 
     import bftembed as bft
 
-    names = read_gene_sets(source) if kind == "gene_set" else arg.read_names(source)
+    if source is None:
+        names: Any = names_of_all_genes()
+    else:
+        names = read_gene_sets(source) if kind == "gene_set" else arg.read_names(source)
     if dry:
         _print_plan(names, kind=kind, facts=facts, **texts)
         return
     if output is not None:
         _check_writable(AnnData(obs=pd.DataFrame(index=pd.Index(list(names), dtype=object))), output)
-    adata = bft.embed(names, kind=kind, facts=facts, encoder=encode(), key_added=key_added, **texts)
+    asked = "human" if source is None else names
+    adata = bft.embed(asked, kind=kind, facts=facts, encoder=encode(), key_added=key_added, **texts)
     if output is not None:
         _write(adata, "obs", key_added, output)
 

@@ -4,5 +4,6 @@ from bftembed.get._conditions import conditions
 from bftembed.get._nearest import nearest
 from bftembed.get._profiles import profiles
 from bftembed.get._provenance import provenance
+from bftembed.vectors import vectors_frame as vectors
 
-__all__ = ["conditions", "nearest", "profiles", "provenance"]
+__all__ = ["conditions", "nearest", "profiles", "provenance", "vectors"]

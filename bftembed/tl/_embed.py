@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from bftembed import datasets
 from bftembed._keys import checked_key
-from bftembed.entities import condition_table, conditions_of, entities_of, perturbation_entities
+from bftembed.entities import condition_table, conditions_of, entities_of, gene_entities, perturbation_entities
 from bftembed.errors import InputError
 from bftembed.tl._entities import TextOptions, TextSource, embed_entities, to_anndata
 
@@ -21,7 +22,7 @@ log = logging.getLogger("bftembed")
 
 
 def embed(
-    names: Sequence[str] | Mapping[str, Sequence[str]],
+    names: Sequence[str] | Mapping[str, Sequence[str]] | Literal["human"],
     *,
     kind: NameKind = "gene",
     how: How | Sequence[How] | None = None,
@@ -40,6 +41,7 @@ def embed(
     names
         Names; for gene sets a mapping from the set's name to its genes. Perturbations are written ``"KLF1"``,
         ``"KLF1+MAP2K6"`` (both at once; the order makes no difference) or, with ``how="drug"``, ``"vorinostat"``.
+        ``"human"`` stands for all its protein-coding genes (`bftembed.datasets.protein_coding_genes`).
     kind
         ``"gene"``, ``"cell"`` (names of types of cells), ``"drug"``, ``"gene_set"`` or ``"perturbation"``.
     how
@@ -54,12 +56,14 @@ def embed(
         Of perturbations: between the parts of a combination; by default ``"+"`` for genes, while names of drugs are not
         split.
     facts
-        ``"auto"`` puts what the tables on this machine know into the prompt, ``"none"`` asks by the bare name.
+        ``"auto"`` puts what the tables on this machine know into the prompt, ``"auto+tissues"`` of genes also the
+        tissues with most of their RNA, ``"none"`` asks by the bare name.
     key_added
         Key of the result.
     options
         ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles``, ``recipe``, ``progress`` as in
-        :func:`bftembed.tl.embed_genes`.
+        :func:`bftembed.tl.embed_genes`; the engine for ``"human"`` is ``"annotation"`` unless another is named, since a
+        small language model takes days for 20,000 genes.
 
     Returns
     -------
@@ -67,14 +71,15 @@ def embed(
         One row per name, in their order. ``X`` and ``obsm[key_added]``: float32, shape (n, d), NaN rows where there is
         no vector (no usable text, or a control); ``obs[f"{key_added}_text"]`` and ``obs[f"{key_added}_text_key"]``:
         text, and its key in the store; for genes ``obs["bft_gene"]``: canonical symbol; for perturbations
-        ``obs[["perturbation", "parts", "how", "dose", "cell_line"]]``; ``uns["bft"][key_added]["entities"]``:
-        provenance.
+        ``obs[["perturbation", "parts", "how", "dose", "cell_line"]]``; for ``"human"`` also ``obs[["ensembl",
+        "entrez", "approved", "biotype", "facts"]]``; ``uns["bft"][key_added]["entities"]``: provenance, for ``"human"``
+        with coverage and the licences of the sources.
 
     Raises
     ------
     InputError
         If a name is repeated or empty, `kind` or another argument is unknown, or options of perturbations are given
-        with another kind.
+        with another kind, or all genes are asked for and the gene tables are not on this machine.
 
     Warns
     -----
@@ -86,24 +91,60 @@ def embed(
     >>> import bftembed as bft
     >>> genes = bft.embed(["TP53", "BRCA1"])  # doctest: +SKIP
     >>> pert = bft.embed(["KLF1", "KLF1+MAP2K6"], kind="perturbation", how="activation")  # doctest: +SKIP
+    >>> genome = bft.embed("human")  # doctest: +SKIP
+    >>> bft.write_vectors(genome, "genes.parquet")  # doctest: +SKIP
     """
     checked_key(key_added)
-    listed = _listed(names)
+    everything = names == "human"
+    listed = [] if everything else _listed(names)
+    if everything and "profiles" not in options:
+        options = {"engine": "annotation", **options}
     source = TextSource.of("embed", options)
     given = {"how": how, "dose": dose, "cell_line": cell_line, "control": control, "separator": separator}
     given = {name: value for name, value in given.items() if value is not None}
+    if everything and kind != "gene":
+        msg = f"All names of 'human' are genes, not kind={kind!r}: give a list of names."
+        raise InputError(msg)
     if kind == "perturbation":
         return _perturbations(listed, source, facts, key_added, given)
     if given:
         hint = ' Drugs with a dose are kind="perturbation", how="drug".' if kind == "drug" else ""
         msg = f'{sorted(given)} can be given only with kind="perturbation", not with kind={kind!r}.{hint}'
         raise InputError(msg)
+    if everything:
+        return _all_genes(source, facts, key_added)
     entities, used = entities_of(names, kind=kind, facts=facts, needed=source.annotates, check=source.profiles is None)
     _distinct(listed)
     result = embed_entities(entities, source, names=listed, facts=used)
     log.info(result.summary(f"obsm[{key_added!r}]"))
     columns = {"bft_gene": [entity.id for entity in entities]} if kind == "gene" else {}
     return to_anndata(listed, result, columns, key_added=key_added)
+
+
+def _all_genes(source: TextSource, facts: Facts, key_added: str) -> AnnData:
+    genes = datasets.protein_coding_genes()
+    if genes is None:
+        msg = "The tables of human genes have not been fetched: run `bftembed data fetch genes`."
+        raise InputError(msg)
+    symbols = [str(name) for name in genes.index]
+    entities, used = gene_entities(symbols, facts=facts, needed=source.annotates)
+    told = genes["facts"]
+    coverage = {
+        "genes": len(genes),
+        "RefSeq summary": int(told.str.contains("RefSeq").sum()),
+        "GO terms": int(told.str.contains("GO").sum()),
+        "RefSeq summary and GO terms": int((told == "RefSeq and GO").sum()),
+        "name only": int((told == "name only").sum()),
+        "symbol approved by HGNC": int(genes["approved"].sum()),
+        "Ensembl id": int((genes["ensembl"] != "").sum()),
+        "protein-coding in Ensembl": int((genes["biotype"] == "protein_coding").sum()),
+    }
+    sources = datasets.gene_sources(tissues=facts == "auto+tissues")
+    result = embed_entities(entities, source, facts=used, species="human", coverage=coverage, sources=sources)
+    log.info("coverage: %s", ", ".join(f"{n:,} {what}" for what, n in coverage.items()))
+    log.info(result.summary(f"obsm[{key_added!r}]"))
+    columns = {"bft_gene": symbols} | {str(name): values.tolist() for name, values in genes.items()}
+    return to_anndata(symbols, result, columns, key_added=key_added)
 
 
 def _perturbations(
@@ -124,7 +165,10 @@ def _perturbations(
 
 def _listed(names: Sequence[str] | Mapping[str, Sequence[str]]) -> list[str]:
     if isinstance(names, str):
-        msg = f"`names` is a list of names, got the single name {names!r}: write [{names!r}]."
+        msg = (
+            f"`names` is a list of names, got {names!r}: write [{names!r}] for one name. 'human' stands for all genes; "
+            "there is no gene table of another species (mouse genes go by their human orthologs, see pp.map_genes)."
+        )
         raise InputError(msg)
     if hasattr(names, "obs"):
         msg = "`names` is a list of names, got an AnnData: see bft.tl for genes, cells and perturbations of an AnnData."

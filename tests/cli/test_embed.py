@@ -5,9 +5,11 @@ import pytest
 from scipy import sparse
 from typer.testing import CliRunner
 
-from bftembed.bench.sources.files import read_vectors
+import bftembed as bft
+from bftembed import datasets
 from bftembed.cli.main import app
 from bftembed.errors import DataError, InputError
+from bftembed.vectors import read_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
 
@@ -78,7 +80,7 @@ def test_vectors_of_genes_as_a_table(adata, tiny, tmp_path):
     adata.write_h5ad(tmp_path / "in.h5ad")
     said = invoke("embed", tmp_path / "in.h5ad", "-o", tmp_path / "g.csv", "--no-cells", "--mask-var", "some", *tiny)
     assert "2 x 384; 1 without a vector" in said
-    assert read_vectors(tmp_path / "g.csv").names == ["TP53", "ALB"]
+    assert read_file(tmp_path / "g.csv").names == ["TP53", "ALB"]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "h5ad"])
@@ -93,13 +95,13 @@ def test_what_was_written_is_counted_alike_in_every_format(suffix, tmp_path):
 def test_vectors_of_names_as_a_table(tmp_path):
     (tmp_path / "sets.gmt").write_text("T cells\tx\tCD3D\tCD3E\nB cells\tx\tMS4A1\tCD19\n")
     options = ("--kind", "gene_set", "--engine", "annotation")
-    for suffix in ("csv", "parquet", "h5ad"):
+    for suffix in ("csv", "parquet", "vec", "h5ad"):
         assert "2 x 384" in invoke("embed", tmp_path / "sets.gmt", "-o", tmp_path / f"v.{suffix}", *options)
     vectors = anndata.read_h5ad(tmp_path / "v.h5ad").obsm["X_bft"]
-    for suffix in ("csv", "parquet"):
-        found = read_vectors(tmp_path / f"v.{suffix}")
-        assert found.names == ["T cells", "B cells"]
-        np.testing.assert_array_equal(found.matrix, vectors)
+    for suffix in ("csv", "parquet", "vec"):
+        found = bft.read_vectors(tmp_path / f"v.{suffix}")
+        assert found.obs_names.tolist() == ["T cells", "B cells"]
+        np.testing.assert_array_equal(found.X, vectors)
 
 
 @pytest.fixture
@@ -136,3 +138,30 @@ def test_mudata_is_refused_with_the_line_that_reads_one_modality(no_generation, 
             file.create_group(name)
     with pytest.raises(InputError, match=r"holds MuData.*mod='rna'"):
         invoke("embed", tmp_path / "x.h5mu", "-o", tmp_path / "x.h5ad", *no_generation)
+
+
+def test_all_genes_from_the_command_line(mirror, monkeypatch, tmp_path):
+    monkeypatch.setenv("BFTEMBED_MIRROR", str(mirror))
+    few = datasets.protein_coding_genes().loc[["ALB", "TP53"]]
+    monkeypatch.setattr("bftembed.datasets.protein_coding_genes", lambda: few)
+    store = ("--store", tmp_path / "s.sqlite")
+    assert "g.vec: 2 x 384" in invoke("embed", "--all-genes", "human", "-o", tmp_path / "g.vec", *store)
+    assert bft.read_vectors(tmp_path / "g.vec").obs["ensembl"].tolist() == few["ensembl"].tolist()
+    planned = invoke("embed", "--all-genes", "human", "--dry-run", *store)
+    assert "unique prompts    2" in planned
+    assert "to generate       0" in planned
+
+
+def test_all_genes_take_the_place_of_a_file(tmp_path):
+    (tmp_path / "names.txt").write_text("TP53\n")
+    both = ("-o", tmp_path / "g.vec", "--all-genes")
+    with pytest.raises(InputError, match="Give one of the two"):
+        invoke("embed", tmp_path / "names.txt", *both, "human")
+    with pytest.raises(InputError, match="Give one of the two"):
+        invoke("embed", "-o", tmp_path / "g.vec")
+    with pytest.raises(InputError, match=r"--all-genes takes `human`.*got 'mouse'"):
+        invoke("embed", *both, "mouse")
+    with pytest.raises(InputError, match="bftembed data fetch genes"):
+        invoke("embed", *both, "human")
+    with pytest.raises(InputError, match="leaves texts only"):
+        invoke("embed", *both, "human", "--encoder", "none")

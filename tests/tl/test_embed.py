@@ -1,7 +1,9 @@
+import anndata
 import numpy as np
 import pytest
 
 import bftembed as bft
+from bftembed import datasets
 from bftembed.errors import BftembedWarning, InputError
 
 TEXTS = {"TP53": "Guards the genome.", "CD3E": "Part of the T cell receptor.", "ALB": "Carries molecules in blood."}
@@ -94,3 +96,44 @@ def test_one_line_says_what_was_done(caplog):
 def test_bad_names_are_refused(names, kind, message):
     with pytest.raises(InputError, match=message):
         bft.embed(names, kind=kind, facts="none", profiles=TEXTS)
+
+
+def test_all_genes_of_human(mirror, monkeypatch, tmp_path):
+    every = datasets.protein_coding_genes()
+    few = every.loc[["ALB", "MT-CO1", "TP53", every.index[every["facts"] == "name only"][0]]]
+    monkeypatch.setattr("bftembed.datasets.protein_coding_genes", lambda: few)
+    adata = bft.embed("human", store=tmp_path / "s.sqlite")
+    assert adata.obs_names.tolist() == few.index.tolist()
+    assert np.isfinite(adata.X).all()
+    assert adata.obs[["ensembl", "entrez", "approved", "biotype", "facts"]].to_dict("list") == few.to_dict("list")
+    assert "tumor protein p53" in adata.obs.loc["TP53", "X_bft_text"]
+    info = bft.get.provenance(adata)["entities"]
+    assert info["engine"]["engine"] == "annotation"
+    assert info["coverage"]["genes"] == 4
+    assert info["coverage"]["name only"] == 1
+    assert any(line.startswith("RefSeq gene summaries") and "Licence: MIT" in line for line in info["sources"])
+    for suffix in ("h5ad", "parquet", "vec"):
+        path = tmp_path / f"genes.{suffix}"
+        adata.write_h5ad(path) if suffix == "h5ad" else bft.write_vectors(adata, path)
+        found = anndata.read_h5ad(path) if suffix == "h5ad" else bft.read_vectors(path)
+        np.testing.assert_array_equal(found.X, adata.X)
+        assert found.obs["entrez"].tolist() == few["entrez"].tolist()
+        assert found.uns["bft"]["X_bft"]["entities"]["coverage"]["genes"] == 4
+
+
+def test_all_genes_with_tissues_by_texts_of_the_user(mirror, monkeypatch, tmp_path):
+    few = datasets.protein_coding_genes().loc[["ALB", "TP53"]]
+    monkeypatch.setattr("bftembed.datasets.protein_coding_genes", lambda: few)
+    texts = bft.embed("human", facts="auto+tissues", encoder="none", store=tmp_path / "s.sqlite")
+    assert texts.obs["X_bft_text"]["ALB"].endswith("RNA detected in 19 of 37 tissues, elevated in liver.")
+    assert np.isnan(bft.embed("human", profiles={"ALB": "In blood."}).X[1]).all()
+
+
+def test_all_genes_need_the_tables_and_are_genes(monkeypatch):
+    monkeypatch.setattr("bftembed.datasets.protein_coding_genes", lambda: None)
+    with pytest.raises(InputError, match="run `bftembed data fetch genes`"):
+        bft.embed("human")
+    with pytest.raises(InputError, match="are genes, not kind='drug'"):
+        bft.embed("human", kind="drug")
+    with pytest.raises(InputError, match=r"write \['mouse'\] for one name.*human orthologs"):
+        bft.embed("mouse")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from bftembed._progress import progress
-from bftembed.bench.sources.files import Vectors, impostor
 from bftembed.data import read_pickle
 from bftembed.errors import BftembedError, GeneNameError, InputError, ModelError
 from bftembed.genes.ids import strip_version
 from bftembed.models.files import loading_quietly
+from bftembed.vectors import Vectors, impostor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from bftembed.bench.sources.files import Vectors
+    from bftembed.vectors import Vectors
 
 logger = logging.getLogger("bftembed")
 _RANDOM_DIMENSIONS = 384
@@ -98,12 +98,12 @@ class _Table(Source):
 
 
 class InFile(_Table):
-    """A file of vectors of genes; see `bftembed.bench.sources.files` for the formats."""
+    """A file of vectors of genes; see `bftembed.vectors.read_file` for the formats."""
 
     def _read(self) -> Vectors:
-        from bftembed.bench.sources.files import read_vectors
+        from bftembed.vectors import read_file
 
-        return read_vectors(self.path)
+        return read_file(self.path)
 
 
 class Geneformer(_Table):
@@ -151,7 +151,7 @@ class Expression(_Table):
     def _read(self) -> Vectors:
         from sklearn.decomposition import PCA
 
-        from bftembed.bench.sources.files import Vectors
+        from bftembed.vectors import Vectors
 
         table = tissue_expression()
         components = PCA(svd_solver="full").fit_transform(np.log2(table.to_numpy() + 1))
@@ -177,7 +177,7 @@ class InAnnData(_Table):
         super().__init__(path, label=label, spec=spec)
 
     def _read(self) -> Vectors:
-        from bftembed.bench.sources.files import Vectors
+        from bftembed.vectors import Vectors
 
         if self.place != "varm":
             raise NotApplicableError(self._cannot("genes"))

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bftembed.bench.sources.files import read_vectors
 from bftembed.errors import DataError
+from bftembed.vectors import read_file
 
 NAMES = ["TP53", "NA", "nan"]
 MATRIX = np.array([[0.5, -1.25e-3], [3, 7], [np.nan, np.nan]], dtype=np.float32)
@@ -67,7 +67,7 @@ WRITERS = {
 def test_each_kind_of_file_gives_the_same(tmp_path, file):
     path = tmp_path / file
     WRITERS[file](path, NAMES, MATRIX)
-    names, matrix = read_vectors(path)
+    names, matrix = read_file(path)
     assert names == NAMES
     assert matrix.dtype == np.float32
     np.testing.assert_array_equal(matrix, MATRIX)
@@ -93,14 +93,14 @@ def vectors(draw):
 def test_what_is_written_is_read(tmp_path_factory, file, content):
     path = tmp_path_factory.mktemp("round") / file
     WRITERS[file](path, *content)
-    names, matrix = read_vectors(path)
+    names, matrix = read_file(path)
     assert names == content[0]
     np.testing.assert_array_equal(matrix, content[1])
 
 
 def test_real_csv(mirror):
     path = mirror / "embeddings" / "scouter_Embedding_small_genept.csv.gz"
-    names, matrix = read_vectors(path)
+    names, matrix = read_file(path)
     oracle = pd.read_csv(path, index_col=0, keep_default_na=False)
     assert names == oracle.index.tolist()
     np.testing.assert_array_equal(matrix, oracle.to_numpy(dtype=np.float32))
@@ -111,7 +111,7 @@ def test_real_csv_transposed_is_refused(mirror, tmp_path):
     path = tmp_path / "x.csv"
     pd.read_csv(mirror / "embeddings" / "scouter_Embedding_small_genept.csv.gz", index_col=0).T.to_csv(path)
     with pytest.raises(DataError, match=r"called '0', '1' \.\.\., which name no genes\. .* transpose the file"):
-        read_vectors(path)
+        read_file(path)
 
 
 ACCEPTED = {
@@ -131,7 +131,7 @@ ACCEPTED = {
 def test_how_others_write(tmp_path, what):
     file, content = ACCEPTED[what]
     (tmp_path / file).write_bytes(content)
-    names, matrix = read_vectors(tmp_path / file)
+    names, matrix = read_file(tmp_path / file)
     assert names == ["TP53", "MYC"]
     np.testing.assert_array_equal(matrix, [[1, 2], [3, 4]])
 
@@ -147,20 +147,20 @@ def test_entrez_ids_are_names(tmp_path, file):
         np.savez(path, names=np.array([7157, 4609]), X=np.array([[1], [2]]))
     else:
         path.write_bytes(pickle.dumps({7157: [1], 4609: [2]}))
-    names, matrix = read_vectors(path)
+    names, matrix = read_file(path)
     assert names == ["7157", "4609"]
     np.testing.assert_array_equal(matrix, [[1], [2]])
 
 
 def test_a_name_with_a_blank_stands_before_a_tab(tmp_path):
     (tmp_path / "x.txt").write_text("miR 21\t1 2\nMYC\t3 4\n")
-    assert read_vectors(tmp_path / "x.txt").names == ["miR 21", "MYC"]
+    assert read_file(tmp_path / "x.txt").names == ["miR 21", "MYC"]
 
 
 def test_numbers_that_are_missing_in_parquet(tmp_path):
     frame = pd.DataFrame({"g": ["A", "B"], "a": pd.array([1, None], dtype="Int64"), "b": [0.5, np.nan]})
     frame.to_parquet(tmp_path / "x.parquet")
-    np.testing.assert_array_equal(read_vectors(tmp_path / "x.parquet").matrix, [[1, 0.5], [np.nan, np.nan]])
+    np.testing.assert_array_equal(read_file(tmp_path / "x.parquet").matrix, [[1, 0.5], [np.nan, np.nan]])
 
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
@@ -229,16 +229,16 @@ def test_refused_by_what_stands_in_the_file(tmp_path, what):
     file, content, message = TEXTS[what]
     (tmp_path / file).write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
-        read_vectors(tmp_path / file)
+        read_file(tmp_path / file)
     assert str(tmp_path / file) in str(caught.value)
 
 
 def test_no_file_and_a_directory(tmp_path):
     with pytest.raises(DataError, match=r"There is no file .*x\.csv"):
-        read_vectors(tmp_path / "x.csv")
+        read_file(tmp_path / "x.csv")
     (tmp_path / "y.csv").mkdir()
     with pytest.raises(DataError, match=r"y\.csv is a directory"):
-        read_vectors(tmp_path / "y.csv")
+        read_file(tmp_path / "y.csv")
 
 
 PICKLES = {
@@ -266,7 +266,7 @@ def test_pickles_that_are_refused(tmp_path, what):
     path = tmp_path / "x.pickle"
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(DataError, match=message) as caught:
-        read_vectors(path)
+        read_file(path)
     assert str(path) in str(caught.value)
 
 
@@ -298,7 +298,7 @@ def test_npz_that_are_refused(tmp_path, what):
     content, message = ARCHIVES[what]
     np.savez(tmp_path / "x.npz", **content)
     with pytest.raises(DataError, match=message) as caught:
-        read_vectors(tmp_path / "x.npz")
+        read_file(tmp_path / "x.npz")
     assert "x.npz" in str(caught.value)
 
 
@@ -306,7 +306,7 @@ def test_an_npy_called_npz(tmp_path):
     with (tmp_path / "x.npz").open("wb") as file:
         np.save(file, np.ones(3))
     with pytest.raises(DataError, match=r"x\.npz cannot be read as \.npz"):
-        read_vectors(tmp_path / "x.npz")
+        read_file(tmp_path / "x.npz")
 
 
 FRAMES = {
@@ -333,15 +333,15 @@ def test_parquet_that_is_refused(tmp_path, what):
     content, message = FRAMES[what]
     content.to_parquet(tmp_path / "x.parquet")
     with pytest.raises(DataError, match=message) as caught:
-        read_vectors(tmp_path / "x.parquet")
+        read_file(tmp_path / "x.parquet")
     assert "x.parquet" in str(caught.value)
 
 
 def test_genes_numbered_without_gaps_are_no_dimensions(tmp_path):
     (tmp_path / "x.txt").write_text("HOXA1 1\nHOXA2 2\n")
-    assert read_vectors(tmp_path / "x.txt").names == ["HOXA1", "HOXA2"]
+    assert read_file(tmp_path / "x.txt").names == ["HOXA1", "HOXA2"]
 
 
 def test_one_gene_may_have_the_number_1(tmp_path):
     (tmp_path / "x.csv").write_text("entrez,a\n1,0.5\n")
-    assert json.dumps(read_vectors(tmp_path / "x.csv").names) == '["1"]'
+    assert json.dumps(read_file(tmp_path / "x.csv").names) == '["1"]'

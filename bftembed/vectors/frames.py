@@ -1,0 +1,216 @@
+"""Vectors of an AnnData as a table, to a file, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bftembed._keys import check_embedded, checked_key
+from bftembed._near import check_choice
+from bftembed.errors import InputError
+from bftembed.expression import checked_anndata
+from bftembed.vectors.about import about_of
+from bftembed.vectors.reading import read_file
+from bftembed.vectors.vocabulary import in_order, read_vocabulary
+from bftembed.vectors.writing import check_target, write_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+
+    Vocabulary = str | Path | Mapping[str, int] | Sequence[str]
+    Among = Literal["genes", "cells"]
+
+#: Columns of ``obs`` or ``var`` that go along with the vectors.
+COLUMNS = ("bft_gene", "ensembl", "entrez", "facts")
+
+
+def vectors_frame(
+    adata: AnnData,
+    *,
+    use_rep: str = "X_bft",
+    among: Among | None = None,
+    vocabulary: Vocabulary | None = None,
+) -> pd.DataFrame:
+    """Vectors by name, also in the order of a model's vocabulary.
+
+    Parameters
+    ----------
+    adata
+        With an embedding: the result of :func:`bftembed.embed`, or with ``varm[use_rep]`` or ``obsm[use_rep]``.
+    use_rep
+        Key of the embedding.
+    among
+        ``"genes"`` (``varm``) or ``"cells"`` (``obsm``: cells, or the rows of `bft.embed`); by default genes where
+        there are any.
+    vocabulary
+        The rows that are wanted, in order: a mapping of gene to index, as GEARS has it, a list of names, or a file,
+        such as scGPT's ``vocab.json``. Genes are found by name, and otherwise by the canonical symbol of both. A line
+        in the log says how many have a vector.
+
+    Returns
+    -------
+    pandas.DataFrame
+        (n, d) float32 by name. Without a vocabulary the names that have a vector; with one all of its names, and NaN
+        where there is no vector.
+
+    Raises
+    ------
+    InputError
+        If there is no such embedding, or the vocabulary is none.
+    DataError
+        If its file cannot be read.
+
+    Examples
+    --------
+    >>> import bftembed as bft
+    >>> genes = bft.embed(["TP53", "ALB"], facts="none", profiles={"TP53": "Guards the genome.", "ALB": "In blood."})
+    >>> matrix = bft.get.vectors(genes, vocabulary={"<pad>": 0, "ALB": 1, "TP53": 2})
+    >>> matrix.shape, matrix.notna().all(axis=1).tolist()
+    ((3, 384), [False, True, True])
+    """
+    frame, _ = _taken(adata, use_rep, among)
+    return frame.dropna() if vocabulary is None else in_order(frame, read_vocabulary(vocabulary))
+
+
+def write_vectors(
+    vectors: AnnData | pd.DataFrame,
+    path: str | Path,
+    *,
+    use_rep: str = "X_bft",
+    among: Among | None = None,
+    vocabulary: Vocabulary | None = None,
+) -> None:
+    """Write vectors and their names to a file that other programs read.
+
+    Where they come from (recipe, coverage, sources and licences) and columns such as ``ensembl`` and ``entrez`` go
+    along: in the metadata of Parquet, safetensors and npz under the key ``bftembed``; word2vec text and CSV have no
+    place for it, and get a file beside them, ``genes.vec.json``.
+
+    Parameters
+    ----------
+    vectors
+        AnnData with an embedding, or (n, d) numbers by name.
+    path
+        ``.parquet`` or ``.csv``: ``name``, ``d0``, ``d1``, ...; ``.vec``: word2vec text, for gensim and others (a blank
+        in a name becomes ``_``); ``.safetensors``: tensors ``vectors`` (n, d) and ``known`` (n,), names in the
+        metadata as JSON; ``.npz``: arrays ``matrix``, ``known`` and ``names``.
+    use_rep, among
+        As in :func:`bftembed.get.vectors`.
+    vocabulary
+        The rows, in order, as in :func:`bftembed.get.vectors`: a matrix for the embedding layer of GEARS or scGPT, NaN
+        and ``known`` False where a name has no vector.
+
+    Raises
+    ------
+    InputError
+        If there is no such embedding, the suffix is another one, or the format cannot hold the names.
+    DataError
+        If the file cannot be written, or that of the vocabulary cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import bftembed as bft
+    >>> genes = bft.embed(["TP53", "ALB"], facts="none", profiles={"TP53": "Guards the genome.", "ALB": "In blood."})
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     bft.write_vectors(genes, f"{directory}/genes.vec")
+    ...     again = bft.read_vectors(f"{directory}/genes.vec")
+    >>> (again.X == genes.X).all(), again.obs_names.tolist()
+    (np.True_, ['TP53', 'ALB'])
+    """
+    path = Path(path).expanduser()
+    check_target(path)
+    frame, about = _taken(vectors, use_rep, among)
+    if vocabulary is not None:
+        frame = in_order(frame, read_vocabulary(vocabulary))
+        about["columns"] = {}
+    else:
+        kept = frame.notna().all(axis=1).to_numpy()
+        frame = frame[kept]
+        about["columns"] = {
+            name: [value for value, keep in zip(values, kept, strict=True) if keep]
+            for name, values in about["columns"].items()
+        }
+    if not frame.shape[1] or not frame.notna().any(axis=None):
+        msg = f"There are no vectors to write to `{path}`: {len(frame)} names, {frame.shape[1]} dimensions."
+        raise InputError(msg)
+    write_frame(frame, about, path)
+
+
+def read_vectors(path: str | Path, *, key_added: str = "X_bft") -> AnnData:
+    """Read a file of vectors, of this package or of others, as :func:`bftembed.embed` gives them.
+
+    Parameters
+    ----------
+    path
+        ``.csv``, ``.tsv``, ``.txt``, ``.vec``, ``.w2v`` (also ``.gz``), ``.parquet``, ``.npz``, ``.safetensors``, or a
+        pickled dict of GenePT (``.pickle``).
+    key_added
+        Key of the result.
+
+    Returns
+    -------
+    AnnData
+        A row per name, ``X`` and ``obsm[key_added]`` (n, d) float32, NaN rows for names without a vector; in ``obs``
+        and ``uns`` what `write_vectors` put along.
+
+    Raises
+    ------
+    DataError
+        If the file is not there, of an unknown kind, damaged, or has no name and numbers a row.
+    """
+    from anndata import AnnData
+
+    checked_key(key_added)
+    path = Path(path).expanduser()
+    names, matrix = read_file(path)
+    about = about_of(path)
+    renamed = about.get("renamed", {})
+    columns = {name: values for name, values in about.get("columns", {}).items() if len(values) == len(names)}
+    obs = pd.DataFrame(columns, index=pd.Index([renamed.get(name, name) for name in names], dtype=str))
+    var = pd.DataFrame(index=[f"d{i}" for i in range(matrix.shape[1])])
+    adata = AnnData(X=matrix, obs=obs, var=var, obsm={key_added: matrix.copy()})
+    adata.uns["bft"] = {key_added: about.get("provenance", {})}
+    return adata
+
+
+def _taken(vectors: AnnData | pd.DataFrame, use_rep: str, among: Among | None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Names x d, and what goes along."""
+    if isinstance(vectors, pd.DataFrame):
+        return _float32(vectors), {"provenance": {}, "columns": {}}
+    checked_anndata(vectors)
+    among = among or ("genes" if use_rep in vectors.varm else "cells")
+    check_choice("among", among, ("genes", "cells"))
+    genes = among == "genes"
+    held, beside = (vectors.varm, vectors.var) if genes else (vectors.obsm, vectors.obs)
+    check_embedded(held, use_rep, "varm" if genes else "obsm", f"embed_{among}")
+    columns = {name: beside[name].astype(object).fillna("").astype(str).tolist() for name in COLUMNS if name in beside}
+    if columns.get("bft_gene") == beside.index.tolist():
+        del columns["bft_gene"]
+    frame = pd.DataFrame(np.asarray(held[use_rep], dtype=np.float32), index=beside.index)
+    return frame.rename(columns="d{}".format), {
+        "provenance": _plain(vectors.uns.get("bft", {}).get(use_rep, {})),
+        "columns": columns,
+    }
+
+
+def _float32(frame: pd.DataFrame) -> pd.DataFrame:
+    try:
+        return frame.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        msg = f"A table of vectors has names in its index and numbers in all columns ({error})."
+        raise InputError(msg) from error
+
+
+def _plain(value: Any) -> Any:
+    """Provenance as JSON can hold it."""
+    if hasattr(value, "items"):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value
