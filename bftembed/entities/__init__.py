@@ -1,5 +1,6 @@
 """What a name stands for: genes, types of cells, drugs, gene sets, perturbations, with what is known about them."""
 
+from bftembed.entities.cell_types import read_cell_types
 from bftembed.entities.controls import CONTROLS
 from bftembed.entities.drugs import drug_entities
 from bftembed.entities.facts import Facts
@@ -21,4 +22,5 @@ __all__ = [
     "gene_set_entities",
     "one_per_gene",
     "perturbation_entities",
+    "read_cell_types",
 ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 #: Chosen by `benchmarks/text_of_cells.py`.
-ALPHA, SHARED, N_GENES = 0.5, 0.5, 50
+ALPHA, SHARED, N_GENES = 0.5, 0.75, 20
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 
+from bftembed.errors import InputError
 from bftembed.expression import normalised_chunks
 from bftembed.queries.choose import N_GENES, Choice, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
     from scipy.sparse import csr_matrix
 
     from bftembed.expression import Matrix
+    from bftembed.pp import Reference
 
 CLIP = 10.0
 #: Groups of genes of similar detection, within which a random gene stands for a chosen one; fewer of few genes.
 N_GROUPS, GROUP_SIZE = 20, 25
 #: Genes of a text, by relevance, among which those are sought that are expressed together.
 POOL = 200
+#: Of the reference's cells: a gene that fewer express takes no part.
+LEAST_DETECTION = 0.005
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,53 @@ class Contrast:
     batches: NDArray[np.intp]
     values: str = "auto"
 
+    @classmethod
+    def of(
+        cls,
+        matrix: Matrix,
+        genes: ArrayLike,
+        reference: Reference,
+        *,
+        takes_part: NDArray[np.bool_],
+        batches: NDArray[np.intp] | None = None,
+        values: str = "auto",
+    ) -> Self:
+        """Match the columns of a matrix with a reference.
+
+        Parameters
+        ----------
+        matrix
+            (n_obs, n_vars).
+        genes
+            (n_vars,): names of the columns, as the reference has them.
+        reference
+            Of `bft.pp.reference`.
+        takes_part
+            (n_vars,): columns that may take part, those of genes with a vector.
+        batches
+            (n_obs,): number of the batch in the reference of each cell; by default the first of all.
+        values
+            What the matrix holds.
+
+        Raises
+        ------
+        InputError
+            If no gene takes part, is in the reference, varies there and is seen in 0.5 % of its cells.
+        """
+        where = reference.genes.get_indexer(pd.Index(np.asarray(genes, dtype=object)))
+        detection = np.average(reference.detection, axis=0, weights=reference.n_cells)
+        varies = (reference.sd.min(axis=0) > 0) & (detection >= LEAST_DETECTION)
+        columns = np.flatnonzero((where >= 0) & takes_part & varies[where])
+        if not len(columns):
+            msg = (
+                f"Of {len(where)} genes {int((where >= 0).sum())} are in the reference, {int(takes_part.sum())} have "
+                "a vector; none has both and varies. Give a reference of the same genes, by canonical or by own names."
+            )
+            raise InputError(msg)
+        rows = where[columns]
+        codes = np.zeros(matrix.x.shape[0], dtype=np.intp) if batches is None else batches
+        return cls(matrix, columns, reference.mean[:, rows], reference.sd[:, rows], detection[rows], codes, values)
+
     def chunks(self) -> Iterator[tuple[NDArray[np.intp], csr_matrix, NDArray[np.float64]]]:
         """Yield rows of one batch: their numbers, z-scores less those of a zero (CSR), and those of a zero (n,)."""
         zeros = np.clip(-self.mean / self.sd, -CLIP, CLIP)
@@ -68,14 +120,29 @@ class Contrast:
                 yield start + mine, part, zeros[batch]
 
 
-def text_scores(contrast: Contrast, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Score cells by weighted genes, in s.d. of what random genes of the same detection give in the same cell.
+class Scores(NamedTuple):
+    """Scores of cells for texts.
 
-    The score of a cell is ``(sum_g w_g z_g - m) / s``: `m` and `s` are mean and s.d. of that sum over random sets of
-    genes, in which each gene is replaced by one drawn from the genes of similar detection. Both are known in closed
-    form, from the mean and variance of a cell's z-scores in each of the groups of detection. 0 is what random genes
-    give; beyond 2 a score is noteworthy for a set of genes that are not expressed together. `scanpy.tl.score_genes`
-    subtracts such a mean too (Tirosh et al. 2016, Science 352:189), without the s.d.
+    Attributes
+    ----------
+    mean
+        (n_obs, n_texts): weighted mean of the z-scores of a text's genes.
+    calibrated
+        (n_obs, n_texts): the same, in s.d. of what random genes of the same detection give in the same cell.
+    """
+
+    mean: NDArray[np.float64]
+    calibrated: NDArray[np.float64]
+
+
+def text_scores(contrast: Contrast, weights: NDArray[np.float64]) -> Scores:
+    """Score cells by weighted genes.
+
+    The calibrated score of a cell is ``(sum_g w_g z_g - m) / s``: `m` and `s` are mean and s.d. of that sum over random
+    sets of genes, in which each gene is replaced by one drawn from the genes of similar detection. Both are known in
+    closed form, from the mean and variance of a cell's z-scores in each of the groups of detection. 0 is what random
+    genes give; beyond 2 a score is noteworthy for a set of genes that was chosen without looking at the cells.
+    `scanpy.tl.score_genes` subtracts such a mean too (Tirosh et al. 2016, Science 352:189), without the s.d.
 
     Parameters
     ----------
@@ -86,7 +153,7 @@ def text_scores(contrast: Contrast, weights: NDArray[np.float64]) -> NDArray[np.
 
     Returns
     -------
-    float64 (n_obs, n_texts); NaN for cells that express none of the genes, and for texts without genes.
+    Scores, NaN for cells that express none of the genes; calibrated ones also where all genes of a group are alike.
     """
     n = len(contrast.columns)
     rank = np.argsort(np.argsort(contrast.detection, kind="stable"), kind="stable")
@@ -95,7 +162,8 @@ def text_scores(contrast: Contrast, weights: NDArray[np.float64]) -> NDArray[np.
     member[np.arange(n), groups] = 1
     share = member / member.sum(axis=0)
     of_mean, of_variance = member.T @ weights, member.T @ weights**2
-    scores = np.full((contrast.matrix.x.shape[0], weights.shape[1]), np.nan)
+    means = np.full((contrast.matrix.x.shape[0], weights.shape[1]), np.nan)
+    calibrated = np.full_like(means, np.nan)
     for rows, raised, zero in contrast.chunks():
         total = raised @ weights + zero @ weights
         mean = raised @ share + zero @ share
@@ -104,9 +172,31 @@ def text_scores(contrast: Contrast, weights: NDArray[np.float64]) -> NDArray[np.
         variance = np.maximum(squares @ share + zero**2 @ share - mean**2, 0.0) @ of_variance
         spread = np.sqrt(variance)
         found = np.divide(total - mean @ of_mean, spread, out=np.full_like(total, np.nan), where=spread > 0)
-        found[np.diff(raised.indptr) == 0] = np.nan
-        scores[rows] = found
-    return scores
+        silent = np.diff(raised.indptr) == 0
+        total[silent] = found[silent] = np.nan
+        means[rows], calibrated[rows] = total, found
+    return Scores(means, calibrated)
+
+
+def group_means(contrast: Contrast, groups: NDArray[np.intp], n_groups: int) -> NDArray[np.float64]:
+    """Mean z-score of each gene in each group of cells: (n_groups, n), NaN for a group without cells.
+
+    Parameters
+    ----------
+    contrast
+        n_obs cells and n genes.
+    groups
+        (n_obs,): number of the group of each cell; others than 0 to ``n_groups - 1`` are left out.
+    n_groups
+        How many groups.
+    """
+    sums, sizes = np.zeros((n_groups, len(contrast.columns))), np.zeros((n_groups, 1))
+    for rows, raised, zero in contrast.chunks():
+        member = (groups[rows] == np.arange(n_groups)[:, None]).astype(float)
+        n_cells = member.sum(axis=1, keepdims=True)
+        sums += member @ raised + n_cells * zero
+        sizes += n_cells
+    return np.divide(sums, sizes, out=np.full_like(sums, np.nan), where=sizes > 0)
 
 
 def coherent(contrast: Contrast, choice: Choice, *, n_genes: int = N_GENES, pool: int = POOL) -> Choice:

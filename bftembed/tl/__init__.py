@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bftembed._lazy import attach
 
 if TYPE_CHECKING:
+    from bftembed.tl._annotate import annotate
     from bftembed.tl._embed import embed
     from bftembed.tl._embed_cell_profiles import embed_cell_profiles
     from bftembed.tl._embed_cells import embed_cells
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
     from bftembed.tl._embed_perturbations import embed_perturbations
     from bftembed.tl._score_text import score_text
 
-__all__ = ["embed", "embed_cell_profiles", "embed_cells", "embed_genes", "embed_perturbations", "score_text"]
+__all__ = [
+    "annotate",
+    "embed",
+    "embed_cell_profiles",
+    "embed_cells",
+    "embed_genes",
+    "embed_perturbations",
+    "score_text",
+]
 
 
 # One module each, so that the cell stage, which streams millions of cells, does not carry torch in its memory.

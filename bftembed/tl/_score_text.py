@@ -38,7 +38,7 @@ def score_text(  # noqa: PLR0913
     table: Any = None,
     reference: Any = None,
     batch_key: str | None = None,
-    n_genes: int = 50,
+    n_genes: int = 20,
     layer: str | None = None,
     use_raw: bool = False,
     values: Values = "auto",
@@ -54,7 +54,7 @@ def score_text(  # noqa: PLR0913
     alone. How genes are chosen: `bftembed.queries.relevance`; how cells are scored: `bftembed.queries.text_scores`.
 
     Describe a cell by what it has and does ("a phagocyte of the blood with the lipopolysaccharide receptor CD14"):
-    genes that the text names are chosen. Texts that are asked together sharpen each other: what they share counts half.
+    genes that the text names are chosen. Of texts that are asked together each keeps what is its own.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def score_text(  # noqa: PLR0913
     else:
         contrast = contrast_of(adata, genes, options, reference=reference, batch_key=batch_key, values=values)
         choice = chosen_by_texts(genes, list(asked.values()), n_genes=n_genes, encoder=encoder, usable=contrast.columns)
-        found = text_scores(contrast, choice.weights)
+        found = text_scores(contrast, choice.weights).calibrated
         symbols, frame, side = genes.symbols[contrast.columns], "obs", "scores"
     with made_actual():
         for name, column in zip(asked, found.T, strict=True):
@@ -145,22 +145,28 @@ def score_text(  # noqa: PLR0913
     log.info("%d texts -> %s", len(asked), ", ".join(f"{frame}['{key_added}_{name}']" for name in list(asked)[:3]))
 
 
-def described(texts: Mapping[str, str], choice: Choice, symbols: NDArray[np.object_], **info: Any) -> dict[str, Any]:
-    """What is kept of a question: texts, the genes that they chose, and `info`."""
+def described(
+    texts: Mapping[str, str],
+    choice: Choice,
+    symbols: NDArray[np.object_],
+    *,
+    of_genes: Mapping[str, NDArray[np.float64]] | None = None,
+    **info: Any,
+) -> dict[str, Any]:
+    """What is kept of a question: texts, the genes that they chose, and `info`.
+
+    `of_genes` are further columns of the table of genes, (n_genes, n_texts) each.
+    """
+    columns = {"weight": choice.weights, "relevance": choice.relevance, **(of_genes or {})}
+    order, which = np.nonzero((choice.weights > 0).T)[::-1]
+    ranked = np.lexsort((order, -choice.weights[order, which], which))
+    order, which = order[ranked], which[ranked]
+    names = np.array(list(texts), dtype=object)
+    chosen = pd.DataFrame({"text": names[which], "gene": symbols[order].astype(str)})
     return {
         "texts": pd.DataFrame({"name": list(texts), "text": list(texts.values())}),
-        "chosen": chosen_table(list(texts), choice, symbols),
+        "chosen": chosen.assign(**{name: values[order, which] for name, values in columns.items()}),
         **info,
         "bftembed_version": version("bftembed"),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
-
-
-def chosen_table(names: Sequence[str], choice: Choice, symbols: NDArray[np.object_]) -> pd.DataFrame:
-    """``text``, ``gene``, ``weight``, ``relevance``: the genes that each text chose, the largest weight first."""
-    rows = [
-        (name, str(symbols[row]), float(weights[row]), float(near[row]))
-        for name, weights, near in zip(names, choice.weights.T, choice.relevance.T, strict=True)
-        for row in np.argsort(-weights, kind="stable")[: int((weights > 0).sum())]
-    ]
-    return pd.DataFrame(rows, columns=["text", "gene", "weight", "relevance"])

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from bftembed.encoders import Encoder
     from bftembed.expression import AnnDataParts, Values
 
-#: Of the reference's cells: a gene that fewer express takes no part.
-LEAST_DETECTION = 0.005
-
 
 @dataclass(frozen=True)
 class GeneVectors:
@@ -196,22 +193,8 @@ def contrast_of(
     else:
         made = pp.Reference.of(reference)
     codes = _batches(parts, made, batch_key, matrix.x.shape[0])
-    where = made.genes.get_indexer(pd.Index(genes.keys))
-    detection = np.average(made.detection, axis=0, weights=made.n_cells)
-    with_vector = np.isfinite(genes.vectors).all(axis=1)
-    varies = (made.sd.min(axis=0) > 0) & (detection >= LEAST_DETECTION)
-    usable = (where >= 0) & with_vector & varies[where]
-    columns = np.flatnonzero(usable)
-    if not len(columns):
-        msg = (
-            f"Of {len(where)} genes {int((where >= 0).sum())} are in the reference and {int(with_vector.sum())} have a "
-            "vector; none has both and varies. Give a reference of the same genes, by canonical or by own names."
-        )
-        raise InputError(msg)
-    of_reference = where[columns]
-    return Contrast(
-        matrix, columns, made.mean[:, of_reference], made.sd[:, of_reference], detection[of_reference], codes, values
-    )
+    with_vector = np.asarray(np.isfinite(genes.vectors).all(axis=1))
+    return Contrast.of(matrix, genes.keys, made, takes_part=with_vector, batches=codes, values=values)
 
 
 def _batches(parts: AnnDataParts, reference: pp.Reference, batch_key: str | None, n_cells: int) -> NDArray[np.intp]:

@@ -52,7 +52,7 @@ def test_scores_are_s_d_of_random_genes_of_the_same_detection(counts):
     weights = np.zeros((n, 1))
     chosen = rng.choice(n, 12, replace=False)
     weights[chosen, 0] = rng.random(12)
-    found = text_scores(contrast, weights)[:, 0]
+    found = text_scores(contrast, weights).calibrated[:, 0]
     # What a simulation of the random sets gives: each gene is replaced by one of its group of detection.
     groups = np.argsort(np.argsort(contrast.detection, kind="stable"), kind="stable") * max(1, n // 25) // n
     members = [np.flatnonzero(groups == groups[gene]) for gene in chosen]
@@ -66,7 +66,7 @@ def test_scores_are_s_d_of_random_genes_of_the_same_detection(counts):
 def test_random_genes_score_zero_with_an_s_d_of_one(counts):
     contrast, z = contrast_of(counts)
     near = np.random.default_rng(2).normal(size=(z.shape[1], 400))
-    found = text_scores(contrast, choose_genes(near, n_genes=20).weights)
+    found = text_scores(contrast, choose_genes(near, n_genes=20).weights).calibrated
     assert abs(found.mean()) < 0.05
     assert found.std() == pytest.approx(1, abs=0.05)
     # In every cell, and not only on average:
@@ -83,7 +83,10 @@ def test_the_score_of_a_cell_depends_on_no_other_cell(counts):
         **{name: getattr(contrast, name) for name in ("columns", "mean", "sd", "detection")},
         batches=np.zeros(50, dtype=np.intp),
     )
-    np.testing.assert_allclose(text_scores(part, weights), whole[order], rtol=1e-6)
+    found = text_scores(part, weights)
+    np.testing.assert_allclose(found.calibrated, whole.calibrated[order], rtol=1e-6)
+    np.testing.assert_allclose(found.mean, whole.mean[order], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(whole.mean, z @ weights, atol=1e-9)
 
 
 def test_cells_without_any_of_the_genes_have_no_score(counts):
@@ -91,7 +94,8 @@ def test_cells_without_any_of_the_genes_have_no_score(counts):
     counts[3, -1] = 5
     contrast, _ = contrast_of(counts + 0, columns=np.arange(N_GENES - 1)[counts[:, :-1].any(axis=0)])
     found = text_scores(contrast, np.ones((len(contrast.columns), 1)))
-    assert np.flatnonzero(np.isnan(found[:, 0])).tolist() == [3]
+    assert np.flatnonzero(np.isnan(found.mean[:, 0])).tolist() == [3]
+    assert np.flatnonzero(np.isnan(found.calibrated[:, 0])).tolist() == [3]
 
 
 def test_genes_that_are_expressed_together_are_preferred():
