@@ -163,7 +163,7 @@ def row_flags(rows: csr_matrix) -> NDArray[np.uint8]:
 
 
 def normalised_chunks(
-    matrix: Matrix, *, values: str = "auto", log: bool = True, chunk_size: int | None = None
+    matrix: Matrix, *, values: str = "auto", log: bool = True
 ) -> Iterator[tuple[int, csr_matrix, str]]:
     """Yield ``(start, rows, kind)``: consecutive rows at 10,000 counts per cell, in float64 without stored zeros.
 
@@ -175,8 +175,6 @@ def normalised_chunks(
         ``"auto"``, ``"counts"`` or ``"lognorm"``.
     log
         Give ``log(1 + x)``, log-normalised values as they are; otherwise ``x``.
-    chunk_size
-        Most rows at once; by default what keeps a chunk near 30 MB.
 
     Raises
     ------
@@ -185,7 +183,7 @@ def normalised_chunks(
         the first rows, after some rows have been given.
     """
     check = ValueCheck(matrix, values=values)
-    for start, _, chunk in row_chunks(matrix.x, chunk_size or default_chunk_rows(matrix.x, 1)):
+    for start, _, chunk in row_chunks(matrix.x, default_chunk_rows(matrix.x, 1)):
         rows = chunk.astype(np.float64)
         flags = row_flags(rows)
         check.add(start, flags)

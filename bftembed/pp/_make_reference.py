@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +15,15 @@ from bftembed.expression import (
     ValueCheck,
     cell_batches,
     chosen_matrix,
+    default_chunk_rows,
     gene_names,
-    normalised_chunks,
     opened,
     prefetched,
-    row_flags,
+    row_chunks,
 )
+from bftembed.expression.kernels import inspected, n_threads
 from bftembed.expression.values import check_logarithms
-from bftembed.pp._moments import Moments, dispersions
+from bftembed.pp._moments import GeneMoments, Moments, add_cells, dispersions
 from bftembed.pp._reference import Reference
 
 if TYPE_CHECKING:
@@ -154,28 +156,31 @@ def _moments_of_batches(
 ) -> tuple[dict[str, NDArray[np.float64]], Moments]:
     """Columns of the reference, (n_batches, n_vars) each, and the moments of counts per 10,000 of all cells."""
     n_cells, n_genes = matrix.x.shape
-    logs, levels = ([Moments(n_genes) for _ in range(n_batches)] for _ in range(2))
-    detected = np.zeros((n_batches, n_genes))
-    with shown(n_cells, "reference", "cell", show=progress) as bar:
-        for start, rows, _ in prefetched(normalised_chunks(matrix, values=values, chunk_size=chunk_size)):
-            check_logarithms(ValueCheck(matrix), start, row_flags(rows))
-            mine = codes[start : start + rows.shape[0]]
-            for batch in np.unique(mine):
-                part = rows if n_batches == 1 else rows[mine == batch]
-                detected[batch] += np.bincount(part.indices, minlength=n_genes)
-                logs[batch].add(part)
-                part = part.copy()
-                part.data = np.expm1(part.data)
-                levels[batch].add(part)
-            bar.update(rows.shape[0])
+    moments = [GeneMoments(n_genes) for _ in range(n_batches)]
+    check = ValueCheck(matrix, values=values)
+    chunks = row_chunks(matrix.x, chunk_size or default_chunk_rows(matrix.x, 1))
+    with (
+        ThreadPoolExecutor(n_threads(), thread_name_prefix="bftembed-reference") as pool,
+        shown(n_cells, "reference", "cell", show=progress) as bar,
+    ):
+        for start, stop, chunk in prefetched(chunks):
+            rows, totals, flags = inspected(chunk, pool)
+            check.add(start, flags)
+            if check.usable:
+                is_counts = check.found == "counts"
+                if not is_counts:
+                    check_logarithms(check, start, flags)
+                add_cells(moments, rows, totals if is_counts else None, codes[start:stop], pool)
+            bar.update(stop - start)
+    check.finish()
     pooled = Moments(n_genes)
-    for level in levels:
-        pooled.include(level)
+    for batch in moments:
+        pooled.include(batch.levels)
     columns = {
-        "mean": np.array([moments.mean for moments in logs]),
-        "sd": np.sqrt([moments.variance for moments in logs]),
-        "detection": detected / np.array([[moments.n] for moments in logs]),
-        "level": np.array([moments.mean for moments in levels]),
+        "mean": np.array([batch.logs.mean for batch in moments]),
+        "sd": np.sqrt([batch.logs.variance for batch in moments]),
+        "detection": np.array([batch.detection for batch in moments]),
+        "level": np.array([batch.levels.mean for batch in moments]),
     }
     return columns, pooled
 

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bftembed.expression.kernels import compiled, floats, n_threads
+from bftembed.expression.values import COUNTS_PER_CELL
+
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
@@ -15,7 +20,7 @@ _ROUNDING = 1e-12  # of an s.d., relative to the mean
 
 
 class Moments:
-    """Mean and sum of squared deviations of each column, of values given in pieces.
+    """Mean and sum of squared deviations of each column, put together from pieces.
 
     Pieces are merged by the formulas of Chan, Golub & LeVeque (1983, The American Statistician 37:242): no difference
     of large sums is taken, so that a small variance beside a large mean keeps its digits.
@@ -29,17 +34,6 @@ class Moments:
     def __init__(self, n_columns: int) -> None:
         self.n = 0
         self.mean, self._squares = np.zeros(n_columns), np.zeros(n_columns)
-
-    def add(self, rows: csr_matrix) -> None:
-        """Take in more rows, float64."""
-        n, columns = rows.shape
-        if not n:
-            return
-        filled = np.bincount(rows.indices, minlength=columns)
-        mean = np.bincount(rows.indices, rows.data, minlength=columns) / n
-        deviations = rows.data - mean[rows.indices]
-        squares = np.bincount(rows.indices, deviations * deviations, minlength=columns) + (n - filled) * mean**2
-        self.merge(n, mean, squares)
 
     def merge(self, n: int, mean: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
         """Take in `n` rows of this mean and sum of squared deviations."""
@@ -59,6 +53,103 @@ class Moments:
         """Of a sample: divided by n - 1; zero where nothing but the rounding of equal values is left."""
         variance = self._squares / max(self.n - 1, 1)
         return np.where(variance > (_ROUNDING * self.mean) ** 2, variance, 0.0)
+
+
+class GeneMoments:
+    """Moments of expression, logged and not, and detection of each gene, of cells of one batch."""
+
+    def __init__(self, n_genes: int) -> None:
+        self.logs, self.levels = Moments(n_genes), Moments(n_genes)
+        self._detected = np.zeros(n_genes)
+
+    def merge(self, n: int, sums: NDArray[np.float64]) -> None:
+        """Take in `n` cells with what `_sum` found of them."""
+        _, detected, mean, squares, level, level_squares = sums.T
+        self._detected += detected
+        self.logs.merge(n, mean, squares)
+        self.levels.merge(n, level, level_squares)
+
+    @property
+    def detection(self) -> NDArray[np.float64]:
+        """Share of the cells in which the gene is not zero."""
+        return self._detected / max(self.logs.n, 1)
+
+
+def add_cells(
+    moments: list[GeneMoments],
+    rows: csr_matrix,
+    totals: NDArray[np.float64] | None,
+    batches: NDArray[np.intp],
+    pool: Executor,
+) -> None:
+    """Take more cells into the moments of their batches.
+
+    Parameters
+    ----------
+    moments
+        Of each batch.
+    rows
+        Counts, or log-normalised values.
+    totals
+        Of the counts of each row; None for log-normalised values.
+    batches
+        Number of the batch of each row.
+    """
+    factors, data = np.ones(rows.shape[0]), floats(rows.data)
+    if totals is not None:
+        np.divide(COUNTS_PER_CELL, totals, out=factors, where=totals > 0)
+    ends = np.linspace(0, rows.shape[0], n_threads() + 1).astype(int)
+
+    def work(start: int, stop: int) -> list[tuple[int, int, NDArray[np.float64]]]:
+        mine, indptr, found = batches[start:stop], rows.indptr[start : stop + 1], []
+        begin, end = indptr[0], indptr[-1]
+        piece = data[begin:end].astype(np.float64) * np.repeat(factors[start:stop], np.diff(indptr))
+        logs = piece if totals is None else np.log1p(piece)
+        levels = np.expm1(piece) if totals is None else piece
+        for batch in np.unique(mine):
+            sums = np.zeros((rows.shape[1], 6))
+            n = _sum(logs, levels, rows.indices[begin:end], indptr - begin, mine, batch, sums)
+            found.append((int(batch), n, sums))
+        return found
+
+    for found in pool.map(work, ends[:-1], ends[1:]):
+        for batch, n, sums in found:
+            moments[batch].merge(n, sums)
+
+
+@compiled  # pragma: no cover (runs as machine code)
+def _sum(  # noqa: PLR0917
+    logs: NDArray[np.float64],
+    levels: NDArray[np.float64],
+    indices: NDArray[np.integer],
+    indptr: NDArray[np.integer],
+    batches: NDArray[np.intp],
+    batch: int,
+    out: NDArray[np.float64],
+) -> int:
+    """Entries, entries above zero, mean and squared deviations of logs, and of levels, into `out`; number of rows."""
+    n = 0
+    for row in range(batches.size):
+        if batches[row] == batch:
+            n += 1
+            for i in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+                gene = np.uint64(indices[i])
+                out[gene, 0] += 1
+                out[gene, 1] += logs[i] > 0
+                out[gene, 2] += logs[i]
+                out[gene, 4] += levels[i]
+    for number in range(out.shape[0]):
+        out[number, 2] /= n
+        out[number, 4] /= n
+        out[number, 3] = (n - out[number, 0]) * out[number, 2] ** 2
+        out[number, 5] = (n - out[number, 0]) * out[number, 4] ** 2
+    for row in range(batches.size):
+        if batches[row] == batch:
+            for i in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+                gene = np.uint64(indices[i])
+                out[gene, 3] += (logs[i] - out[gene, 2]) ** 2
+                out[gene, 5] += (levels[i] - out[gene, 4]) ** 2
+    return n
 
 
 def dispersions(mean: NDArray[np.float64], variance: NDArray[np.float64], *, n_bins: int = 20) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -68,7 +68,7 @@ def whiten(
     """
     own = _numbers(vectors, "vectors")
     known = np.isfinite(own).all(axis=1)
-    of_all = own if table is None else table_vectors(table)
+    of_all = own if table is None else _table_vectors(table)
     of_all = of_all[np.isfinite(of_all).all(axis=1)]
     d = own.shape[1]
     if of_all.shape[1] != d:
@@ -94,14 +94,8 @@ def whiten(
     return result
 
 
-def table_vectors(table: Any, *, use_rep: str = "X_bft") -> NDArray[np.float64]:
-    """Vectors of genes (m, d): of an AnnData with a row a gene, a DataFrame by gene, an array, or a file of these.
-
-    Raises
-    ------
-    InputError
-        If there are none in it.
-    """
+def _table_vectors(table: Any) -> NDArray[np.float64]:
+    """Vectors of genes (m, d): of an AnnData with a row a gene, a DataFrame by gene, an array, or a file of these."""
     if isinstance(table, str | os.PathLike):
         path = Path(table).expanduser()
         if path.suffix in {".parquet", ".csv"}:
@@ -113,18 +107,18 @@ def table_vectors(table: Any, *, use_rep: str = "X_bft") -> NDArray[np.float64]:
 
         with opened(path) as parts:
             obsm = parts.group.get("obsm", {})
-            return _numbers(_held(obsm, use_rep, lambda key: read_elem(obsm[key])), str(path))
+            return _numbers(_held(obsm, lambda key: read_elem(obsm[key])), str(path))
     if hasattr(table, "obsm"):
-        return _numbers(_held(table.obsm, use_rep, table.obsm.get), "table")
+        return _numbers(_held(table.obsm, table.obsm.get), "table")
     return _numbers(table, "table")
 
 
-def _held(obsm: Any, use_rep: str, read: Any) -> Any:
-    key = use_rep if use_rep in obsm else "X_bft"
+def _held(obsm: Any, read: Any) -> Any:
+    key = "X_bft" if "X_bft" in obsm or len(obsm) != 1 else next(iter(obsm))
     if key not in obsm:
         msg = (
-            f"`table` has no `.obsm[{use_rep!r}]` (it has {sorted(obsm)}): give the AnnData of bft.embed, which has a "
-            "row for each gene."
+            f"`table` has no `.obsm['X_bft']` (it has {sorted(obsm)}): give the AnnData of bft.embed, which has a row "
+            "for each gene, or its vectors alone."
         )
         raise InputError(msg)
     return read(key)
@@ -143,22 +137,26 @@ def _numbers(value: Any, name: str) -> NDArray[np.float64]:
 
 def _principal_axes(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Mean, variances (descending) and axes (a column each) of the shrunk covariance."""
-    from sklearn.covariance import ledoit_wolf_shrinkage
-
-    if len(table) < 2:
-        msg = f"{len(table)} vectors have no covariance: give the vectors of more genes as `table`."
+    n, d = table.shape
+    if n < 2:
+        msg = f"{n} vectors have no covariance: give the vectors of more genes as `table`."
         raise InputError(msg)
     mean = table.mean(axis=0)
     centred = table - mean
-    covariance = centred.T @ centred / len(table)
-    average = float(np.trace(covariance)) / len(covariance)
-    if not average > 0:
-        msg = f"All {len(table)} vectors of the table are the same: nothing to divide by. Give those of all genes."
+    size = np.abs(centred).max()
+    if not size > 0:
+        msg = f"All {n} vectors of the table are the same: nothing to divide by. Give those of all genes."
         raise InputError(msg)
-    # Of vectors of unit scale, since the squares of the estimate overflow or vanish otherwise.
-    amount = float(ledoit_wolf_shrinkage(centred / np.sqrt(average), assume_centered=True)) if len(mean) > 1 else 0.0
-    variances, axes = np.linalg.eigh((1 - amount) * covariance + amount * average * np.eye(len(covariance)))
-    variances, axes = np.maximum(variances[::-1], 0.0), axes[:, ::-1]
+    centred /= size  # the fourth powers below neither overflow nor vanish then
+    covariance = centred.T @ centred / n
+    average = float(np.trace(covariance)) / d
+    # Equations 14 of Ledoit & Wolf, as scikit-learn's `ledoit_wolf_shrinkage`, whose import takes longer than the rest.
+    squares = float(np.sum(covariance**2))
+    noise = (float(np.mean(np.sum(centred**2, axis=1) ** 2)) - squares) / n
+    spread = squares - d * average**2
+    amount = min(max(noise / spread, 0.0), 1.0) if spread > 0 else 0.0
+    variances, axes = np.linalg.eigh((1 - amount) * covariance + amount * average * np.eye(d))
+    variances, axes = np.maximum(variances[::-1], 0.0) * size**2, axes[:, ::-1]
     largest = np.argmax(np.abs(axes), axis=0)
-    axes = axes * np.where(axes[largest, np.arange(len(axes))] < 0, -1.0, 1.0)
-    return mean, cast("NDArray[np.float64]", variances), axes
+    axes = axes * np.where(axes[largest, np.arange(d)] < 0, -1.0, 1.0)
+    return mean, variances, axes

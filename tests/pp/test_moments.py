@@ -1,46 +1,79 @@
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import anndata
 import numpy as np
 import pytest
 import scanpy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from bftembed.pp._moments import Moments, dispersions
+from bftembed.pp._moments import GeneMoments, Moments, add_cells, dispersions
 
 
-@given(st.integers(2, 30), st.integers(1, 6), st.lists(st.integers(0, 30), max_size=4), st.integers(0, 99))
-def test_pieces_give_mean_and_variance(n, columns, cuts, seed):
-    x = sparse.random_array((n, columns), density=0.5, format="csr", rng=np.random.default_rng(seed))
-    moments = Moments(columns)
-    ends = [0, *sorted(min(cut, n) for cut in cuts), n]
-    for start, stop in itertools.pairwise(ends):
-        moments.add(sparse.csr_matrix(x[start:stop]))
-    assert moments.n == n
-    np.testing.assert_allclose(moments.mean, x.toarray().mean(axis=0), atol=1e-14)
-    np.testing.assert_allclose(moments.variance, x.toarray().var(axis=0, ddof=1), atol=1e-14)
+def moments_of(x, pieces, *, batches=None, totals=False):
+    rows = sparse.csr_matrix(x)
+    batches = np.zeros(len(x), dtype=np.intp) if batches is None else batches
+    moments = [GeneMoments(x.shape[1]) for _ in range(batches.max() + 1)]
+    with ThreadPoolExecutor(2) as pool:
+        for start, stop in itertools.pairwise(pieces):
+            sums = np.asarray(x[start:stop].sum(axis=1)) if totals else None
+            add_cells(moments, rows[start:stop], sums, batches[start:stop], pool)
+    return moments
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(2, 30),
+    st.integers(1, 6),
+    st.lists(st.integers(0, 30), max_size=4),
+    st.integers(1, 3),
+    st.booleans(),
+    st.integers(0, 99),
+)
+def test_pieces_give_mean_and_variance(n, genes, cuts, n_batches, totals, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.random((n, genes)) * (rng.random((n, genes)) < 0.6)
+    batches = rng.integers(0, n_batches, n)
+    moments = moments_of(x, [0, *sorted(min(cut, n) for cut in cuts), n], batches=batches, totals=totals)
+    levels, logs = np.expm1(x), x
+    if totals:
+        sums = x.sum(axis=1, keepdims=True)
+        levels = 1e4 * np.divide(x, sums, out=np.zeros_like(x), where=sums > 0)
+        logs = np.log1p(levels)
+    for batch, found in enumerate(moments):
+        for one, values in ((found.logs, logs[batches == batch]), (found.levels, levels[batches == batch])):
+            assert one.n == len(values)
+            if len(values) > 1:
+                np.testing.assert_allclose(one.mean, values.mean(axis=0), rtol=1e-12, atol=1e-14)
+                np.testing.assert_allclose(one.variance, values.var(axis=0, ddof=1), rtol=1e-9, atol=1e-14)
+                np.testing.assert_allclose(found.detection, (values > 0).mean(axis=0))
+    pooled = Moments(genes)
+    for found in moments:
+        pooled.include(found.logs)
+    np.testing.assert_allclose(pooled.variance, logs.var(axis=0, ddof=1), rtol=1e-9, atol=1e-14)
+
+
+def test_stored_zeros_are_zeros():
+    rows = sparse.csr_matrix((np.array([0.0, 0.5, 0.0]), np.array([0, 1, 1]), np.array([0, 1, 2, 3])), shape=(3, 2))
+    moments = [GeneMoments(2)]
+    with ThreadPoolExecutor(2) as pool:
+        add_cells(moments, rows, None, np.zeros(3, dtype=np.intp), pool)
+    np.testing.assert_allclose(moments[0].logs.variance, rows.toarray().var(axis=0, ddof=1))
+    np.testing.assert_allclose(moments[0].detection, [0, 1 / 3])
 
 
 def test_a_small_variance_beside_a_large_mean_keeps_its_digits():
-    x = 1e6 + np.random.default_rng(0).normal(0, 1e-3, (4000, 3))
-    moments = Moments(3)
-    for rows in np.array_split(x, 7):
-        moments.add(sparse.csr_matrix(rows))
-    np.testing.assert_allclose(moments.variance, x.var(axis=0, ddof=1), rtol=1e-6)
+    x = 20 + np.random.default_rng(0).normal(0, 1e-7, (4000, 3))
+    found = moments_of(x, [0, 100, 2000, 4000])[0].logs
+    np.testing.assert_allclose(found.variance, x.var(axis=0, ddof=1), rtol=1e-6)
     naive = (x**2).mean(axis=0) - x.mean(axis=0) ** 2  # what is lost otherwise
-    assert not np.allclose(naive, x.var(axis=0), rtol=0.1)
+    assert not np.allclose(naive, x.var(axis=0), rtol=0.1, atol=0)
 
 
-def test_all_of_another():
-    x = np.random.default_rng(1).random((9, 2))
-    one, other = Moments(2), Moments(2)
-    one.add(sparse.csr_matrix(x[:4]))
-    other.add(sparse.csr_matrix(x[4:]))
-    one.include(other)
-    one.include(Moments(2))
-    np.testing.assert_allclose(one.variance, x.var(axis=0, ddof=1))
+def test_equal_values_have_no_variance_whatever_their_rounding():
+    assert moments_of(np.full((21, 1), 0.1), [0, 3, 10, 21])[0].logs.variance == 0
 
 
 @pytest.mark.parametrize("genes", [12, 400])
@@ -53,10 +86,3 @@ def test_dispersions_are_those_of_scanpy(genes):
     found = dispersions(counts.mean(axis=0), counts.var(axis=0, ddof=1))
     np.testing.assert_allclose(found, frame["dispersions_norm"], rtol=1e-6)
     assert np.isnan(found[3])
-
-
-def test_equal_values_have_no_variance_whatever_their_rounding():
-    moments = Moments(1)
-    for n in (3, 7, 11):
-        moments.add(sparse.csr_matrix(np.full((n, 1), 0.1)))
-    assert moments.variance == 0

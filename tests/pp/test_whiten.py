@@ -88,11 +88,12 @@ def test_the_table_comes_in_many_forms(tmp_path):
     frame = pd.DataFrame(table, index=[f"g{i}" for i in range(40)])
     adata = anndata.AnnData(obs=pd.DataFrame(index=frame.index), obsm={"X_bft": table})
     adata.write_h5ad(tmp_path / "t.h5ad")
+    named = anndata.AnnData(obs=adata.obs, obsm={"genes": table})
     exported = frame.set_axis([f"d{i}" for i in range(5)], axis=1).rename_axis("name").reset_index()
     exported["entrez"] = np.arange(40)  # a number, and no dimension
     exported.to_parquet(tmp_path / "t.parquet")
     exported.to_csv(tmp_path / "t.csv", index=False)
-    for form in (frame, adata, *(tmp_path / f"t.{suffix}" for suffix in ("h5ad", "parquet", "csv"))):
+    for form in (frame, adata, named, *(tmp_path / f"t.{suffix}" for suffix in ("h5ad", "parquet", "csv"))):
         np.testing.assert_allclose(bft.pp.whiten(table, table=form), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(bft.pp.whiten(frame), expected)
 
@@ -120,3 +121,10 @@ def test_what_cannot_be_is_said(how, message):
 def test_what_is_no_table_of_numbers_is_said():
     with pytest.raises(InputError, match="`vectors` must be numbers, a row for each gene"):
         bft.pp.whiten(np.ones(3))
+
+
+def test_vectors_of_any_size():
+    table = draws()
+    expected = bft.pp.whiten(table)
+    for factor in (1e-30, 1e30):
+        np.testing.assert_allclose(bft.pp.whiten(table * factor), expected, rtol=1e-4, atol=1e-5)

@@ -11,7 +11,7 @@ import pandas as pd
 from bftembed._warn import warn
 from bftembed.errors import InputError
 from bftembed.expression import cell_batches, gene_names
-from bftembed.tl._stream.panel_sum import compiled
+from bftembed.expression.kernels import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,15 +171,15 @@ def depart(  # noqa: PLR0917
     ends: NDArray[np.int64],
     batches: NDArray[np.intp],
     terms: NDArray[np.float64],
-    n: int,
+    factor: float,
 ) -> None:
-    """Turn expression into the weight that it adds to that of zero: see `Contrast`."""
+    """Turn expression into the weight that it adds to that of zero, times `factor`: see `Contrast`."""
     for row in range(ends.size - 1):
         of_batch = terms[batches[row]]
         for i in range(np.uint64(ends[row]), np.uint64(ends[row + 1])):
             slot = np.uint64(used[i])
             z = (np.float64(weights[i]) - of_batch[slot, 0]) * of_batch[slot, 1]
-            weights[i] = np.float32((min(max(z, -MAX_VALUE), MAX_VALUE) - of_batch[slot, 2]) / n)
+            weights[i] = np.float32((min(max(z, -MAX_VALUE), MAX_VALUE) - of_batch[slot, 2]) * factor)
 
 
 @compiled  # pragma: no cover (runs as machine code)

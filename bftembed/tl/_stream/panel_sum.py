@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from bftembed.expression.kernels import compiled
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LANES, VECTORS = 16, 8
 # A panel of the gene matrix (2,000 genes x 128 columns = 1 MB) stays in a core's L2 cache while a block of cells
 # passes over it.
 PANEL_COLUMNS = LANES * VECTORS
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile `function` with numba, kept on disk where a directory can be written.
-
-    Numba tries ``NUMBA_CACHE_DIR``, then ``__pycache__``, then the user cache, and raises where it can
-    write to none of them. ``contract`` fuses multiply and add, ``reassoc`` lets a sum run in vector lanes;
-    both give an order of operations that depends on the length of the row and on nothing else.
-    """
-    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc"}}
-    with contextlib.suppress(RuntimeError):
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-    return numba.njit(**options)(function)  # type: ignore[no-any-return]
 
 
 @intrinsic
@@ -87,16 +72,18 @@ def _build(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any)
 
 
 @compiled  # pragma: no cover (runs as machine code)
-def sum_panel(
+def sum_panel(  # noqa: PLR0917 (numba has no keyword-only arguments)
     weights: NDArray[np.float32],
     used: NDArray[np.int32],
     ends: NDArray[np.int64],
     panel: NDArray[np.float32],
+    base: NDArray[np.float32],
+    kinds: NDArray[np.intp],
     out: NDArray[np.float32],
 ) -> None:
-    """Write ``sum_i weights[i] * panel[used[i]]`` over ``i`` from ``ends[row]`` to ``ends[row + 1]``.
+    """Write ``base[kinds[row]] + sum_i weights[i] * panel[used[i]]``, ``i`` from ``ends[row]`` to ``ends[row + 1]``.
 
-    `panel` is C-contiguous (n, PANEL_COLUMNS), `out` (rows, at most PANEL_COLUMNS); no entries give NaN.
+    `panel` is C-contiguous (n, PANEL_COLUMNS), `out` and `base` (rows, at most PANEL_COLUMNS); no entries give NaN.
     """
     sums = np.empty(PANEL_COLUMNS, np.float32)
     for row in range(ends.size - 1):
@@ -104,5 +91,6 @@ def sum_panel(
             out[row, :] = np.nan
             continue
         _sum_row(weights.ctypes.data, used.ctypes.data, ends[row], ends[row + 1], panel.ctypes.data, sums.ctypes.data)  # type: ignore[call-arg]
+        start = base[kinds[row]]
         for j in range(out.shape[1]):
-            out[row, j] = sums[j]
+            out[row, j] = start[j] + sums[j]

@@ -26,7 +26,8 @@ from bftembed.expression import (
     prefetched,
     row_chunks,
 )
-from bftembed.expression.values import UNSORTED, check_logarithms
+from bftembed.expression.kernels import inspected
+from bftembed.expression.values import check_logarithms
 from bftembed.expression.writing import BULK, TABLES, check_writable, mapping_group, write_element, write_elements
 from bftembed.tl._stream.contrast import LevelCheck, contrast_of
 from bftembed.tl._stream.copy_parts import copy_from_file
@@ -211,12 +212,7 @@ def _embed_chunk(
     sink: ArrayOutput | EmbeddingFile,
     levels: LevelCheck | None,
 ) -> None:
-    totals, flags = kernel.inspect(rows)
-    if (flags & UNSORTED).any():
-        # Sums run in column order, and twice the same column is one value: so that every container agrees.
-        rows = rows.copy()
-        rows.sum_duplicates()
-        totals, flags = kernel.inspect(rows)
+    rows, totals, flags = inspected(rows, kernel.pool)
     check.add(start, flags)
     if not check.usable:
         return

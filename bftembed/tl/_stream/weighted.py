@@ -13,70 +13,18 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
-import numba
 import numpy as np
 
-from bftembed.expression.values import (
-    COUNTS_PER_CELL,
-    FRACTION,
-    LARGE,
-    LARGEST_LOG,
-    NEGATIVE,
-    NONFINITE,
-    NONZERO,
-    OUTSIDE,
-    UNSORTED,
-)
+from bftembed.expression.kernels import blocks, compiled, floats, n_threads
+from bftembed.expression.values import COUNTS_PER_CELL
 from bftembed.tl._stream.contrast import depart, sum_levels
-from bftembed.tl._stream.panel_sum import PANEL_COLUMNS, compiled, sum_panel
+from bftembed.tl._stream.panel_sum import PANEL_COLUMNS, sum_panel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
     from bftembed.tl._stream.contrast import Contrast
-
-BLOCK_ROWS = 512
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
-
-
-@compiled  # pragma: no cover (runs as machine code)
-def _inspect(  # noqa: PLR0917 (numba has no keyword-only arguments)
-    data: NDArray[Any],
-    indices: NDArray[Any],
-    indptr: NDArray[Any],
-    n_columns: int,
-    totals: NDArray[np.float64],
-    flags: NDArray[np.uint8],
-) -> None:
-    for row in range(totals.size):
-        values, columns = data[indptr[row] : indptr[row + 1]], indices[indptr[row] : indptr[row + 1]]
-        total = 0.0
-        # Counted, not or-ed: integer sums are what the compiler turns into vector instructions.
-        nonzero = fraction = large = negative = finite = unsorted = outside = 0
-        for i in range(values.size):
-            total += values[i]
-            nonzero += values[i] != 0
-            fraction += values[i] != np.floor(values[i])
-            large += values[i] > LARGEST_LOG
-            negative += values[i] < 0
-            finite += abs(values[i]) <= _FLOAT32_MAX
-        for i in range(columns.size):
-            outside += (columns[i] < 0) | (columns[i] >= n_columns)
-        for i in range(1, columns.size):
-            unsorted += columns[i] <= columns[i - 1]
-        totals[row] = total
-        flags[row] = (
-            NONZERO * (nonzero > 0)
-            | FRACTION * (fraction > 0)
-            | LARGE * (large > 0)
-            | NEGATIVE * (negative > 0)
-            | NONFINITE * (finite < values.size)
-            | UNSORTED * (unsorted > 0)
-            | OUTSIDE * (outside > 0)
-        )
 
 
 @compiled  # pragma: no cover (runs as machine code)
@@ -146,7 +94,7 @@ class WeightedSum:
         known = ~np.isnan(vectors[:, 0])
         self.n_columns, self.dim = vectors.shape
         self.normalize, self._contrast = normalize, contrast
-        self._base = None if contrast is None else contrast.base
+        self._base = np.zeros((1, self.dim), dtype=np.float32) if contrast is None else contrast.base
         self._slots = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
         # The last panel is filled up with zeros. All lie in one array of at least 8 MB, for which numpy asks
         # the system for large pages: fewer address look-ups in a kernel that jumps from gene to gene.
@@ -157,37 +105,27 @@ class WeightedSum:
             columns = vectors[known, left : left + PANEL_COLUMNS]
             panel[:, : columns.shape[1]] = columns
         self._scratch = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int32)
-        self._pool = ThreadPoolExecutor(n_threads(), thread_name_prefix="bftembed-cells")
+        self.pool = ThreadPoolExecutor(n_threads(), thread_name_prefix="bftembed-cells")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-    def inspect(self, chunk: csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-        """Row totals over all columns (float64), and flags of the rows, as `bftembed.expression.row_flags` gives."""
-        totals, flags = np.empty(chunk.shape[0]), np.empty(chunk.shape[0], dtype=np.uint8)
-        data = _floats(chunk.data)
-
-        def work(rows: slice) -> None:
-            indptr = chunk.indptr[rows.start : rows.stop + 1]
-            _inspect(data, chunk.indices, indptr, self.n_columns, totals[rows], flags[rows])
-
-        list(self._pool.map(work, _blocks(chunk.shape[0])))
-        return totals, flags
+        self.pool.shutdown(cancel_futures=True)
 
     def levels(
         self, chunk: csr_matrix, known: NDArray[np.bool_], *, totals: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
         """Counts per 10,000 of the rows on the columns `known`; without `totals` the values are log-normalised."""
-        out, factors, data = np.empty(chunk.shape[0]), _factors(chunk, totals), _floats(chunk.data)
+        if totals is not None and known.all():
+            return np.where(totals > 0, COUNTS_PER_CELL, 0.0)
+        out, factors, data = np.empty(chunk.shape[0]), _factors(chunk, totals), floats(chunk.data)
 
         def work(rows: slice) -> None:
             indptr = chunk.indptr[rows.start : rows.stop + 1]
             sum_levels(data, chunk.indices, indptr, factors[rows], known, totals is None, out[rows])
 
-        list(self._pool.map(work, _blocks(chunk.shape[0])))
+        list(self.pool.map(work, blocks(chunk.shape[0])))
         return out
 
     def embed(
@@ -205,7 +143,7 @@ class WeightedSum:
         Parameters
         ----------
         chunk
-            Non-negative finite values, columns in ascending order within each row (see `inspect`).
+            Non-negative finite values, each column once and in order (see `bftembed.expression.kernels.inspected`).
         out
             float32 (rows, d), C-contiguous.
         start
@@ -217,17 +155,17 @@ class WeightedSum:
         binary
             Weights are 1 where the value is not zero.
         """
-        data = (chunk.data != 0).astype(np.float32) if binary else _floats(chunk.data)
+        data = (chunk.data != 0).astype(np.float32) if binary else floats(chunk.data)
         factors = _factors(chunk, totals)
         # Kept from chunk to chunk: fresh pages for every block would cost more than the arithmetic in it.
         # One more than the entries, since the last write of `_weigh` may be one that is not kept.
-        blocks = list(_blocks(chunk.shape[0]))
-        if self._scratch[0].size < data.size + len(blocks):
-            size = int(1.2 * (data.size + len(blocks)))
+        pieces = list(blocks(chunk.shape[0]))
+        if self._scratch[0].size < data.size + len(pieces):
+            size = int(1.2 * (data.size + len(pieces)))
             self._scratch = np.empty(size, dtype=np.float32), np.empty(size, dtype=np.int32)
 
         def work(number: int) -> None:
-            rows = blocks[number]
+            rows = pieces[number]
             indptr = chunk.indptr[rows.start : rows.stop + 1]
             place = slice(indptr[0] + number, indptr[-1] + number + 1)
             weights, used = self._scratch[0][place], self._scratch[1][place]
@@ -237,28 +175,18 @@ class WeightedSum:
             if log:
                 np.log1p(weights, out=weights)
             if self._contrast is None:
+                batches = np.zeros(ends.size - 1, dtype=np.intp)
                 _share(weights, ends)
             else:
                 batches = self._contrast.batches[start + rows.start : start + rows.stop]
-                depart(weights, used, ends, batches, self._contrast.terms, self._contrast.n)
+                depart(weights, used, ends, batches, self._contrast.terms, 1 / self._contrast.n)
             for left, panel in zip(range(0, self.dim, PANEL_COLUMNS), self._panels, strict=True):
-                sum_panel(weights, used, ends, panel, out[rows, left : left + PANEL_COLUMNS])
-            if self._base is not None:
-                out[rows] += self._base[batches]
+                columns = slice(left, left + PANEL_COLUMNS)
+                sum_panel(weights, used, ends, panel, self._base[:, columns], batches, out[rows, columns])
             if self.normalize:
                 _normalize(out[rows])
 
-        list(self._pool.map(work, range(len(blocks))))
-
-
-def n_threads() -> int:
-    """Threads to compute with: ``NUMBA_NUM_THREADS``, else the processors this process may use."""
-    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-
-
-def _blocks(n_rows: int) -> Iterator[slice]:
-    for start in range(0, n_rows, BLOCK_ROWS):
-        yield slice(start, min(start + BLOCK_ROWS, n_rows))
+        list(self.pool.map(work, range(len(pieces))))
 
 
 def _factors(chunk: csr_matrix, totals: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -266,8 +194,3 @@ def _factors(chunk: csr_matrix, totals: NDArray[np.float64] | None) -> NDArray[n
     if totals is not None:
         np.divide(COUNTS_PER_CELL, totals, out=factors, where=totals > 0)
     return factors
-
-
-def _floats(data: NDArray[Any]) -> NDArray[Any]:
-    """Float32 as it is, every other type as float64: two versions of each kernel to compile instead of ten."""
-    return data if data.dtype == np.dtype(np.float32) else data.astype(np.float64)

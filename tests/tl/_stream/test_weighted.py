@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from bftembed.expression import row_flags
-from bftembed.tl._stream import weighted
+from bftembed.expression.kernels import inspected
 from bftembed.tl._stream.weighted import WeightedSum
 
 
@@ -26,7 +25,7 @@ def expected(values, vectors, *, log, scaled, binary=False):
 
 def means(kernel, rows, *, scaled=False, **how):
     rows = sparse.csr_matrix(rows)
-    totals, _ = kernel.inspect(rows)
+    rows, totals, _ = inspected(rows, kernel.pool)
     out = np.empty((rows.shape[0], kernel.dim), dtype=np.float32)
     kernel.embed(rows, out, totals=totals if scaled else None, **how)
     return out
@@ -108,7 +107,7 @@ def test_32_and_64_bit_indices_and_stored_zeros_give_the_same_bits():
         plain = means(kernel, rows, log=True, scaled=True)
         long = rows.copy()
         long.indices, long.indptr = long.indices.astype(np.int64), long.indptr.astype(np.int64)
-        totals, _ = kernel.inspect(long)
+        _, totals, _ = inspected(long, kernel.pool)
         out = np.empty_like(plain)
         kernel.embed(long, out, totals=totals, log=True)
         np.testing.assert_array_equal(out, plain)
@@ -142,38 +141,6 @@ def test_normalized_means_have_length_one_and_zero_vectors_stay_zero():
     np.testing.assert_allclose(found[0], plain[0] / np.linalg.norm(plain[0]), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("row", "flags"),
-    [
-        ([0, 0], 0),
-        ([1, 0], weighted.NONZERO),
-        ([0, 2.5], weighted.NONZERO | weighted.FRACTION),
-        ([31, 1], weighted.NONZERO | weighted.LARGE),
-        ([30, 1], weighted.NONZERO),
-        ([-1, 0], weighted.NONZERO | weighted.NEGATIVE),
-        ([np.inf, 0], weighted.NONZERO | weighted.LARGE | weighted.NONFINITE),
-        ([1e300, 0], weighted.NONZERO | weighted.LARGE | weighted.NONFINITE),
-        ([-np.inf, 0], weighted.NONZERO | weighted.NEGATIVE | weighted.NONFINITE),
-    ],
-)
-def test_inspect_says_what_a_row_holds(row, flags):
-    with WeightedSum(np.ones((2, 1), dtype=np.float32)) as kernel:
-        totals, found = kernel.inspect(sparse.csr_matrix([row], dtype=np.float64))
-    assert found[0] == flags
-    assert totals[0] == np.sum(row)
-
-
-def test_inspect_finds_nan_unsorted_repeated_and_outlying_columns():
-    rows = sparse.csr_matrix((4, 3), dtype=np.float32)
-    rows.data = np.array([np.nan, 1, 1, 1, 1, 1], dtype=np.float32)
-    rows.indices, rows.indptr = np.array([0, 2, 1, 1, 1, 3], dtype=np.int32), np.array([0, 1, 3, 5, 6], dtype=np.int32)
-    with WeightedSum(np.ones((3, 1), dtype=np.float32)) as kernel:
-        _, flags = kernel.inspect(rows)
-    assert flags[0] & weighted.NONFINITE
-    assert [bool(flag & weighted.UNSORTED) for flag in flags] == [False, True, True, False]
-    assert [bool(flag & weighted.OUTSIDE) for flag in flags] == [False, False, False, True]
-
-
 def test_two_threads_may_embed_at_once():
     from concurrent.futures import ThreadPoolExecutor
 
@@ -187,25 +154,3 @@ def test_two_threads_may_embed_at_once():
         results = list(pool.map(embed, range(8)))
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
-
-
-def test_threads_follow_the_environment_of_numba(monkeypatch):
-    monkeypatch.setattr(weighted.numba.config, "NUMBA_NUM_THREADS", 3)
-    assert weighted.n_threads() == 3
-
-
-@given(
-    hnp.arrays(
-        np.float64,
-        (7, 4),
-        elements=st.sampled_from([0, 1, 30, 31, 0.5, 30.5, -1, -0.5, np.nan, np.inf, -np.inf, 1e39, 3e38]),
-    ),
-    st.booleans(),
-)
-def test_the_kernel_sees_in_rows_what_numpy_sees(x, is_shuffled):
-    rows = sparse.csr_matrix(x)
-    if is_shuffled:
-        rows.indices = rows.indices[::-1].copy()
-        rows.indices[rows.indices == 3] = 9
-    with np.errstate(invalid="ignore", over="ignore"), WeightedSum(np.ones((4, 2), dtype=np.float32)) as kernel:
-        np.testing.assert_array_equal(kernel.inspect(rows)[1], row_flags(rows))
