@@ -154,7 +154,7 @@ def chosen_genes(tasks: Sequence[Task], n: int) -> frozenset[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--genes", type=int, default=3000, help="genes beside those of the small tasks")
+    parser.add_argument("--genes", type=int, default=600, help="genes beside those of the small tasks")
     options = parser.parse_args()
 
     from bftembed.bench import find_tasks, read_results, run

@@ -23,8 +23,8 @@ KindOption = Annotated[
     ),
 ]
 AnyKindOption = Annotated[
-    Literal["gene", "cell", "cell_type", "drug", "perturbation", "gene_set"] | None,
-    typer.Option(help="Names of this kind only; a cell was measured, a cell_type named."),
+    Literal["gene", "cell", "cell_type", "cluster", "drug", "perturbation", "gene_set"] | None,
+    typer.Option(help="Names of this kind only; a cell or a cluster was measured, a cell_type named."),
 ]
 EngineOption = Annotated[
     str,

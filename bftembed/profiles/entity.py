@@ -11,7 +11,7 @@ from bftembed.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind = Literal["gene", "cell", "cell_type", "drug", "perturbation", "gene_set"]
+Kind = Literal["gene", "cell", "cell_type", "drug", "perturbation", "gene_set", "cluster"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _LONGEST_NAME = 1000
 
@@ -23,7 +23,8 @@ class Entity:
     Parameters
     ----------
     kind
-        ``gene``, ``cell`` (one that was measured), ``cell_type``, ``drug``, ``perturbation`` or ``gene_set``.
+        ``gene``, ``cell`` (one that was measured), ``cluster`` (of cells), ``cell_type``, ``drug``, ``perturbation`` or
+        ``gene_set``.
     id
         The name a prompt uses, e.g. a gene symbol.
     facts

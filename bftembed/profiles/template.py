@@ -55,8 +55,8 @@ def load_template(template: str | Path) -> PromptTemplate:
     Parameters
     ----------
     template
-        Name of one that is shipped (``gene``, ``cell``, ``drug``, ``perturbation``, ``gene_set``, ``annotation``), or
-        path of a file of the user's own.
+        Name of one that is shipped (``gene``, ``cell``, ``cluster``, ``drug``, ``perturbation``, ``gene_set``,
+        ``annotation``), or path of a file of the user's own.
 
     Raises
     ------

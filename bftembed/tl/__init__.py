@@ -8,6 +8,7 @@ from bftembed._lazy import attach
 
 if TYPE_CHECKING:
     from bftembed.tl._annotate import annotate
+    from bftembed.tl._describe_clusters import describe_clusters
     from bftembed.tl._embed import embed
     from bftembed.tl._embed_cell_profiles import embed_cell_profiles
     from bftembed.tl._embed_cells import embed_cells
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "annotate",
+    "describe_clusters",
     "embed",
     "embed_cell_profiles",
     "embed_cells",

@@ -1,0 +1,171 @@
+"""A text for each cluster of cells, from the genes that set it apart."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Unpack
+
+import numpy as np
+
+from bftembed import pp
+from bftembed._keys import checked_key
+from bftembed.entities import gene_set_entities
+from bftembed.errors import InputError
+from bftembed.expression import check_columns, checked_anndata, column_of
+from bftembed.profiles import Entity
+from bftembed.tl._entities import TextSource, embed_entities, to_anndata
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from bftembed.entities import Facts
+    from bftembed.expression import Values
+    from bftembed.tl._entities import TextOptions
+
+log = logging.getLogger("bftembed")
+
+
+def describe_clusters(
+    adata: AnnData,
+    groupby: str,
+    *,
+    n_top: int = 15,
+    facts: Facts = "auto",
+    values: Values = "auto",
+    layer: str | None = None,
+    use_raw: bool = False,
+    key_added: str = "X_bft",
+    **text_options: Unpack[TextOptions],
+) -> AnnData:
+    """Describe clusters of cells by a text about the genes that set each of them apart, and encode the texts.
+
+    The genes are those with the largest t of Welch's test between the log-normalised expression of the cluster and that
+    of all other cells, as :func:`scanpy.tl.rank_genes_groups` ranks them (``method="t-test"``); moments come from one
+    pass over the matrix. Their names, full names, the first sentences of their summaries and the processes that
+    they share make the prompt. **The names of the clusters are not in it**, so that labels can be grouped by.
+
+    Parameters
+    ----------
+    adata
+        In memory, backed or lazy; it is not changed.
+    groupby
+        Column of ``.obs`` with the clusters.
+    n_top
+        Most genes of a cluster; beyond 20 there are no sentences about them.
+    facts
+        ``"auto"`` puts what the gene tables know of the genes into the prompt, ``"none"`` their names alone.
+    values
+        What the matrix holds: ``"counts"`` or ``"lognorm"``. ``"auto"`` takes whole numbers as counts and fractions up
+        to 30 as log-normalised.
+    layer
+        Use this layer instead of `.X`.
+    use_raw
+        Use ``.raw.X`` instead of `.X`.
+    key_added
+        Key of the result.
+    text_options
+        ``engine``, ``encoder``, ``template``, ``sampling``, ``store``, ``profiles`` (texts by cluster), ``recipe``,
+        ``progress`` as in :func:`bftembed.tl.embed_genes`. With ``engine="annotation"`` the text is the genes and what
+        is known of them.
+
+    Returns
+    -------
+    AnnData
+        One row per cluster. ``X`` and ``obsm[key_added]``: float32, shape (n_clusters, d); ``obs["n_cells"]``,
+        ``obs["genes"]`` (the genes, the most distinctive first), ``obs[f"{key_added}_text"]``,
+        ``obs[f"{key_added}_text_key"]``; ``uns["bft"][key_added]["entities"]``: provenance.
+
+    Raises
+    ------
+    InputError
+        If there are cells without a cluster, fewer than two clusters, a cluster of one cell or one that expresses no
+        gene more than the others, or the values or an argument cannot be used.
+    EngineError, EncoderError, StoreError
+        If writing or encoding fails. What was finished is stored, and the next call goes on from there.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np, pandas as pd
+    >>> import bftembed as bft
+    >>> counts = np.array([[5, 0, 1], [7, 1, 1], [0, 6, 2], [1, 8, 1]], dtype=np.float32)
+    >>> obs = pd.DataFrame({"leiden": ["0", "0", "1", "1"]}, index=list("abcd"))
+    >>> cells = anndata.AnnData(counts, obs=obs, var=pd.DataFrame(index=["CD3E", "LYZ", "ACTB"]))
+    >>> clusters = bft.tl.describe_clusters(cells, "leiden", profiles={"0": "T cells.", "1": "Monocytes."})
+    >>> clusters.obs["genes"].tolist(), clusters.shape
+    (['CD3E', 'LYZ'], (2, 384))
+    """
+    checked_key(key_added)
+    checked_anndata(adata)
+    source = TextSource.of("describe_clusters", text_options)
+    if n_top < 1:
+        msg = f"n_top={n_top} must be at least 1."
+        raise InputError(msg)
+    sizes = _sizes(adata, groupby)
+    told = pp.reference(adata, batch_key=groupby, layer=layer, use_raw=use_raw, values=values, progress=source.progress)
+    genes = {name: _highest(t, told.genes, n_top) for name, t in zip(told.batches, welch(told), strict=True)}
+    if none := [name for name, those in genes.items() if not those]:
+        msg = f"No gene is higher in cluster {none[0]!r} of `{groupby}` than in the other cells: merge it with another."
+        raise InputError(msg)
+    # Numbers in place of names: a template may have the name of an entity in the prompt, as that of annotation does.
+    sets = {f"cluster {i}": those for i, those in enumerate(genes.values(), start=1)}
+    known, used = gene_set_entities(sets, facts=facts, check=False)
+    entities = [Entity("cluster", entity.id, entity.facts) for entity in known]
+    info = {"method": "Welch's t against all other cells", "groupby": groupby, "n_top": n_top}
+    result = embed_entities(entities, source, names=list(genes), facts=used, **info)
+    log.info(result.summary(f"obsm[{key_added!r}]"))
+    columns = {"n_cells": [int(sizes[name]) for name in genes], "genes": [", ".join(those) for those in genes.values()]}
+    return to_anndata(list(genes), result, columns, key_added=key_added)
+
+
+def welch(reference: pp.Reference) -> NDArray[np.float64]:
+    """Welch's t of each group of cells against all others, gene by gene, from the moments of the groups.
+
+    Parameters
+    ----------
+    reference
+        With the groups as its batches.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n_groups, n_genes); 0 where neither varies.
+    """
+    n = reference.n_cells[:, None].astype(np.float64)
+    mean, variance = reference.mean, reference.sd**2
+    squares = (n - 1) * variance + n * mean**2
+    n_rest = n.sum() - n
+    mean_rest = ((n * mean).sum(axis=0) - n * mean) / n_rest
+    variance_rest = np.maximum(squares.sum(axis=0) - squares - n_rest * mean_rest**2, 0) / (n_rest - 1)
+    error = np.sqrt(variance / n + variance_rest / n_rest)
+    t: NDArray[np.float64] = np.divide(mean - mean_rest, error, out=np.zeros_like(error), where=error > 0)
+    return t
+
+
+def _highest(t: NDArray[np.float64], genes: pd.Index, n: int) -> list[str]:
+    """At most `n` genes with the largest positive t; ties by name."""
+    order = np.lexsort((genes.to_numpy(dtype=str), -t))[:n]
+    return [str(genes[i]) for i in order if t[i] > 0]
+
+
+def _sizes(adata: AnnData, groupby: str) -> pd.Series[int]:
+    """Cells of each cluster, by its name as text."""
+    check_columns(adata.obs, "adata.obs", [groupby])
+    labels = column_of(adata.obs, groupby)
+    if n_missing := int((labels.isna() | (labels.astype(str) == "")).sum()):
+        msg = (
+            f"{n_missing} of {len(labels)} cells have no cluster in `{groupby}`: leave them out, "
+            f"`adata[adata.obs[{groupby!r}].notna()]`, or give them one."
+        )
+        raise InputError(msg)
+    sizes = labels.astype(str).value_counts()
+    if len(sizes) < 2:
+        msg = f"All {len(labels)} cells are in one cluster of `{groupby}`, and there is nothing to set it apart from."
+        raise InputError(msg)
+    if len(alone := sizes.index[sizes < 2]):
+        msg = (
+            f"Cluster {alone[0]!r} of `{groupby}` is one cell, whose genes cannot be tested: leave it out, or merge it."
+        )
+        raise InputError(msg)
+    return sizes

@@ -1,0 +1,101 @@
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+from scipy import sparse
+
+import bftembed as bft
+from bftembed.errors import InputError
+from bftembed.profiles import ProfileStore
+from bftembed.tl._describe_clusters import welch
+
+GENES = ["CD3E", "CD3D", "MS4A1", "CD79A", "LYZ", "ACTB"]
+TEXTS = {"secret-a": "T cells.", "secret-b": "B cells.", "secret-c": "Monocytes."}
+
+
+@pytest.fixture
+def cells():
+    """Counts of three clusters, each with genes of its own; the names of the clusters say nothing that genes could."""
+    draw = np.random.default_rng(0)
+    level = np.array([[9, 7, 1, 1, 1, 9], [1, 1, 9, 6, 1, 9], [1, 1, 1, 1, 9, 9]]).repeat(20, axis=0)
+    obs = pd.DataFrame({"label": np.repeat(list(TEXTS), 20)}, index=[f"c{i}" for i in range(60)])
+    return anndata.AnnData(sparse.csr_matrix(draw.poisson(level).astype(np.float32)), obs, pd.DataFrame(index=GENES))
+
+
+def describe(adata, groupby="label", **options):
+    return bft.tl.describe_clusters(adata, groupby, facts="none", **{"profiles": TEXTS} | options)
+
+
+def test_a_row_and_a_text_for_each_cluster(cells):
+    before = cells.copy()
+    found = describe(cells, n_top=1)
+    assert found.obs_names.tolist() == list(TEXTS)
+    assert found.obs["X_bft_text"].tolist() == list(TEXTS.values())
+    assert found.obs["n_cells"].tolist() == [20, 20, 20]
+    assert found.obs["genes"].tolist() == ["CD3E", "MS4A1", "LYZ"]
+    assert found.X.shape == (3, 384)
+    info = bft.get.provenance(found)["entities"]
+    assert (info["kind"], info["groupby"], info["n_top"]) == ("cluster", "label", 1)
+    assert "bft" not in cells.uns
+    assert cells.obs.equals(before.obs)
+
+
+def test_genes_are_ranked_as_scanpy_ranks_them(cells):
+    t = welch(bft.pp.reference(cells, batch_key="label"))
+    logged = cells.copy()
+    sc.pp.normalize_total(logged, target_sum=1e4)
+    sc.pp.log1p(logged)
+    sc.tl.rank_genes_groups(logged, "label", method="t-test")
+    for row, label in zip(t, TEXTS, strict=True):
+        oracle = sc.get.rank_genes_groups_df(logged, group=label).set_index("names")["scores"]
+        np.testing.assert_allclose(row, oracle[GENES], rtol=2e-3, atol=1e-3)  # scanpy sums in float32
+
+
+def test_sparse_dense_and_backed_cells_give_the_same(cells, tmp_path):
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    dense = anndata.AnnData(cells.X.toarray(), cells.obs, cells.var)
+    expected = describe(cells).obs["genes"].tolist()
+    assert describe(dense).obs["genes"].tolist() == expected
+    assert describe(anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")).obs["genes"].tolist() == expected
+
+
+@pytest.mark.parametrize("template", [None, "cluster"])
+def test_the_name_of_a_cluster_is_in_no_prompt_and_no_text(cells, template, tmp_path):
+    options = {"profiles": None, "engine": "annotation", "template": template, "encoder": "none"}
+    found = describe(cells, store=tmp_path / "s.sqlite", **options)
+    with ProfileStore(tmp_path / "s.sqlite") as store:
+        prompts = [profile.prompt for profile in store.get(found.obs["X_bft_text_key"]).values()]
+    assert len(prompts) == 3
+    assert not any("secret" in text for text in [*prompts, *found.obs["X_bft_text"]])
+    assert any("LYZ" in prompt for prompt in prompts)
+
+
+def test_real_clusters_are_told_by_what_is_known_of_their_genes(mirror, tmp_path):
+    pbmc = bft.datasets.pbmc68k_reduced()
+    options = {"use_raw": True, "engine": "annotation", "encoder": "none", "store": tmp_path / "s.sqlite"}
+    found = bft.tl.describe_clusters(pbmc, "bulk_labels", **options)
+    b_cells = found.obs.loc["CD19+ B"]
+    assert {"CD79A", "CD74"} <= set(b_cells["genes"].split(", "))
+    assert "B lymphocyte antigen receptor" in b_cells["X_bft_text"]
+    assert not any(label in text for label, text in found.obs["X_bft_text"].items())
+
+
+def test_what_cannot_be_described_is_said(cells):
+    with pytest.raises(InputError, match=r"has no column `labels`.*Did you mean `label`"):
+        describe(cells, "labels")
+    with pytest.raises(InputError, match="n_top=0 must be at least 1"):
+        describe(cells, n_top=0)
+    cells.obs["some"] = [np.nan, *cells.obs["label"][1:]]
+    with pytest.raises(InputError, match=r"1 of 60 cells have no cluster in `some`: leave them out"):
+        describe(cells, "some")
+    cells.obs["one"] = "all"
+    with pytest.raises(InputError, match="All 60 cells are in one cluster of `one`"):
+        describe(cells, "one")
+    cells.obs["few"] = ["alone", *["rest"] * 59]
+    with pytest.raises(InputError, match="Cluster 'alone' of `few` is one cell"):
+        describe(cells, "few")
+    flat = anndata.AnnData(np.array([[4, 4], [4, 4.5], [5, 5], [5, 5.5]], dtype=np.float32) / 2)
+    flat.obs["label"] = ["low", "low", "high", "high"]
+    with pytest.raises(InputError, match="No gene is higher in cluster 'low'"):
+        describe(flat, values="lognorm")
