@@ -93,11 +93,14 @@ class Recipe:
     cells: int | None = None
     panel: float | None = None
 
-    @property
-    def name(self) -> str:
+    def changes(self) -> dict[str, Any]:
         """What differs from the centre."""
         centre = asdict(Recipe())
-        return " ".join(f"{key}={value}" for key, value in asdict(self).items() if value != centre[key]) or "centre"
+        return {key: value for key, value in asdict(self).items() if value != centre[key]}
+
+    @property
+    def name(self) -> str:
+        return " ".join(f"{key}={value}" for key, value in self.changes().items()) or "centre"
 
 
 #: Values from the simplest to the least simple, in the order in which they are decided.
@@ -308,20 +311,17 @@ class Study:
         self.options = options
         self.path = options.output / "results.jsonl"
         self.texts = TEXTS if options.annotation else TEXTS[:1]
-        self.known: dict[str, dict[str, Any]] = {}
-        if self.path.exists():
-            records = [json.loads(line) for line in self.path.read_text().splitlines() if line.endswith("}")]
-            self.known = {self._key(r["data"], r["vectors"], r["recipe"]): r for r in records}
-
-    def _key(self, *parts: Any) -> str:
-        return json.dumps([*parts, self.options.seeds, self.options.draws], sort_keys=True)
+        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
+        whole = [line for line in lines if line.endswith("\n")]  # a run that was killed may leave half a line
+        self.path.write_text("".join(whole))
+        self.known: dict[str, dict[str, Any]] = {json.dumps(record["key"]): record for record in map(json.loads, whole)}
 
     def get(self, data: str, vectors: str, recipe: Recipe) -> dict[str, Any]:
         """Both readings: {"as it is": scores, "components": scores}."""
-        key = self._key(data, vectors, asdict(recipe))
-        if key not in self.known:
+        parts = [data, vectors, recipe.changes(), self.options.seeds, self.options.draws]
+        if (key := json.dumps(parts)) not in self.known:
             begin = time.perf_counter()
-            record = {"data": data, "vectors": vectors, "recipe": asdict(recipe), "readings": {}}
+            record: dict[str, Any] = {"key": parts, "readings": {}}
             for reading, (x, types) in self._vectors(data, vectors, recipe).items():
                 record["readings"][reading] = score(x, types, self.options.seeds, self.options.draws)
             record["seconds"] = round(time.perf_counter() - begin, 1)
