@@ -50,6 +50,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+import bftembed as bft
 from bftembed import bench, datasets
 from bftembed.errors import BftembedError
 
@@ -73,7 +74,8 @@ class Recipe:
     """How a cell's vector is made; the values here are the centre that the rule starts from."""
 
     #: Departure of log-normalised expression x from the reference: "z" (x - m) / s; "centred" x - m; "root"
-    #: (x - m) / s^0.5; "floor" (x - m) / (s + median s); "mean" is the old default.
+    #: (x - m) / s^0.5; "floor" (x - m) / (s + median s). "mean" is the old default, "library" what
+    #: `embed_cells(weights="contrast")` does by itself.
     scale: str = "z"
     clip: float | None = 10.0
     #: Number of most variable genes, among all genes or among those with a vector.
@@ -84,8 +86,9 @@ class Recipe:
     alpha: float = 0.0
     components: int | None = None
     unit: bool = False
-    #: Number of genes, drawn at random, that the mean and the whitening are estimated on; None is all with a vector.
-    table: int | None = None
+    #: What the mean and the whitening are estimated on: None is all genes with a vector, a number so many of them,
+    #: drawn at random, "own" those of the data.
+    table: int | str | None = None
     shrink: str = "none"
     #: "same" cells, a random "half" of them, or another data set.
     reference: str = "same"
@@ -188,7 +191,12 @@ def departure(x: NDArray[np.float64], reference: pd.DataFrame, recipe: Recipe) -
 
 def embed(adata: AnnData, reference: AnnData, vectors: pd.DataFrame, recipe: Recipe) -> NDArray[np.float64]:
     """Vectors of cells (n, k) by a recipe."""
-    table = vectors if recipe.table is None else vectors.sample(recipe.table, random_state=0)
+    table = vectors
+    if recipe.table is not None:
+        own = vectors.index.isin(adata.var_names)
+        table = vectors[own] if recipe.table == "own" else vectors.sample(recipe.table, random_state=0)
+    if recipe.scale == "library":
+        return by_library(adata, reference, vectors, table)
     if recipe.scale == "mean":
         genes = adata.var_names.intersection(vectors.index, sort=False)
         x = adata[:, genes].X.toarray().astype(np.float64)
@@ -203,6 +211,25 @@ def embed(adata: AnnData, reference: AnnData, vectors: pd.DataFrame, recipe: Rec
     x = adata[:, genes].X.toarray().astype(np.float64)
     found = departure(x, known.loc[genes], recipe) @ ((vectors.loc[genes].to_numpy() - mean) @ matrix)
     return found / np.linalg.norm(found, axis=1, keepdims=True) if recipe.unit else found
+
+
+def by_library(adata: AnnData, reference: AnnData, vectors: pd.DataFrame, table: pd.DataFrame) -> NDArray[np.float64]:
+    """What users get: (n, d)."""
+    import anndata
+
+    cells = anndata.AnnData(adata.X, obs=adata.obs[[]].copy(), var=adata.var[[]].copy())
+    cells.varm["genes"] = vectors.reindex(adata.var_names).to_numpy(dtype=np.float32)
+    known = bft.pp.reference(reference, values="lognorm", progress=False)
+    bft.tl.embed_cells(
+        cells,
+        use_rep="genes",
+        weights="contrast",
+        values="lognorm",
+        reference=known,
+        table=table.to_numpy(),
+        progress=False,
+    )
+    return cells.obsm["X_bft"].astype(np.float64)
 
 
 def principal(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -372,24 +399,22 @@ class Study:
         drawn = values[picks, np.arange(1, values.shape[1])[:, None]].mean(axis=1)
         return np.concatenate([[values[:, 0].mean()], drawn])
 
-    def decide(self, factor: str, values: Sequence[Any], now: Recipe, log: list[str]) -> Any:
+    def decide(self, factor: str, now: Recipe, log: list[str]) -> Any:
         """One value of a factor, by the rule."""
-        found = [self.draws(replace(now, **{factor: value}), self.texts) for value in values]
-        worst = [self.worst(replace(now, **{factor: value})) for value in values]
-        allowed = [i for i in range(len(values)) if worst[i] >= -0.05]
+        recipes = [replace(now, **{factor: value}) for value in FACTORS[factor]]
+        found = [self.draws(recipe, self.texts) for recipe in recipes]
+        worst = [self.worst(recipe) for recipe in recipes]
+        allowed = [i for i, least in enumerate(worst) if least >= -0.05]
         if not allowed:
-            log.append(f"\n(`{factor}`: every value falls more than 0.05 below principal components somewhere.)")
-        choice = one_standard_error(found, allowed or range(len(values)))
-        for i, value in enumerate(values):
-            difference = found[i] - found[choice]
-            each = [self.draws(replace(now, **{factor: value}), self.texts, [data])[0] for data in SETS]
-            mark = " **taken**" if i == choice else ""
-            log.append(
-                f"| {factor} | {value}{mark} | {found[i][0]:.3f} | {difference[0]:+.3f} ({difference[1:].std():.3f}) | "
-                + " | ".join(f"{one:.3f}" for one in each)
-                + f" | {worst[i]:+.3f} |"
-            )
-        return values[choice]
+            log.append(f"| {factor} | every value falls more than 0.05 below principal components somewhere |")
+        choice = one_standard_error(found, allowed or range(len(found)))
+        for i, recipe in enumerate(recipes):
+            difference, mark = found[i] - found[choice], " **taken**" if i == choice else ""
+            each = [f"{self.draws(recipe, self.texts, [data])[0]:.3f}" for data in SETS]
+            against = f"{difference[0]:+.3f} ({difference[1:].std():.3f})"
+            value = f"{getattr(recipe, factor)}{mark}"
+            log.append(line(factor, value, f"{found[i][0]:.3f}", against, *each, f"{worst[i]:+.3f}"))
+        return getattr(recipes[choice], factor)
 
     def worst(self, recipe: Recipe, reading: str = "") -> float:
         """Of the data sets, the least difference to principal components."""
@@ -410,81 +435,70 @@ def decided(study: Study, log: list[str]) -> Recipe:
     """The recipe by the rule; every comparison goes into the log."""
     now = Recipe()
     for number in (1, 2):
-        log += ["", f"Pass {number}, from: {now.name}", "", "| factor | value | mean | to the one taken (s.e.) | "]
-        log[-1] += " | ".join(SETS) + " | worst to PCA |"
-        log.append("|---" * (len(SETS) + 5) + "|")
-        for factor, values in FACTORS.items():
-            now = replace(now, **{factor: study.decide(factor, values, now, log)})
+        log += ["", f"Pass {number}, from: {now.name}", ""]
+        log += head("factor", "value", "mean", "to the one taken (s.e.)", *SETS, "worst to PCA")
+        for factor in FACTORS:
+            now = replace(now, **{factor: study.decide(factor, now, log)})
             print(f"pass {number}: {factor} = {getattr(now, factor)}", flush=True)
-            write(study, log)
-    small = [[replace(now, table=size, shrink=kind) for size in SMALL_TABLES] for kind in SHRINKAGE]
-    found = [np.mean([study.draws(one, study.texts) for one in pair], axis=0) for pair in small]
+    small = [[study.draws(replace(now, table=n, shrink=kind), study.texts) for n in SMALL_TABLES] for kind in SHRINKAGE]
+    found = [np.mean(pair, axis=0) for pair in small]
     choice = one_standard_error(found, range(len(found)))
-    log += [
-        "",
-        f"Shrinkage, on tables of {SMALL_TABLES} genes (full table: {study.draws(now, study.texts)[0]:.3f}):",
-        "",
-    ]
-    log += [
-        "| shrinkage | mean | to the one taken (s.e.) | " + " | ".join(map(str, SMALL_TABLES)) + " |",
-        "|---" * 5 + "|",
-    ]
+    log += ["", f"Shrinkage on small tables (all genes: {study.draws(now, study.texts)[0]:.3f})", ""]
+    log += head("shrinkage", "mean", "to the one taken (s.e.)", *(f"{n:,} genes" for n in SMALL_TABLES))
     for kind, pair, draws in zip(SHRINKAGE, small, found, strict=True):
         difference, mark = draws - found[choice], " **taken**" if kind == SHRINKAGE[choice] else ""
-        each = " | ".join(f"{study.draws(one, study.texts)[0]:.3f}" for one in pair)
-        log.append(f"| {kind}{mark} | {draws[0]:.3f} | {difference[0]:+.3f} ({difference[1:].std():.3f}) | {each} |")
+        against = f"{difference[0]:+.3f} ({difference[1:].std():.3f})"
+        log.append(line(kind + mark, f"{draws[0]:.3f}", against, *(f"{one[0]:.3f}" for one in pair)))
     return replace(now, shrink=SHRINKAGE[choice])
 
 
 # ---------------------------------------------------------------------------------------------------------- report
 
 
-def interval(draws: NDArray[np.float64], sign: str = "") -> str:
-    """Score with its 95 % interval: of the draws of cells, around the score."""
-    low, high = np.quantile(draws[1:], [0.025, 0.975]) + draws[0] - draws[1:].mean()
-    return f"{draws[0]:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+def line(*values: str) -> str:
+    return f"| {' | '.join(values)} |"
 
 
-def main_table(study: Study, chosen: Recipe, log: list[str]) -> None:
+def head(*names: str) -> list[str]:
+    return [line(*names), "|---" * len(names) + "|"]
+
+
+def intervals(each: Sequence[NDArray[np.float64]], sign: str = "") -> list[str]:
+    """Scores of the data sets and their mean, each with the 95 % interval of the draws of cells, around the score."""
+    shown = []
+    for draws in [*each, np.mean(each, axis=0)]:
+        low, high = np.quantile(draws[1:], [0.025, 0.975]) + draws[0] - draws[1:].mean()
+        shown.append(f"{draws[0]:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]")
+    return shown
+
+
+def main_tables(study: Study, chosen: Recipe, log: list[str]) -> None:
     """The chosen recipe beside everything else, per data set and on average, for both readings."""
-    head = " | ".join([*SETS, "mean of 3"])
+    library = Recipe(scale="library")
+    texts = {"both texts": study.texts, **{name: [name] for name in (*study.texts, "tfidf")}}
     for reading in ("as it is", "components"):
-        rows: dict[str, Any] = {}
-        for name in (*study.texts, "tfidf"):
-            rows[f"chosen, {name}"] = functools.partial(study.draws, chosen, [name], reading=reading)
-        rows["chosen, both texts"] = functools.partial(study.draws, chosen, study.texts, reading=reading)
-        control = f"chosen, random x {study.options.random}"
-        rows[control] = functools.partial(study.random, chosen, reading=reading)
-        for name in (*study.texts, "tfidf"):
-            rows[f"old default, {name}"] = functools.partial(study.draws, OLD, [name], reading=reading)
-        rows["old default, both texts"] = functools.partial(study.draws, OLD, study.texts, reading=reading)
-        rows[f"old default, random x {study.options.random}"] = functools.partial(study.random, OLD, reading=reading)
-        rows["PCA"] = functools.partial(study.draws, Recipe(), ["pca"])
-        rows["scaled PCA"] = functools.partial(study.draws, Recipe(), ["scaled pca"])
-        log += ["", f"### Vectors of cells read: {reading}", "", f"| | {head} |", "|---" * 5 + "|"]
-        found = {name: [get(sets=[data]) for data in SETS] for name, get in rows.items()}
-        for name, each in found.items():
-            log.append(f"| {name} | " + " | ".join(interval(d) for d in [*each, np.mean(each, axis=0)]) + " |")
-            write(study, log)
-        log += ["", f"| difference | {head} |", "|---" * 5 + "|"]
-        for text in ("chosen, both texts", *(f"chosen, {name}" for name in (*study.texts, "tfidf"))):
-            for other in ("PCA", "scaled PCA", control, "old default, both texts"):
-                each = [a - b for a, b in zip(found[text], found[other], strict=True)]
-                log.append(
-                    f"| {text} - {other} | "
-                    + " | ".join(interval(d, "+") for d in [*each, np.mean(each, axis=0)])
-                    + " |"
-                )
-        write(study, log)
+        rows: dict[str, list[Any]] = {}
+        for label, recipe in {"chosen": chosen, "library": library, "old default": OLD}.items():
+            for name, vectors in texts.items():
+                rows[f"{label}, {name}"] = [study.draws(recipe, vectors, [data], reading) for data in SETS]
+            if recipe != library:
+                control = [study.random(recipe, [data], reading) for data in SETS]
+                rows[f"{label}, random x {study.options.random}"] = control
+        for name in ("pca", "scaled pca"):
+            rows[name] = [study.draws(Recipe(), [name], [data]) for data in SETS]
+        log += ["", f"### Vectors of cells read: {reading}", "", *head("", *SETS, "mean")]
+        log += [line(name, *intervals(each)) for name, each in rows.items()]
+        log += ["", *head("difference", *SETS, "mean")]
+        for name in texts:
+            own = rows[f"chosen, {name}"]
+            for other in ("pca", "scaled pca", f"chosen, random x {study.options.random}", f"old default, {name}"):
+                differences = [a - b for a, b in zip(own, rows[other], strict=True)]
+                log.append(line(f"chosen, {name} - {other}", *intervals(differences, "+")))
 
 
 def single_scores(study: Study, chosen: Recipe, log: list[str]) -> None:
     """The five scores and the silhouette, which the mean hides."""
-    log += [
-        "",
-        "| | data | reading | " + " | ".join([*SCORES, "silhouette", "s.d. of seeds"]) + " |",
-        "|---" * 10 + "|",
-    ]
+    log += ["", *head("", "data", "reading", *SCORES, "silhouette", "s.d. of seeds")]
     rows = [("chosen", name, chosen) for name in (*study.texts, "tfidf")]
     rows += [("old default", name, OLD) for name in study.texts]
     rows += [("", "pca", Recipe()), ("", "scaled pca", Recipe())]
@@ -492,8 +506,7 @@ def single_scores(study: Study, chosen: Recipe, log: list[str]) -> None:
         for data in SETS:
             for reading, found in study.get(data, name, recipe).items():
                 values = [*found["scores"].values(), found["silhouette"], found["seeds"]]
-                log.append(f"| {label} {name} | {data} | {reading} | " + " | ".join(f"{v:.3f}" for v in values) + " |")
-    write(study, log)
+                log.append(line(f"{label} {name}", data, reading, *(f"{value:.3f}" for value in values)))
 
 
 def scvi(study: Study, log: list[str]) -> None:
@@ -502,34 +515,29 @@ def scvi(study: Study, log: list[str]) -> None:
         try:
             found = study.draws(Recipe(), ["scvi"], [data])
         except BftembedError as error:
-            log.append(f"\nscVI, {data}: left out. {error}")
+            log += ["", f"scVI, {data}: left out. {error}"]
         else:
-            log.append(f"\nscVI, {data}: {interval(found)}")
+            log += ["", f"scVI, {data}: {intervals([found])[0]}"]
 
 
 def robustness(study: Study, chosen: Recipe, log: list[str]) -> None:
-    """Other references, fewer cells, fewer genes; principal components of the same."""
-    head = " | ".join([*SETS, "mean of 3"])
-    log += ["", f"| chosen, both texts | {head} |", "|---" * 5 + "|"]
-
-    def row(label: str, recipes: Sequence[Recipe], vectors: Sequence[str]) -> None:
-        each = [study.draws(recipe, vectors, [data]) for recipe, data in zip(recipes, SETS, strict=True)]
-        log.append(f"| {label} | " + " | ".join(interval(d) for d in [*each, np.mean(each, axis=0)]) + " |")
-        write(study, log)
-
-    row("reference: the same cells", [chosen] * 3, study.texts)
-    row("reference: half of the cells", [replace(chosen, reference="half")] * 3, study.texts)
-    for step in (1, 2):
-        others = [SETS[(i + step) % 3] for i in range(3)]
-        row("reference: " + ", ".join(others), [replace(chosen, reference=other) for other in others], study.texts)
+    """Other references and tables, fewer cells, fewer genes; principal components of the same."""
+    pca = Recipe()
+    others = [[replace(chosen, reference=SETS[(i + step) % 3]) for i in range(3)] for step in (1, 2)]
+    rows: dict[str, tuple[Sequence[Recipe], Sequence[str]]] = {
+        "reference of the same cells": ([chosen] * 3, study.texts),
+        "reference of half of the cells": ([replace(chosen, reference="half")] * 3, study.texts),
+        **{f"reference: {', '.join(r.reference for r in one)}": (one, study.texts) for one in others},
+        "table: genes of the data": ([replace(chosen, table="own")] * 3, study.texts),
+    }
     for change in ({"cells": 300}, {"panel": 0.5}, {"panel": 0.2}):
         label = " ".join(f"{key}={value}" for key, value in change.items())
-        row(label, [replace(chosen, **change)] * 3, study.texts)
-        row(f"{label}, PCA", [replace(Recipe(), **change)] * 3, ["pca"])
-
-
-def write(study: Study, log: list[str]) -> None:
-    (study.options.output / "report.md").write_text("\n".join(log) + "\n")
+        rows[label] = [replace(chosen, **change)] * 3, study.texts
+        rows[f"{label}, pca"] = [replace(pca, **change)] * 3, ["pca"]
+    log += ["", *head("chosen, both texts", *SETS, "mean")]
+    for label, (recipes, vectors) in rows.items():
+        each = [study.draws(recipe, vectors, [data]) for recipe, data in zip(recipes, SETS, strict=True)]
+        log.append(line(label, *intervals(each)))
 
 
 def main() -> None:
@@ -546,11 +554,11 @@ def main() -> None:
         chosen = decided(study, log)
         log += ["", f"**Chosen: {asdict(chosen)}**"]
         print(log[-1], flush=True)
-        main_table(study, chosen, log)
+        for part in (main_tables, robustness, single_scores):
+            part(study, chosen, log)
         scvi(study, log)
-        robustness(study, chosen, log)
-        single_scores(study, chosen, log)
-    print((options.output / "report.md").read_text())
+    (options.output / "report.md").write_text("\n".join(log) + "\n")
+    print("\n".join(log))
 
 
 if __name__ == "__main__":
