@@ -239,11 +239,11 @@ def principal(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def baseline(adata: AnnData, name: str) -> NDArray[np.float64]:
-    """Principal components, centred or scaled too, or scVI's latent space."""
-    if name == "scvi":
-        return bench.get_source("scvi").cells(adata).matrix.astype(np.float64)
+    """Principal components, centred or scaled too, or scVI's latent space, of the most variable genes."""
     known = reference_of(adata)
-    genes = variable(adata, known.index[(known["seen"] > Recipe.seen) & (known["sd"] > 0)], 2000)
+    genes = variable(adata, known.index[(known["seen"] > Recipe.seen) & (known["sd"] > 0)], Recipe.genes)
+    if name == "scvi":
+        return bench.get_source("scvi").cells(adata[:, genes].copy()).matrix.astype(np.float64)
     recipe = Recipe(scale="z" if name == "scaled pca" else "centred", clip=10.0 if name == "scaled pca" else None)
     return principal(departure(adata[:, genes].X.toarray().astype(np.float64), known.loc[genes], recipe))
 
