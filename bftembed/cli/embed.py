@@ -83,9 +83,29 @@ def embed(
     ] = None,
     cells: Annotated[bool, typer.Option(rich_help_panel=_CELLS, help="Embed the cells too.")] = True,
     weights: Annotated[
-        Literal["log1p", "raw", "log", "binary"],
-        typer.Option(rich_help_panel=_CELLS, help="Weights of the genes in a cell."),
-    ] = "log1p",
+        Literal["contrast", "log1p", "raw", "log", "binary"] | None,
+        typer.Option(
+            rich_help_panel=_CELLS, help="Weights of the genes in a cell, by default as of bft.tl.embed_cells."
+        ),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=_CELLS, help="For contrast: what is usual, a .parquet or .h5ad of other cells."),
+    ] = None,
+    batch_key: Annotated[
+        str | None, typer.Option(rich_help_panel=_CELLS, help="For contrast: column of obs with the batch of a cell.")
+    ] = None,
+    whiten: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=_CELLS, help="0 centres the gene vectors, 1 whitens them (as contrast does)."),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=_CELLS, help="Vectors of all genes for --whiten, e.g. of embed --all-genes."),
+    ] = None,
+    n_components: Annotated[
+        int | None, typer.Option(rich_help_panel=_CELLS, help="Dimensions to keep of the whitened vectors.")
+    ] = None,
     values: Annotated[
         Literal["auto", "counts", "lognorm"], typer.Option(rich_help_panel=_CELLS, help="What the matrix holds.")
     ] = "auto",
@@ -134,7 +154,9 @@ def embed(
     if source is None or by_name:
         _embed_names(source, output, kind=kind, **common)
         return
-    how = {"weights": weights, "values": values, "layer": layer, "use_raw": use_raw, "empty": empty}
+    given: dict[str, Any] = {"weights": weights, "reference": reference, "batch_key": batch_key, "whiten": whiten}
+    given |= {"table": table, "n_components": n_components, "values": values, "layer": layer, "empty": empty}
+    how = {"use_raw": use_raw} | {name: value for name, value in given.items() if value is not None}
     _embed_adata(
         source, output, gene_symbols=gene_symbols, mask_var=mask_var, cells=cells, keep_x=keep_x, how=how, **common
     )
@@ -179,7 +201,7 @@ def _embed_adata(
     if output is not None:
         _check_writable(adata, output)
     if cells:
-        _check_cells(adata, mask_var, source, output, keep_x=keep_x, how=how)
+        how |= _check_cells(adata, mask_var, source, output, keep_x=keep_x, how=how)
     bft.tl.embed_genes(adata, mask_var=mask_var, encoder=encode(), facts=facts, key_added=key_added, **texts)
     if cells:
         bft.tl.embed_cells(adata, use_rep=key_added, key_added=key_added, output=output, keep_x=keep_x, **how)
@@ -190,8 +212,11 @@ def _embed_adata(
 
 def _check_cells(
     adata: AnnData, mask_var: str | None, source: Path, output: Path | None, *, keep_x: bool, how: dict[str, Any]
-) -> None:
-    """Embed the cells once with vectors of length one: what is wrong with them should not come up after hours."""
+) -> dict[str, Any]:
+    """Embed the cells once with vectors of length one: what is wrong with them should not come up after hours.
+
+    Returns the reference that was made on the way, as an argument.
+    """
     import numpy as np
 
     import bftembed as bft
@@ -202,18 +227,24 @@ def _check_cells(
             f"`{output}` has another format than `{source}`: use the same suffix, or --no-keep-x for a file without X."
         )
         raise InputError(msg)
+    if (table := how.get("table")) is not None and not table.exists():
+        msg = f"There is no file `{table}` of the vectors of all genes."
+        raise InputError(msg)
+    plain = {name: value for name, value in how.items() if name not in {"whiten", "table", "n_components"}}
     trial = np.full((adata.n_vars, 1), np.nan, dtype=np.float32)
     trial[chosen_genes(adata, mask_var)] = 1
     before, verbosity = dict(adata.uns.get("bft", {})), bft.settings.verbosity
     adata.varm[_TRIAL] = trial
     bft.settings.verbosity = "error" if verbosity == "error" else "warning"
     try:
-        bft.tl.embed_cells(adata, use_rep=_TRIAL, key_added=_TRIAL, progress=False, **how)
+        bft.tl.embed_cells(adata, use_rep=_TRIAL, key_added=_TRIAL, progress=False, whiten=None, **plain)
+        made = adata.uns["bft"][_TRIAL].get("reference")
     finally:
         bft.settings.verbosity = verbosity
         del adata.varm[_TRIAL]
         adata.obsm.pop(_TRIAL, None)
         adata.uns["bft"] = before
+    return {} if made is None else {"reference": made}
 
 
 def _check_writable(adata: AnnData, output: Path) -> None:

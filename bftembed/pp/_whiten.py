@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,10 @@ import pandas as pd
 
 from bftembed.errors import InputError
 from bftembed.expression import opened
+from bftembed.vectors import read_file
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-_DIMENSION = re.compile(r"d\d+")
 
 
 def whiten(
@@ -40,8 +38,8 @@ def whiten(
         (n, d) numbers, or a DataFrame of numbers. Rows with NaN, genes without a vector, stay NaN.
     table
         Vectors of all genes, from which mean and covariance are taken, so that a gene's result does not depend on the
-        genes beside it: an AnnData of `bft.embed`, a DataFrame by gene, an array (m, d), or the path of an .h5ad,
-        .zarr, .parquet or .csv that `bftembed embed` made. Rows with NaN are left out. By default `vectors`.
+        genes beside it: an AnnData of `bft.embed`, a DataFrame by gene, an array (m, d), or the path of an .h5ad or
+        .zarr or of any file of vectors that this package reads. Rows with NaN are left out. By default `vectors`.
     alpha
         0 subtracts the mean alone; with 1 all directions have the same variance.
     n_components
@@ -56,6 +54,8 @@ def whiten(
     ------
     InputError
         If the table has other dimensions, fewer than two vectors or no variance, or an argument cannot be used.
+    DataError
+        If the file of the table cannot be read.
 
     Examples
     --------
@@ -95,39 +95,35 @@ def whiten(
 
 
 def _table_vectors(table: Any) -> NDArray[np.float64]:
-    """Vectors of genes (m, d): of an AnnData with a row a gene, a DataFrame by gene, an array, or a file of these."""
-    if isinstance(table, str | os.PathLike):
-        path = Path(table).expanduser()
-        if path.suffix in {".parquet", ".csv"}:
-            if not path.exists():
-                msg = f"There is no file {str(path)!r} of the vectors of all genes."
-                raise InputError(msg)
-            return _numbers(pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path), str(path))
-        from anndata.io import read_elem
-
-        with opened(path) as parts:
-            obsm = parts.group.get("obsm", {})
-            return _numbers(_held(obsm, lambda key: read_elem(obsm[key])), str(path))
+    """Vectors of genes (m, d): of an AnnData, a DataFrame by gene, an array, or a file of these."""
     if hasattr(table, "obsm"):
-        return _numbers(_held(table.obsm, table.obsm.get), "table")
-    return _numbers(table, "table")
+        return _numbers(_held(table.varm, table.obsm), "table")
+    if not isinstance(table, str | os.PathLike):
+        return _numbers(table, "table")
+    path = Path(table).expanduser()
+    if path.suffix not in {".h5ad", ".zarr"}:
+        return read_file(path).matrix.astype(np.float64)
+    from anndata.io import read_elem
+
+    with opened(path) as parts:
+        return _numbers(read_elem(_held(*(parts.group.get(name, {}) for name in ("varm", "obsm")))), str(path))
 
 
-def _held(obsm: Any, read: Any) -> Any:
-    key = "X_bft" if "X_bft" in obsm or len(obsm) != 1 else next(iter(obsm))
-    if key not in obsm:
-        msg = (
-            f"`table` has no `.obsm['X_bft']` (it has {sorted(obsm)}): give the AnnData of bft.embed, which has a row "
-            "for each gene, or its vectors alone."
-        )
-        raise InputError(msg)
-    return read(key)
+def _held(varm: Any, obsm: Any) -> Any:
+    """Gene vectors beside cells are in `varm`; `bft.embed` has a gene a row."""
+    for held in (varm, obsm):
+        if key := "X_bft" if "X_bft" in held else next(iter(held), None) if len(held) == 1 else None:
+            return held[key]
+    msg = (
+        f"`table` has no 'X_bft' in varm ({sorted(varm)}) or obsm ({sorted(obsm)}): give the AnnData of bft.embed, "
+        "which has a row for each gene, or its vectors alone."
+    )
+    raise InputError(msg)
 
 
 def _numbers(value: Any, name: str) -> NDArray[np.float64]:
     if isinstance(value, pd.DataFrame):
-        dimensions = [column for column in value.columns if _DIMENSION.fullmatch(str(column))]
-        value = value[dimensions] if dimensions else value.select_dtypes("number")
+        value = value.select_dtypes("number")
     array = np.asarray(value)
     if array.ndim != 2 or array.dtype.kind not in "fiu" or 0 in array.shape:
         msg = f"`{name}` must be numbers, a row for each gene; it is {array.dtype} of shape {array.shape}."

@@ -51,8 +51,9 @@ def test_options_of_embed_are_in_groups():
     panels = {}
     for option in COMMANDS["embed",].params:
         panels.setdefault(getattr(option, "rich_help_panel", None), set()).add(option.name)
-    assert panels["Genes"] == {"gene_symbols", "mask_var"}
-    assert panels["Cells"] == {"cells", "weights", "values", "layer", "use_raw", "empty"}
+    assert panels["Genes"] == {"all_genes", "gene_symbols", "mask_var"}
+    of_contrast = {"reference", "batch_key", "whiten", "table", "n_components"}
+    assert panels["Cells"] == {"cells", "weights", "values", "layer", "use_raw", "empty"} | of_contrast
     assert panels["Result"] == {"output", "keep_x", "key_added", "dry_run"}
     assert panels[None] <= {"source", "help"}
 

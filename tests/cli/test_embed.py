@@ -52,12 +52,33 @@ def test_layers_without_x(adata, tiny, tmp_path):
 
 def test_each_summary_is_said_once(adata, tiny, tmp_path, caplog):
     adata.write_h5ad(tmp_path / "in.h5ad")
-    invoke("embed", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", *tiny)
+    invoke("embed", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", "--weights", "log1p", *tiny)
     said = [message for message in caplog.messages if "dimensions" in message]
     assert said == [
         "3 names (gene), 0 with facts, 3 texts (0 stored), 384 dimensions -> varm['X_bft']",
         "2 cells: means of 3 genes, 384 dimensions, 0 without weight",
     ]
+
+
+def test_cells_by_contrast_to_other_cells(adata, tiny, tmp_path):
+    rng = np.random.default_rng(0)
+    other = anndata.AnnData(rng.poisson(2, (50, 3)).astype(np.float32), var=adata.var)
+    other.obs["batch"] = np.repeat(["x", "y"], 25)
+    bft.pp.reference(other, batch_key="batch").write(tmp_path / "r.parquet")
+    adata.obs["batch"] = ["x", "y"]
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    table = anndata.AnnData(obs=pd.DataFrame(index=list("abcdefgh")), obsm={"X_bft": rng.normal(size=(8, 384))})
+    table.write_h5ad(tmp_path / "t.h5ad")
+    options = ("--weights", "contrast", "--reference", tmp_path / "r.parquet", "--batch-key", "batch", "--whiten", 0.5)
+    options += ("--table", tmp_path / "t.h5ad", "--n-components", 4)
+    invoke("embed", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", *options, *tiny)
+    made = anndata.read_h5ad(tmp_path / "out.h5ad")
+    expected = made.copy()
+    how = {"reference": bft.pp.Reference.read(tmp_path / "r.parquet"), "table": table, "batch_key": "batch"}
+    bft.tl.embed_cells(expected, weights="contrast", whiten=0.5, n_components=4, **how)
+    np.testing.assert_allclose(made.obsm["X_bft"], expected.obsm["X_bft"], rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="There is no file `none"):
+        invoke("embed", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad", "--whiten", 1, "--table", "none.h5ad", *tiny)
 
 
 @pytest.mark.parametrize("extra", [(), ("--no-cells",)])

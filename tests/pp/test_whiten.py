@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn.covariance import LedoitWolf
 
 import bftembed as bft
-from bftembed.errors import InputError
+from bftembed.errors import DataError, InputError
+from bftembed.vectors import write_vectors
 
 
 def draws(n=500, d=7, seed=0):
@@ -89,11 +90,18 @@ def test_the_table_comes_in_many_forms(tmp_path):
     adata = anndata.AnnData(obs=pd.DataFrame(index=frame.index), obsm={"X_bft": table})
     adata.write_h5ad(tmp_path / "t.h5ad")
     named = anndata.AnnData(obs=adata.obs, obsm={"genes": table})
-    exported = frame.set_axis([f"d{i}" for i in range(5)], axis=1).rename_axis("name").reset_index()
-    exported["entrez"] = np.arange(40)  # a number, and no dimension
-    exported.to_parquet(tmp_path / "t.parquet")
-    exported.to_csv(tmp_path / "t.csv", index=False)
-    for form in (frame, adata, named, *(tmp_path / f"t.{suffix}" for suffix in ("h5ad", "parquet", "csv"))):
+    beside_cells = anndata.AnnData(np.ones((6, 40)), varm={"X_bft": table}, obsm={"X_bft": np.ones((6, 5))})
+    beside_cells.write_h5ad(tmp_path / "cells.h5ad")
+    for suffix in ("parquet", "csv", "vec"):
+        write_vectors(adata, tmp_path / f"t.{suffix}")
+    for form in (
+        frame,
+        adata,
+        named,
+        beside_cells,
+        tmp_path / "cells.h5ad",
+        *(tmp_path / f"t.{suffix}" for suffix in ("h5ad", "parquet", "csv", "vec")),
+    ):
         np.testing.assert_allclose(bft.pp.whiten(table, table=form), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(bft.pp.whiten(frame), expected)
 
@@ -105,8 +113,8 @@ def test_the_table_comes_in_many_forms(tmp_path):
         ({"table": np.ones((9, 7))}, "All 9 vectors of the table are the same"),
         ({"table": draws()[:1]}, "1 vectors have no covariance"),
         ({"table": np.full((4, 7), np.nan)}, "0 vectors have no covariance"),
-        ({"table": "none.parquet"}, "There is no file"),
-        ({"table": anndata.AnnData(np.eye(3))}, r"no `.obsm\['X_bft'\]`"),
+        ({"table": "none.h5ad"}, "There is no file"),
+        ({"table": anndata.AnnData(np.eye(3))}, r"`table` has no 'X_bft' in varm \(\[\]\)"),
         ({"alpha": -1}, "alpha=-1 must be 0"),
         ({"alpha": np.nan}, "alpha=nan must be 0"),
         ({"n_components": 0}, "n_components=0 must be from 1 to the 7"),
@@ -116,6 +124,11 @@ def test_the_table_comes_in_many_forms(tmp_path):
 def test_what_cannot_be_is_said(how, message):
     with pytest.raises(InputError, match=message):
         bft.pp.whiten(draws(), **how)
+
+
+def test_a_file_that_is_not_there():
+    with pytest.raises(DataError, match="There is no file"):
+        bft.pp.whiten(draws(), table="none.parquet")
 
 
 def test_what_is_no_table_of_numbers_is_said():
