@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bftembed.bench.sources.base import Source
+    from bftembed.bench.sources.of_genes import Recipe
 
 RESOLUTIONS = (0.5, 1.0, 2.0)
 #: What stands beside every embedding: a text embedding has to beat random gene vectors to mean anything.
 _BASELINES = {"PCA": "pca", "random gene vectors": "random"}
-#: Stands beside an embedding of genes that lacks some of the cells' genes.
+#: Stands beside an embedding of genes that lacks some of the cells' genes, or makes cells by another recipe.
 SAME_GENES = "random vectors of the same genes"
 
 
@@ -49,27 +50,31 @@ class CellProblem(Problem):
 
     def embed(self, source: Source) -> CellVectors:
         """Vectors of the cells, by a source that sees no types."""
-        return self._vectors(source)
+        return cell_vectors(source.cells(self.cells.copy()))
 
-    def _vectors(self, source: Source, genes: NDArray[np.bool_] | slice = slice(None)) -> CellVectors:
-        """Vectors of the cells by some of their genes."""
-        return cell_vectors(source.cells(self.cells[:, genes].copy()))
+    def random(self, recipe: Recipe = "contrast", genes: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """Cells (n_cells, d) made of random vectors of the genes in the same way, of some genes or all."""
+        return get_source("random").cells_by(recipe, self.cells, genes=genes).matrix
 
     def _same_genes(
         self,
         items: Sequence[str],
-        genes: NDArray[np.bool_] | None,
+        vectors: CellVectors,
         compute: Callable[[NDArray[np.float32]], list[Score]],
     ) -> list[Score]:
-        """What random vectors of the genes that an embedding has get; nothing if it has all."""
-        if genes is None or genes.all():
+        """What random vectors of the genes that an embedding has get by its recipe.
+
+        Nothing if it is not made of vectors of genes, or if it has all and they stand beside it already.
+        """
+        genes, recipe = vectors.genes_used, vectors.recipe
+        if genes is None or (genes.all() and recipe == "contrast"):
             return []
-        key = [*items, SAME_GENES, *self.cells.var_names[genes]]
-        return self.baselines_once(key, lambda: compute(self._vectors(get_source("random"), genes).matrix))
+        key = [*items, SAME_GENES, recipe, *self.cells.var_names[genes]]
+        return self.baselines_once(key, lambda: compute(self.random(recipe, genes)))
 
 
 def genes_note(genes: NDArray[np.bool_] | None) -> list[str]:
-    """How many genes of the cells have a vector, if their vectors are made of genes'."""
+    """How many genes of the cells have a vector, if the cells are made of vectors of genes."""
     return [] if genes is None else [f"{int(genes.sum()):,} of {len(genes):,} genes have a vector."]
 
 
@@ -155,8 +160,8 @@ class CellLabels(CellProblem):
     def evaluate(self, vectors: CellVectors | NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
         """Score vectors (n_cells, d); cells whose row is NaN take no part."""
         del n_jobs
-        vectors, genes = cell_vectors(vectors)
-        known = np.flatnonzero(~np.isnan(vectors).any(axis=1))
+        of_cells = cell_vectors(vectors)
+        known = np.flatnonzero(~np.isnan(of_cells.matrix).any(axis=1))
         items = [self.entities[i] for i in known]
         n_types = len(set(self.types[known]))
         if n_types < 2 or len(items) <= N_NEIGHBORS:
@@ -166,8 +171,11 @@ class CellLabels(CellProblem):
             msg = f"The {n_types} cells with a vector are each of a type of its own; there is nothing to score."
             raise InputError(msg)
         sample = self._sample(known, items)
-        x = vectors[known].astype(np.float64)
-        notes = ["k-means is told the number of types; Leiden's resolutions are fixed.", *genes_note(genes)]
+        x = of_cells.matrix[known].astype(np.float64)
+        notes = [
+            "k-means is told the number of types; Leiden's resolutions are fixed.",
+            *genes_note(of_cells.genes_used),
+        ]
         if bool((x == x[0]).all()):
             notes.append("All vectors are equal: this embedding says nothing of the cells.")
         if self.batches is not None and sample.batches is None:
@@ -181,7 +189,7 @@ class CellLabels(CellProblem):
         baselines: list[Score] = []
         if self.baselines:
             baselines += self.baselines_once(items, lambda: self._baselines(known, sample))
-            baselines += self._same_genes(items, genes, lambda same: self._baseline(SAME_GENES, same[known], sample))
+            baselines += self._same_genes(items, of_cells, lambda same: self._baseline(SAME_GENES, same[known], sample))
         return Evaluation(
             scores=scores,
             baselines=baselines,
@@ -201,7 +209,7 @@ class CellLabels(CellProblem):
         """k-means and annotation of what uses no embedding."""
         scores = []
         for name, spec in _BASELINES.items():
-            scores += self._baseline(name, self._vectors(get_source(spec)).matrix[known], sample)
+            scores += self._baseline(name, self.embed(get_source(spec)).matrix[known], sample)
         return scores
 
     def _baseline(self, name: str, vectors: NDArray[np.float32], sample: CellSample) -> list[Score]:

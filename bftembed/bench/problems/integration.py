@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
 
 from bftembed.bench.base import Evaluation
 from bftembed.bench.problems import _scib
@@ -12,19 +14,19 @@ from bftembed.bench.problems.cell_data import unlabelled
 from bftembed.bench.problems.cells import SAME_GENES, CellProblem, check_names, genes_note, with_known
 from bftembed.bench.scoring.scores import Score
 from bftembed.bench.sources.base import CellVectors, cell_vectors
-from bftembed.bench.sources.grammar import get_source
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from anndata import AnnData
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
 #: Luecken et al. 2022.
 _BIO_SHARE = 0.6
+#: Standard deviations, as in `bftembed.tl.embed_cells`.
+CLIP = 10
 COLLAPSED = "All cells are at one point: every metric of scIB counts 0."
 
 
@@ -66,7 +68,8 @@ class BatchIntegration(NamedCells):
     The main score is 0.6 of the mean of the metrics of labels and 0.4 of that of batches; without labels the latter
     alone. The neighbours are searched anew for each embedding, and all metrics of neighbours use the same ones.
 
-    Beside it stand the principal components of the expression, the same dealt to other cells (what knowing nothing
+    Beside it stand the principal components of the expression, those of expression that is scaled in each batch by
+    itself (all the integration that a reference per batch does), the first dealt to other cells (what knowing nothing
     of the cells gives), random vectors of the genes (of all, and of those that the embedding has), and one point for
     all cells.
 
@@ -90,13 +93,13 @@ class BatchIntegration(NamedCells):
         del n_jobs
         from threadpoolctl import threadpool_limits
 
-        vectors, genes = cell_vectors(vectors)
-        rows, items = self._known(vectors)
+        of_cells = cell_vectors(vectors)
+        rows, items = self._known(of_cells.matrix)
         labels, batch = self._types(rows), self._text("batch", rows)
         if batch is None or len(np.unique(batch)) < 2:
             msg = f"The {len(rows)} cells with a vector are of one batch; there is nothing to integrate."
             raise InputError(msg)
-        x = _scib.centred(vectors[rows])
+        x = _scib.centred(of_cells.matrix[rows])
         with threadpool_limits(1):
             before = _scib.principal_components(self.cells[rows], batch)
             scores = as_scores("scIB", self._panel(x, before, labels, batch))
@@ -104,7 +107,7 @@ class BatchIntegration(NamedCells):
                 *self.baselines_once(items, lambda: self._baselines(rows, before, labels, batch)),
                 *self._same_genes(
                     items,
-                    genes,
+                    of_cells,
                     lambda same: as_scores(SAME_GENES, self._panel(_scib.centred(same[rows]), before, labels, batch)),
                 ),
             ]
@@ -113,7 +116,10 @@ class BatchIntegration(NamedCells):
             baselines=baselines,
             items=items,
             counts=sizes(len(items), labels, batch),
-            notes=[*self._notes(x, [score.metric for score in scores], labels, batch), *genes_note(genes)],
+            notes=[
+                *self._notes(x, [score.metric for score in scores], labels, batch),
+                *genes_note(of_cells.genes_used),
+            ],
         )
 
     def _panel(self, x: Floats, before: AnnData, labels: NDArray[Any] | None, batch: NDArray[Any]) -> dict[str, float]:
@@ -133,14 +139,22 @@ class BatchIntegration(NamedCells):
         components = before.obsm["X_pca"]
         others = {
             "PCA, not integrated": components,
+            "PCA, scaled batch by batch": _scib.principal_components(self._scaled_in(batch, rows), batch).obsm["X_pca"],
             "PCA, cells shuffled": np.random.default_rng(0).permutation(components),
-            "random genes": self._vectors(get_source("random")).matrix[rows],
+            "random genes": self.random()[rows],
             "one point": np.zeros((len(rows), 1)),
         }
         scores = []
         for name, vectors in others.items():
             scores += as_scores(name, self._panel(_scib.centred(vectors), before, labels, batch))
         return scores
+
+    def _scaled_in(self, batch: NDArray[Any], rows: NDArray[np.intp]) -> AnnData:
+        """Cells whose genes have mean 0 and s.d. 1 in each batch, clipped as by contrast: what that alone gives."""
+        values = self.cells.X[rows].toarray().astype(float)
+        for name in np.unique(batch):
+            values[batch == name] = np.clip(standardised(values[batch == name]), -CLIP, CLIP)
+        return AnnData(values, obs=pd.DataFrame(index=self.cells.obs_names[rows]))
 
     def _notes(self, x: Floats, metrics: Sequence[str], labels: NDArray[Any] | None, batch: NDArray[Any]) -> list[str]:
         single = [metric for metric in metrics if metric not in {"total", "bio", "batch"}]
@@ -156,6 +170,13 @@ class BatchIntegration(NamedCells):
             if few and "kBET" in single:
                 notes.append(f"Too few cells or batches for kBET: {', '.join(few)}.")
         return [*notes, COLLAPSED] if not x.any() else notes
+
+
+def standardised(values: NDArray[Any]) -> Floats:
+    """Columns of mean 0 and s.d. 1; 0 throughout where a column does not vary."""
+    from sklearn.preprocessing import scale
+
+    return np.asarray(scale(np.asarray(values, dtype=float)))
 
 
 def as_scores(method: str, values: Mapping[str, float]) -> list[Score]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bftembed import pp
 from bftembed.bench.base import Evaluation
 from bftembed.bench.problems import _scib
 from bftembed.bench.problems.cells import SAME_GENES, genes_note
-from bftembed.bench.problems.integration import COLLAPSED, NamedCells, as_scores, sizes
+from bftembed.bench.problems.integration import CLIP, COLLAPSED, NamedCells, as_scores, sizes, standardised
 from bftembed.bench.scoring.scores import Score, item_weights
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, cell_vectors
 from bftembed.bench.sources.grammar import get_source
@@ -22,50 +23,81 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bftembed.bench.sources.base import Source
+    from bftembed.bench.sources.of_genes import Recipe
 
     Floats = NDArray[np.float64]
 
 _NEIGHBOURS = 15
+#: Genes that are made dense at once.
+_DENSE_GENES = 2000
 
 
 class _Modalities(NamedCells):
-    """Cells with RNA and surface proteins; each protein stands at the vector of its gene.
+    """Cells with RNA and surface proteins in one space, in which each protein stands at the vector of its gene.
 
-    The RNA vector of a cell is `Source.cells` of its expression. Its protein vector is the mean of the proteins'
-    vectors, weighted by the protein values less the smallest value of each protein. Both are centred, since each
-    modality has a large vector that all of its cells share.
+    Vectors of genes are whitened. A cell is the sum of them over its genes (RNA) or proteins, weighted by the number
+    of standard deviations by which the cell departs from the mean of all cells. Of the RNA each gene counts as much as
+    its vector is near to that of a protein: the largest cosine, or 0 if none is positive. Otherwise what thousands of
+    genes say of other things drowns what the RNA says of the ten. No label is used, nor which cells belong together.
     """
 
     def __init__(self, adata: AnnData) -> None:
         super().__init__(adata)
         protein = self.adata.obsm["protein"]
         self.proteins: list[str] = [str(name) for name in protein.columns]
-        self.weights: Floats = (protein - protein.min()).to_numpy(dtype=float)
+        self.levels: Floats = standardised(protein.to_numpy())
 
     def embed(self, source: Source) -> CellVectors:
-        """Vectors (n_cells, 2 d): d of RNA, and d of protein; NaN for a cell that lacks either.
+        """Vectors (n_cells, 2 d): d of RNA, and d of protein.
 
         Raises
         ------
         NotApplicableError
-            If the source has no vectors of genes, or lacks that of a protein.
+            If the source has no vectors of genes, lacks that of a protein, or makes cells in a way of its own.
         """
-        return super().embed(source)
+        if source.recipe != "contrast":
+            msg = f"`{source.label}`: RNA and proteins are brought together by contrast only; name the embedding alone."
+            raise NotApplicableError(msg)
+        return self._in_one_space(source)
 
-    def _vectors(self, source: Source, genes: NDArray[np.bool_] | slice = slice(None)) -> CellVectors:
-        vectors = source.genes(self.proteins)
-        if missing := [gene for gene, row in zip(self.proteins, vectors, strict=True) if np.isnan(row).any()]:
+    def random(self, recipe: Recipe = "contrast", genes: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """The same of random vectors of the genes."""
+        del recipe
+        return self._in_one_space(get_source("random"), genes).matrix
+
+    def _in_one_space(self, source: Source, genes: NDArray[np.bool_] | None = None) -> CellVectors:
+        vectors = source.genes([*self.proteins, *map(str, self.cells.var_names)])
+        n = len(self.proteins)
+        if missing := [gene for gene, row in zip(self.proteins, vectors[:n], strict=True) if np.isnan(row).any()]:
             msg = (
                 f"`{source.label}` has no vector of {', '.join(missing)}, so that a protein of the cells has no place."
             )
             raise NotApplicableError(msg)
-        with np.errstate(invalid="ignore"):
-            protein = self.weights @ vectors / self.weights.sum(axis=1, keepdims=True)
-        rna = super()._vectors(source, genes)
-        halves = [rna.matrix, protein.astype(np.float32)]
-        both = np.hstack(halves)
-        both[np.any([np.isnan(half).all(axis=1) for half in halves], axis=0)] = np.nan
-        return CellVectors(both, rna.genes_used)
+        if genes is not None:
+            vectors[n:][~genes] = np.nan
+        of_proteins, of_genes = np.split(pp.whiten(vectors, table=source.all_genes()), [n])
+        rna = self._rna(of_genes * nearness(of_genes, of_proteins)[:, None])
+        both = np.hstack([rna, self.levels @ of_proteins]).astype(np.float32)
+        return CellVectors(both, np.asarray(~np.isnan(of_genes).any(axis=1)))
+
+    def _rna(self, vectors: NDArray[Any]) -> Floats:
+        """Sums (n_cells, d) of vectors (n_vars, d) over all genes that have one, weighted by contrast."""
+        sums = np.zeros((self.cells.n_obs, vectors.shape[1]))
+        known = np.flatnonzero(~np.isnan(vectors).any(axis=1))
+        for block in np.array_split(known, len(known) // _DENSE_GENES + 1):
+            sums += np.clip(standardised(self.cells.X[:, block].toarray()), -CLIP, CLIP) @ vectors[block]
+        return sums
+
+
+def nearness(vectors: NDArray[Any], targets: NDArray[Any]) -> Floats:
+    """Largest cosine (n,) of each vector (n, d) with one of the targets (m, d), 0 if none is positive; NaN of NaN."""
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    known = ~np.isnan(vectors).any(axis=1)
+    found = np.full(len(vectors), np.nan)
+    if known.any():
+        found[known] = cosine_similarity(vectors[known], targets).max(axis=1).clip(0)
+    return found
 
 
 class JointModalities(_Modalities):
@@ -94,10 +126,10 @@ class JointModalities(_Modalities):
         del n_jobs
         from threadpoolctl import threadpool_limits
 
-        vectors, genes = cell_vectors(vectors)
-        rows, items = self._known(vectors)
+        of_cells = cell_vectors(vectors)
+        rows, items = self._known(of_cells.matrix)
         labels = self._types(rows)
-        rna, protein = _halves(vectors[rows])
+        rna, protein = _halves(of_cells.matrix[rows])
         together = {
             "side by side": np.hstack([rna, protein]),
             "average": (rna + protein) / 2,
@@ -109,12 +141,12 @@ class JointModalities(_Modalities):
             baselines = [
                 *self.baselines_once(items, lambda: self._baselines(rows, labels)),
                 *self._same_genes(
-                    items, genes, lambda same: _of_labels(SAME_GENES, np.hstack(_halves(same[rows])), labels)
+                    items, of_cells, lambda same: _of_labels(SAME_GENES, np.hstack(_halves(same[rows])), labels)
                 ),
             ]
         notes = [
             f"Metrics: {', '.join(score.metric for score in scores[1:5])}, of {_scib.package_versions()}.",
-            *genes_note(genes),
+            *genes_note(of_cells.genes_used),
         ]
         return Evaluation(
             scores=scores,
@@ -125,12 +157,10 @@ class JointModalities(_Modalities):
         )
 
     def _baselines(self, rows: NDArray[np.intp], labels: Any) -> list[Score]:
-        random = self._vectors(get_source("random")).matrix[rows]
-        proteins = self.weights[rows]
-        known = get_source("pca").cells(self.cells[rows]).matrix, proteins / proteins.std(axis=0)
+        known = get_source("pca").cells(self.cells[rows]).matrix, self.levels[rows]
         return [
             *_of_labels("PCA of RNA and proteins", np.hstack([_scaled(part) for part in known]), labels),
-            *_of_labels("random genes", np.hstack(_halves(random)), labels),
+            *_of_labels("random genes", np.hstack(_halves(self.random()[rows])), labels),
             *_of_labels("one point", np.zeros((len(rows), 1)), labels),
         ]
 
@@ -165,16 +195,16 @@ class ModalityMatching(_Modalities):
         del n_jobs
         from threadpoolctl import threadpool_limits
 
-        vectors, genes = cell_vectors(vectors)
-        rows, items = self._known(vectors)
+        of_cells = cell_vectors(vectors)
+        rows, items = self._known(of_cells.matrix)
         types = self.adata.obs["cell_type"].iloc[rows]
         labelled = _Labelled(np.flatnonzero(types.notna()), types.dropna().astype(str).to_numpy())
         with threadpool_limits(1):
-            scores = _matched("vectors of genes", np.split(vectors[rows], 2, axis=1), items, labelled)
+            scores = _matched("vectors of genes", np.split(of_cells.matrix[rows], 2, axis=1), items, labelled)
             baselines = [
                 *self.baselines_once(items, lambda: self._baselines(rows, items, labelled)),
                 *self._same_genes(
-                    items, genes, lambda same: _matched(SAME_GENES, np.split(same[rows], 2, axis=1), items, labelled)
+                    items, of_cells, lambda same: _matched(SAME_GENES, np.split(same[rows], 2, axis=1), items, labelled)
                 ),
             ]
         counts = sizes(len(items), labelled.labels, None)
@@ -183,13 +213,13 @@ class ModalityMatching(_Modalities):
             baselines=baselines,
             items=items,
             counts={**counts, "cells of unknown type, only matched": len(items) - len(labelled.rows)},
-            notes=genes_note(genes),
+            notes=genes_note(of_cells.genes_used),
         )
 
     def _baselines(self, rows: NDArray[np.intp], items: Sequence[str], labelled: _Labelled) -> list[Score]:
-        others = {
-            "own genes of the proteins": (self.cells[rows, self.proteins].X.toarray(), self.weights[rows]),
-            "random genes": np.split(self._vectors(get_source("random")).matrix[rows], 2, axis=1),
+        others: dict[str, Sequence[NDArray[Any]]] = {
+            "own genes of the proteins": (standardised(self.cells[rows, self.proteins].X.toarray()), self.levels[rows]),
+            "random genes": np.split(self.random()[rows], 2, axis=1),
             "one point": (np.zeros((len(rows), 1)),) * 2,
         }
         scores = [score for name, both in others.items() for score in _matched(name, both, items, labelled)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from bftembed.bench.sources.of_genes import mean_of_genes
+from bftembed.bench.sources.of_genes import cells_of_genes
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from numpy.typing import NDArray
+
+    from bftembed.bench.sources.of_genes import Recipe
 
 
 class NotApplicableError(InputError):
@@ -28,15 +30,18 @@ class CellVectors(NamedTuple):
     matrix
         (n_obs, d) float32, NaN rows for cells without a vector.
     genes_used
-        (n_vars,) bool: of which genes the vectors are means; None if they are no means of vectors of genes.
+        (n_vars,) bool: which genes have a vector that cells could be made of; None if they are not made of such.
+    recipe
+        How cells were made of the genes' vectors, so that controls are made in the same way.
     """
 
     matrix: NDArray[np.float32]
     genes_used: NDArray[np.bool_] | None = None
+    recipe: Recipe = "contrast"
 
 
 def cell_vectors(vectors: CellVectors | NDArray[np.float32]) -> CellVectors:
-    """Vectors of cells as they are, or of an array (n_obs, d), which are no means of vectors of genes."""
+    """Vectors of cells as they are, or of an array (n_obs, d), which are not made of vectors of genes."""
     return vectors if isinstance(vectors, CellVectors) else CellVectors(vectors)
 
 
@@ -60,6 +65,8 @@ class Source:
     argument_name: ClassVar[str] = ""
     #: Whether the constructor takes ``encoder=``.
     takes_encoder: ClassVar[bool] = False
+    #: How cells are made of vectors of genes, see `cells_by`.
+    recipe: ClassVar[Recipe] = "contrast"
 
     def __init__(self, argument: str = "", *, label: str | None = None, spec: str | None = None) -> None:
         self.argument = argument
@@ -82,15 +89,50 @@ class Source:
         """Vectors (n, d) of drugs by name, NaN rows for those it does not know."""
         raise NotApplicableError(self._cannot("drugs"))
 
+    def all_genes(self) -> NDArray[np.float32] | None:
+        """Vectors (m, d) of all genes that it has: those of a few are whitened by what is common to all of them.
+
+        None, the default, if they cannot be listed: then by what is common to the few, shrunk.
+        """
+        return None
+
     def cells(self, adata: AnnData) -> CellVectors:
         """Vectors (n_obs, d) of cells, NaN rows for those it does not know.
 
         ``adata`` has log-normalised values in ``X``, canonical symbols as ``var_names``, and where the data have them
-        batches in ``obs["batch"]`` and counts in ``layers["counts"]``. By default the mean of the genes' vectors,
-        weighted by their values.
+        batches in ``obs["batch"]`` and counts in ``layers["counts"]``. By default made of the genes' vectors, see
+        `cells_by`.
         """
+        return self.cells_by(self.recipe, adata)
+
+    def cells_by(self, recipe: Recipe, adata: AnnData, *, genes: NDArray[np.bool_] | None = None) -> CellVectors:
+        """Vectors (n_obs, d) of cells, made of the genes' vectors.
+
+        Parameters
+        ----------
+        recipe
+            ``"contrast"``: by how much a cell departs from what is usual for each gene, times whitened vectors, as
+            `bftembed.tl.embed_cells` does by default; ``"batchwise"``: from what is usual in its batch;
+            ``"mean"``: the mean of the vectors, weighted by expression.
+        adata
+            See `cells`.
+        genes
+            (n_vars,): which genes may be used; all by default.
+
+        Raises
+        ------
+        NotApplicableError
+            If there are no vectors of genes, or no batches where the recipe needs them.
+        """
+        if recipe == "batchwise" and ("batch" not in adata.obs or adata.obs["batch"].nunique() < 2):
+            msg = f"`{self.label}` has nothing to do: the cells have no batches."
+            raise NotApplicableError(msg)
         vectors = self.genes([str(name) for name in adata.var_names])
-        return CellVectors(mean_of_genes(adata, vectors), np.asarray(~np.isnan(vectors).any(axis=1)))
+        if genes is not None:
+            vectors = np.where(genes[:, None], vectors, np.float32(np.nan))
+        used = np.asarray(~np.isnan(vectors).any(axis=1))
+        table = None if recipe == "mean" else self.all_genes()
+        return CellVectors(cells_of_genes(adata, vectors, table, recipe=recipe), used, recipe)
 
     def _cannot(self, what: str) -> str:
         return f"`{self.label}` has no embedding of {what}."

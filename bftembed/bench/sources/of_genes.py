@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,17 +11,34 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
+#: How vectors of cells are made of those of genes.
+Recipe = Literal["contrast", "batchwise", "mean"]
 
-def mean_of_genes(adata: AnnData, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean of the genes' vectors (n_vars, d), weighted by the log-normalised values of a cell: (n_obs, d).
 
-    Genes whose row is NaN take no part; a cell without any other is NaN. See `bftembed.tl.embed_cells`.
+def cells_of_genes(
+    adata: AnnData, vectors: NDArray[np.float32], table: NDArray[np.float32] | None = None, *, recipe: Recipe
+) -> NDArray[np.float32]:
+    """Vectors of cells (n_obs, d) from those of their genes, by `bftembed.tl.embed_cells`.
+
+    Parameters
+    ----------
+    adata
+        Log-normalised, with ``obs["batch"]`` for the recipe ``"batchwise"``.
+    vectors
+        (n_vars, d). Genes whose row is NaN take no part; a cell without any other is NaN.
+    table
+        (m, d): vectors of all genes, for the whitening; by default `vectors`. The mean needs none.
+    recipe
+        See `bftembed.bench.sources.base.Source.cells_by`.
     """
     import anndata
 
     from bftembed.tl import embed_cells
 
-    var = pd.DataFrame(index=adata.var_names)
-    cells = anndata.AnnData(adata.X, obs=pd.DataFrame(index=adata.obs_names), var=var, varm={"genes": vectors})
-    embed_cells(cells, use_rep="genes", key_added="cells", values="lognorm", empty="nan", progress=False)
+    options: dict[str, Any] = {"weights": "log1p"} if recipe == "mean" else {"weights": "contrast", "table": table}
+    if recipe == "batchwise":
+        options["batch_key"] = "batch"
+    obs = adata.obs[["batch"]] if recipe == "batchwise" else pd.DataFrame(index=adata.obs_names)
+    cells = anndata.AnnData(adata.X, obs=obs, var=pd.DataFrame(index=adata.var_names), varm={"genes": vectors})
+    embed_cells(cells, use_rep="genes", key_added="cells", values="lognorm", empty="nan", progress=False, **options)
     return np.asarray(cells.obsm["cells"], dtype=np.float32)

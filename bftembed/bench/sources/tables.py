@@ -89,6 +89,10 @@ class _Table(Source):
         found[known] = matrix[[rows[names[i]] for i in known]]
         return found
 
+    def all_genes(self) -> NDArray[np.float32]:
+        rows, matrix = self._table
+        return matrix[list(rows.values())]
+
     def describe(self) -> dict[str, Any]:
         return {"spec": self.spec, "sha256": _file_digest(self.path)}
 

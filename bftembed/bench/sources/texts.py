@@ -54,6 +54,9 @@ class _Texts(Source):
     def genes(self, names: Sequence[str]) -> NDArray[np.float32]:
         return self._encoded(names, "gene")
 
+    def all_genes(self) -> NDArray[np.float32]:
+        return self.genes(list(self._texts("gene")))
+
     def drugs(self, names: Sequence[str]) -> NDArray[np.float32]:
         return self._encoded([name.casefold() for name in names], "drug")
 
@@ -130,6 +133,9 @@ class TfIdf(Source):
             if (row := rows.get(name)) is not None:
                 found[i] = vectors[row]
         return found
+
+    def all_genes(self) -> NDArray[np.float32]:
+        return self._fitted[1]
 
     @cached_property
     def _fitted(self) -> tuple[dict[str, int], NDArray[np.float32]]:

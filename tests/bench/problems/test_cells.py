@@ -14,7 +14,6 @@ from sklearn.neighbors import NearestNeighbors
 from bftembed.bench import CellLabels, CellVectors, Source, get_source
 from bftembed.bench.problems._clusters import half_samples, rand_indices
 from bftembed.bench.sources.base import NotApplicableError
-from bftembed.bench.sources.of_genes import mean_of_genes
 from bftembed.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -175,7 +174,7 @@ def test_genes_without_a_vector_are_counted_and_random_vectors_of_the_others_sta
     vectors = made.embed(Half())
     found = made.evaluate(vectors)
     assert "30 of 60 genes have a vector." in found.notes
-    same = get_source("random").cells(made.cells[:, 1::2]).matrix
+    same = get_source("random").cells_by("contrast", made.cells, genes=np.arange(60) % 2 == 1).matrix
     by_hand = made.evaluate(same)
     assert list(main(found.baselines)) == ["PCA", "random gene vectors", "random vectors of the same genes"]
     assert main(found.baselines)["random vectors of the same genes"] == main(by_hand.scores)["k-means"]
@@ -188,6 +187,18 @@ def test_genes_without_a_vector_are_counted_and_random_vectors_of_the_others_sta
         main(fewer.baselines)["random vectors of the same genes"]
         == main(made.evaluate(np.where(np.arange(90)[:, None] < 10, np.nan, same)).scores)["k-means"]
     )
+
+
+@pytest.mark.parametrize("recipe", ["mean", "batchwise"])
+def test_random_vectors_beside_an_embedding_are_made_into_cells_in_its_way(recipe):
+    """Also where it has all genes, since those of all genes are made into cells by contrast with all cells."""
+    made = problem(baselines=True)
+    found = made.evaluate(made.embed(get_source(f"{recipe}:random")))
+    by_method = {score.method: score.mean for score in found.baselines if score.metric == "ari"}
+    assert by_method["random vectors of the same genes"] == found.scores[0].mean
+    plain = made.evaluate(made.embed(get_source("random")))
+    assert by_method["random gene vectors"] == plain.scores[0].mean
+    assert "random vectors of the same genes" not in {score.method for score in plain.baselines}
 
 
 @pytest.mark.parametrize(("spec", "note"), [("random", ["60 of 60 genes have a vector."]), ("pca", [])])
@@ -218,22 +229,6 @@ def test_names_that_repeat():
     adata.obs_names = ["same", "same", *adata.obs_names[2:]]
     with pytest.raises(InputError, match=r"Names of cells repeat, e\.g\. 'same'"):
         CellLabels(adata)
-
-
-def test_a_cell_is_the_weighted_mean_of_its_genes():
-    adata = cells()
-    vectors = RNG.normal(size=(60, 4)).astype(np.float32)
-    vectors[::7] = np.nan
-    values = adata.X.toarray()
-    values[3] = 0
-    adata.X = csr_matrix(values)
-    found = mean_of_genes(adata, vectors)
-    known = ~np.isnan(vectors[:, 0])
-    weights = adata.X.toarray()[:, known].astype(np.float64)
-    rows = np.arange(90) != 3
-    expected = weights[rows] @ vectors[known] / weights[rows].sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found[rows], expected, rtol=1e-5, atol=1e-6)
-    assert np.isnan(found[3]).all()
 
 
 def test_a_dense_matrix_is_embedded_as_a_sparse_one():

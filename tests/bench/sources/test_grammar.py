@@ -231,7 +231,8 @@ def test_texts_of_a_store_are_encoded(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", FORMS)
 def test_every_form_has_a_place(kind):
     assert FORMS[kind].about
-    argument = {"text": "refseq", "h5ad": "x.h5ad#varm/X"}.get(kind, "x" if FORMS[kind].argument else "")
+    special = {"text": "refseq", "h5ad": "x.h5ad#varm/X", "mean": "random", "batchwise": "random"}
+    argument = special.get(kind, "x" if FORMS[kind].argument else "")
     source = get_source(f"{kind}:{argument}" if argument else kind)
     assert source.label.startswith(kind)
 
