@@ -11,7 +11,7 @@ from bftembed import pp
 from bftembed.bench.base import Evaluation
 from bftembed.bench.problems import _scib
 from bftembed.bench.problems.cells import SAME_GENES, genes_note
-from bftembed.bench.problems.integration import CLIP, COLLAPSED, NamedCells, as_scores, sizes, standardised
+from bftembed.bench.problems.integration import COLLAPSED, NamedCells, as_scores, sizes, standardised
 from bftembed.bench.scoring.scores import Score, item_weights
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, cell_vectors
 from bftembed.bench.sources.grammar import get_source
@@ -28,17 +28,16 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _NEIGHBOURS = 15
-#: Genes that are made dense at once.
-_DENSE_GENES = 2000
 
 
 class _Modalities(NamedCells):
     """Cells with RNA and surface proteins in one space, in which each protein stands at the vector of its gene.
 
-    Vectors of genes are whitened. A cell is the sum of them over its genes (RNA) or proteins, weighted by the number
-    of standard deviations by which the cell departs from the mean of all cells. Of the RNA each gene counts as much as
-    its vector is near to that of a protein: the largest cosine, or 0 if none is positive. Otherwise what thousands of
-    genes say of other things drowns what the RNA says of the ten. No label is used, nor which cells belong together.
+    Vectors of genes are whitened. A cell is the sum of them over its genes (RNA) or proteins, weighted by how far the
+    cell departs from the mean of all cells: in log-normalised expression, and in standard deviations of a protein,
+    since antibodies differ in strength. Of the RNA each gene counts as much as its vector is near to that of a protein:
+    the largest cosine, or 0 if none is positive. Otherwise what thousands of genes say of other things drowns what the
+    RNA says of the proteins. No label is used, nor which cells belong together.
     """
 
     def __init__(self, adata: AnnData) -> None:
@@ -76,28 +75,17 @@ class _Modalities(NamedCells):
         if genes is not None:
             vectors[n:][~genes] = np.nan
         of_proteins, of_genes = np.split(pp.whiten(vectors, table=source.all_genes()), [n])
-        rna = self._rna(of_genes * nearness(of_genes, of_proteins)[:, None])
-        both = np.hstack([rna, self.levels @ of_proteins]).astype(np.float32)
-        return CellVectors(both, np.asarray(~np.isnan(of_genes).any(axis=1)))
-
-    def _rna(self, vectors: NDArray[Any]) -> Floats:
-        """Sums (n_cells, d) of vectors (n_vars, d) over all genes that have one, weighted by contrast."""
-        sums = np.zeros((self.cells.n_obs, vectors.shape[1]))
-        known = np.flatnonzero(~np.isnan(vectors).any(axis=1))
-        for block in np.array_split(known, len(known) // _DENSE_GENES + 1):
-            sums += np.clip(standardised(self.cells.X[:, block].toarray()), -CLIP, CLIP) @ vectors[block]
-        return sums
+        used = np.asarray(~np.isnan(of_genes).any(axis=1))
+        near = of_genes[used] * nearness(of_genes[used], of_proteins)[:, None]
+        rna = self.cells.X[:, used].astype(np.float64) @ near
+        return CellVectors(np.hstack([rna - rna.mean(axis=0), self.levels @ of_proteins]).astype(np.float32), used)
 
 
 def nearness(vectors: NDArray[Any], targets: NDArray[Any]) -> Floats:
-    """Largest cosine (n,) of each vector (n, d) with one of the targets (m, d), 0 if none is positive; NaN of NaN."""
+    """Largest cosine (n,) of each vector (n, d) with one of the targets (m, d); 0 if none is positive."""
     from sklearn.metrics.pairwise import cosine_similarity
 
-    known = ~np.isnan(vectors).any(axis=1)
-    found = np.full(len(vectors), np.nan)
-    if known.any():
-        found[known] = cosine_similarity(vectors[known], targets).max(axis=1).clip(0)
-    return found
+    return np.asarray(cosine_similarity(vectors, targets).max(axis=1).clip(0)) if len(vectors) else np.zeros(0)
 
 
 class JointModalities(_Modalities):

@@ -67,10 +67,10 @@ def test_both_sides_are_sums_of_whitened_vectors_by_contrast():
     unit = genes / np.linalg.norm(genes, axis=1, keepdims=True)
     near = np.maximum((unit @ unit[:6].T).max(axis=1), 0)
     values = adata.X.toarray()[:, :50].astype(float)
-    z = np.clip((values - values.mean(axis=0)) / values.std(axis=0), -10, 10)
+    departure = values - values.mean(axis=0)
     protein = adata.obsm["protein"].to_numpy()
     rna, proteins = np.split(found.matrix, 2, axis=1)
-    np.testing.assert_allclose(direction(rna), direction((z * near) @ genes), atol=1e-6)
+    np.testing.assert_allclose(direction(rna), direction((departure * near) @ genes), atol=1e-6)
     y = (protein - protein.mean(axis=0)) / protein.std(axis=0)
     np.testing.assert_allclose(direction(proteins), direction(y @ genes[:6]), atol=1e-6)
     np.testing.assert_array_equal(found.genes_used, np.arange(60) < 50)
@@ -109,13 +109,12 @@ def test_other_ways_to_make_cells_are_not_asked(recipe):
 def test_nearness_is_the_largest_cosine(seed, n, m):
     rng = np.random.default_rng(seed)
     vectors, targets = rng.normal(size=(n, 3)), rng.normal(size=(m, 3))
-    vectors[0] = np.nan
     found = nearness(vectors, targets)
-    assert np.isnan(found[0])
-    for i in range(1, n):
+    for i in range(n):
         cosines = [v @ vectors[i] / np.linalg.norm(v) / np.linalg.norm(vectors[i]) for v in targets]
         assert found[i] == pytest.approx(max(0, *cosines))
     np.testing.assert_allclose(nearness(targets, targets), 1)
+    assert nearness(vectors[:0], targets).shape == (0,)
 
 
 def test_a_column_that_does_not_vary_is_zero():
