@@ -533,6 +533,7 @@ def robustness(study: Study, chosen: Recipe, log: list[str]) -> None:
     for change in ({"cells": 300}, {"panel": 0.5}, {"panel": 0.2}):
         label = " ".join(f"{key}={value}" for key, value in change.items())
         rows[label] = [replace(chosen, **change)] * 3, study.texts
+        rows[f"{label}, 1,000 genes"] = [replace(chosen, genes=1000, **change)] * 3, study.texts
         rows[f"{label}, pca"] = [replace(pca, **change)] * 3, ["pca"]
     log += ["", *head("chosen, both texts", *SETS, "mean")]
     for label, (recipes, vectors) in rows.items():
