@@ -83,7 +83,7 @@ def embed(
     ] = None,
     cells: Annotated[bool, typer.Option(rich_help_panel=_CELLS, help="Embed the cells too.")] = True,
     weights: Annotated[
-        Literal["contrast", "log1p", "raw", "log", "binary"] | None,
+        Literal["contrast", "zscore", "log1p", "raw", "log", "binary"] | None,
         typer.Option(
             rich_help_panel=_CELLS, help="Weights of the genes in a cell, by default as of bft.tl.embed_cells."
         ),

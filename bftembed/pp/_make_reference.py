@@ -45,6 +45,7 @@ def reference(
     use_raw: bool = False,
     values: Values = "auto",
     n_top_genes: int = 2000,
+    min_detection: float = 0.005,
     progress: bool | None = None,
 ) -> Reference:
     """Find out what is usual for each gene: mean, s.d. and detection of its log-normalised expression.
@@ -70,6 +71,8 @@ def reference(
         Genes that are marked as highly variable: those of the largest dispersion over all cells (of all batches
         together), standardised among genes of similar mean, as `scanpy.pp.highly_variable_genes` finds them
         (``flavor="seurat"``).
+    min_detection
+        Only genes that more than this share of the cells express are marked as highly variable.
     progress
         Show a bar, by default if the error stream is a terminal.
 
@@ -93,6 +96,9 @@ def reference(
     if n_top_genes < 1:
         msg = f"n_top_genes={n_top_genes} must be at least 1."
         raise InputError(msg)
+    if not 0 <= min_detection < 1:
+        msg = f"min_detection={min_detection} is a share of the cells: 0 or more, and less than 1."
+        raise InputError(msg)
     with opened(adata) as parts:
         made = streamed_reference(
             parts,
@@ -101,6 +107,7 @@ def reference(
             use_raw=use_raw,
             values=values,
             n_top_genes=n_top_genes,
+            min_detection=min_detection,
             progress=progress,
         )
     log.info("%s", made)
@@ -115,6 +122,7 @@ def streamed_reference(
     use_raw: bool,
     values: str,
     n_top_genes: int,
+    min_detection: float,
     progress: bool | None,
     chunk_size: int | None = None,
 ) -> Reference:
@@ -130,7 +138,9 @@ def streamed_reference(
     named = names != ""
     columns, pooled = _moments_of_batches(matrix, codes, len(batches), values, chunk_size=chunk_size, progress=progress)
     _check_spread(columns["sd"][:, named], batches, batch_key)
-    spread = dispersions(pooled.mean, pooled.variance)[named]
+    candidates = named & (sizes @ columns["detection"] / sizes.sum() > min_detection)
+    spread = np.full(len(names), np.nan)
+    spread[candidates] = dispersions(pooled.mean[candidates], pooled.variance[candidates])
     genes = names[named]
     return Reference(
         pd.DataFrame(
@@ -139,7 +149,7 @@ def streamed_reference(
                 "batch": pd.Categorical(np.repeat(batches, len(genes)), categories=batches),
                 "n_cells": np.repeat(sizes, len(genes)),
                 **{name: numbers[:, named].ravel() for name, numbers in columns.items()},
-                "highly_variable": np.tile(_highest(spread, n_top_genes), len(batches)),
+                "highly_variable": np.tile(_highest(spread[named], n_top_genes), len(batches)),
             }
         )
     )

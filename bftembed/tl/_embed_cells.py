@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from bftembed._keys import checked_key
 from bftembed._near import check_choice
 from bftembed.errors import InputError
+from bftembed.tl._stream import DEPARTURES
 
 if TYPE_CHECKING:
     import os
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from bftembed.expression import Values
     from bftembed.pp import Reference
 
-Weights = Literal["contrast", "log1p", "raw", "log", "binary"]
+Weights = Literal["contrast", "zscore", "log1p", "raw", "log", "binary"]
 Empty = Literal["raise", "nan"]
-DEFAULT_WEIGHTS: Weights = "log1p"
-_WHITEN = 1.0  # of "contrast", where `whiten` is "auto"
+DEFAULT_WEIGHTS: Weights = "contrast"
+_WHITEN = 1.0  # of departures, where `whiten` is "auto"
 
 
 def embed_cells(  # noqa: PLR0913
@@ -47,11 +48,11 @@ def embed_cells(  # noqa: PLR0913
 ) -> None:
     """Embed cells by the vectors of the genes that they express.
 
-    With ``weights="contrast"``, the vector of cell *c* is ``sum_g clip((x_cg - mean_g) / sd_g, -10, 10) v_g / n`` over
-    the *n* highly variable genes *g* of a reference: ``x`` is log-normalised expression, ``mean`` and ``sd`` are of the
-    reference, and ``v`` are the whitened gene vectors. It says how a cell departs from what is usual. With the other
-    weights it is the mean ``sum_g w_cg v_g / sum_g w_cg`` over the genes that have a vector, most of which is the same
-    in all cells: what they all express, and what the vectors have in common.
+    By default, the vector of cell *c* is ``sum_g (x_cg - mean_g) v_g / n`` over the *n* highly variable genes *g* of a
+    reference: ``x`` is log-normalised expression, ``mean`` that of the reference, ``v`` are the whitened gene vectors.
+    It says how a cell departs from what is usual. With ``weights="zscore"`` the departure is in s.d. of the reference.
+    With the other weights the vector is the mean ``sum_g w_cg v_g / sum_g w_cg`` over the genes that have one, most of
+    which is the same in all cells: what they all express, and what the vectors have in common.
 
     Either depends on the cell, the gene vectors and the reference alone: not on the other cells, their order or
     `chunk_size`. The matrix is read in chunks of rows, once (once more for a contrast without a given `reference`), and
@@ -69,7 +70,9 @@ def embed_cells(  # noqa: PLR0913
         used. With `use_raw`, ``.raw.varm`` is looked at first; without the key there, the genes of `.raw` get
         their vectors from `.varm` by name, and those that are only in `.raw` are not used.
     weights
-        ``"contrast"``: departure from the reference, in s.d. ``"log1p"``: ``log(1 + counts per 10,000)`` of the cell's
+        ``"contrast"``: departure from the mean of the reference. ``"zscore"``: the same in s.d., clipped at 10; it
+        raises rarely seen genes, and served small panels of genes better and whole transcriptomes worse in what was
+        measured (docs/results.md). ``"log1p"``: ``log(1 + counts per 10,000)`` of the cell's
         total over all genes, and log-normalised values as they are. ``"raw"``: values as they are. ``"log"``:
         ``log(1 + value)``. ``"binary"``: 1 if not zero.
     values
@@ -80,15 +83,15 @@ def embed_cells(  # noqa: PLR0913
     use_raw
         Use ``.raw.X`` instead of `.X`.
     reference
-        For ``"contrast"``: what is usual for each gene, from :func:`bftembed.pp.reference`, the table that an earlier
-        call left in ``.uns["bft"][key_added]["reference"]``, or the path of a file with it. By default it is made of
-        these cells. Genes are matched by name; those without a s.d. and those that the cells lack add nothing.
+        For ``"contrast"`` and ``"zscore"``: what is usual for each gene, from :func:`bftembed.pp.reference`, the table
+        that an earlier call left in ``.uns["bft"][key_added]["reference"]``, or the path of a file with it. By default
+        it is made of these cells. Genes are matched by name; those that the cells lack add nothing.
     batch_key
-        For ``"contrast"``: column of `.obs`; each cell is compared with the reference of its own batch.
+        For ``"contrast"`` and ``"zscore"``: column of `.obs`; each cell is compared with the reference of its batch.
     whiten
         Subtract the mean vector of `table` from the gene vectors and divide by its singular values to this power
         (:func:`bftembed.pp.whiten`): 0 centres, 1 makes all directions equal, None takes the vectors as they are.
-        ``"auto"`` is 1 for ``"contrast"`` and None for the other weights.
+        ``"auto"`` is 1 for ``"contrast"`` and ``"zscore"``, and None for the other weights.
     table
         For `whiten`: vectors of all genes, e.g. the AnnData of `bft.embed`, a DataFrame by gene, or the path of one, so
         that a gene's vector does not depend on the genes of this AnnData. By default the vectors of these.
@@ -122,7 +125,7 @@ def embed_cells(  # noqa: PLR0913
     ``.uns["bft"][key_added]["cells"]`` : dict
         Parameters, number of genes used and of cells without weight, package version and date.
     ``.uns["bft"][key_added]["reference"]`` : pandas.DataFrame
-        With ``"contrast"``: the reference, to be passed in for new cells.
+        With ``"contrast"`` and ``"zscore"``: the reference, to be passed in for new cells.
 
     Raises
     ------
@@ -147,11 +150,11 @@ def embed_cells(  # noqa: PLR0913
     for name, value, choices in (("weights", weights, Weights), ("empty", empty, Empty)):
         check_choice(name, value, get_args(choices))
     checked_key(key_added)
-    alpha = (_WHITEN if weights == "contrast" else None) if whiten == "auto" else whiten
+    alpha = (_WHITEN if weights in DEPARTURES else None) if whiten == "auto" else whiten
     _check_used(weights, alpha, center=center, table=table, n_components=n_components)
-    if weights != "contrast" and (reference is not None or batch_key is not None):
+    if weights not in DEPARTURES and (reference is not None or batch_key is not None):
         given = "reference" if reference is not None else "batch_key"
-        msg = f'{given}= is for weights="contrast", and weights={weights!r} knows no reference: leave it out.'
+        msg = f'{given}= is for weights="contrast" or "zscore"; weights={weights!r} knows no reference: leave it out.'
         raise InputError(msg)
     if chunk_size is not None and chunk_size < 1:
         msg = f"chunk_size={chunk_size} must be at least 1, or None."

@@ -69,6 +69,7 @@ def test_moments_of_log_normalised_expression_are_those_of_scale():
 @pytest.mark.parametrize("n_top", [1, 20, 59, 60, 5000])
 def test_highly_variable_genes_are_those_of_scanpy(n_top):
     adata = cells()
+    adata = adata[:, np.asarray(adata.X.sum(axis=0)).ravel() > 0].copy()
     found = bft.pp.reference(adata, n_top_genes=n_top).highly_variable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # more than there are
@@ -77,11 +78,24 @@ def test_highly_variable_genes_are_those_of_scanpy(n_top):
     assert found.sum() == min(n_top, int(frame["dispersions_norm"].notna().sum()))
 
 
+def test_rarely_expressed_genes_are_not_marked():
+    adata = cells()
+    found = bft.pp.reference(adata, n_top_genes=20, min_detection=0.31).highly_variable
+    kept = np.asarray((adata.X > 0).mean(axis=0)).ravel() > 0.31
+    assert 20 < kept.sum() < adata.n_vars
+    frame = scanpy.pp.highly_variable_genes(logged(adata)[:, kept].copy(), n_top_genes=20, inplace=False)
+    np.testing.assert_array_equal(found[kept], frame["highly_variable"])
+    assert not found[~kept].any()
+    for share in (-0.1, 1):
+        with pytest.raises(InputError, match=f"min_detection={share} is a share of the cells"):
+            bft.pp.reference(adata, min_detection=share)
+
+
 def test_real_cells():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the file that scanpy ships is of an old format
         raw = scanpy.datasets.pbmc68k_reduced().raw.to_adata()
-    reference = bft.pp.reference(raw, n_top_genes=300)
+    reference = bft.pp.reference(raw, n_top_genes=300, min_detection=0)
     check(reference, raw.X.toarray().astype(float))
     frame = scanpy.pp.highly_variable_genes(raw, n_top_genes=300, inplace=False)
     np.testing.assert_array_equal(reference.highly_variable, frame["highly_variable"])
@@ -130,7 +144,7 @@ def test_chunks_and_the_order_of_cells_do_not_matter(chunk_size, seed):
     adata = cells(seed=3)
     adata = adata[np.random.default_rng(seed).permutation(adata.n_obs)].copy()
     arguments = {"batch_key": "batch", "layer": None, "use_raw": False, "values": "auto", "progress": False}
-    found = streamed_reference(parts_of(adata), n_top_genes=20, chunk_size=chunk_size, **arguments)
+    found = streamed_reference(parts_of(adata), n_top_genes=20, min_detection=0.005, chunk_size=chunk_size, **arguments)
     expected = bft.pp.reference(cells(seed=3), batch_key="batch", n_top_genes=20)
     pd.testing.assert_frame_equal(found.table, expected.table, rtol=1e-9)
 

@@ -94,7 +94,7 @@ def test_bad_masks_and_facts_are_refused(adata):
         bft.tl.embed_genes(adata, mask_var=[True], profiles=TEXTS)
     with pytest.raises(InputError, match="None of the 0 chosen genes"):
         bft.tl.embed_genes(adata, mask_var=[False] * 4, profiles=TEXTS)
-    with pytest.raises(InputError, match="'auto' or 'none'"):
+    with pytest.raises(InputError, match=r"'auto\+tissues' or 'none'"):
         bft.tl.embed_genes(adata, facts="some", profiles=TEXTS)
     with pytest.raises(InputError, match="annotation engine needs facts"):
         bft.tl.embed_genes(adata, engine="annotation")

@@ -24,7 +24,7 @@ MAX_VALUE = 10.0  # of a z-score, as in scanpy's recipe for clustering (`sc.pp.s
 
 @dataclass(frozen=True)
 class Contrast:
-    """What turns log-normalised expression into weights: ``clip((x - mean) / sd, -10, 10) / n``.
+    """What turns log-normalised expression into weights: ``(x - mean) / n``, or ``clip((x - mean) / sd, -10, 10) / n``.
 
     Most of a row is zero, and so are most terms the same in all cells: `base` is the sum over a cell without any
     expression, and the weight of an entry is the difference that it makes to that.
@@ -34,7 +34,7 @@ class Contrast:
     vectors
         float32 (n_vars, d), NaN for the columns that take no part.
     terms
-        float64 (n_batches, n_used, 3): mean, 1 / s.d. (0 if there is none) and clipped z-score of zero.
+        float64 (n_batches, n_used, 3): mean, the factor (1, or 1 / s.d., 0 if there is none), and what zero gives.
     n
         What the sum is divided by: the number of highly variable genes of the reference.
     batches
@@ -60,7 +60,13 @@ class Contrast:
 
 
 def contrast_of(
-    parts: AnnDataParts, vectors: NDArray[np.float32], reference: Reference, *, batch_key: str | None, use_raw: bool
+    parts: AnnDataParts,
+    vectors: NDArray[np.float32],
+    reference: Reference,
+    *,
+    scaled: bool,
+    batch_key: str | None,
+    use_raw: bool,
 ) -> Contrast:
     """Match the genes and batches of cells with those of a reference.
 
@@ -70,6 +76,8 @@ def contrast_of(
         Of the AnnData of the cells.
     vectors
         float32 (n_vars, d), NaN for genes without a vector.
+    scaled
+        Whether departures are in s.d.
     reference, batch_key, use_raw
         As `embed_cells` takes them.
 
@@ -81,7 +89,7 @@ def contrast_of(
     Warns
     -----
     BftembedWarning
-        If some of these genes are missing, or most of them have no vector.
+        If some of these genes are missing.
     """
     names = gene_names(parts, use_raw=use_raw)
     rows = reference.genes.get_indexer(pd.Index(names))
@@ -90,7 +98,7 @@ def contrast_of(
     used = varying & ~np.isnan(vectors[:, 0])
     _check_genes(reference, names, varying, used)
     mean, sd = (values[:, rows[used]] for values in (reference.mean, reference.sd))
-    inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
+    inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0) if scaled else np.ones_like(sd)
     zero = np.clip(-mean * inverse, -MAX_VALUE, MAX_VALUE)
     return Contrast(
         vectors=np.where(used[:, None], vectors, np.float32(np.nan)),
@@ -122,12 +130,6 @@ def _check_genes(reference: Reference, names: Any, varying: NDArray[np.bool_], u
         msg = (
             f"{n - there} of the {n} highly variable genes of the reference are missing from these cells: they add "
             "nothing, as if every cell expressed them at their mean."
-        )
-        warn(msg)
-    if 2 * n_used < there:
-        msg = (
-            f"{n_used} of {there} highly variable genes have a vector, and only these are used: embed more genes with "
-            "bft.tl.embed_genes, or make a reference of the genes that have one."
         )
         warn(msg)
 

@@ -29,6 +29,7 @@ from bftembed.expression import (
 from bftembed.expression.kernels import inspected
 from bftembed.expression.values import check_logarithms
 from bftembed.expression.writing import BULK, TABLES, check_writable, mapping_group, write_element, write_elements
+from bftembed.tl._stream import DEPARTURES
 from bftembed.tl._stream.contrast import LevelCheck, contrast_of
 from bftembed.tl._stream.copy_parts import copy_from_file
 from bftembed.tl._stream.empty import EmptyCells
@@ -136,13 +137,19 @@ def _run(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Embed all cells into `sink`; returns what is noted about it in `.uns`, and what is kept beside that."""
     matrix, contrast, reference, vectors = cells.matrix, None, None, cells.vectors
-    if options.weights == "contrast":
+    if options.weights in DEPARTURES:
         reference = _reference(adata, options)
-        batch_key, use_raw = options.batch_key, options.use_raw
-        contrast = contrast_of(matrix.parts, vectors, reference, batch_key=batch_key, use_raw=use_raw)
+        contrast = contrast_of(
+            matrix.parts,
+            vectors,
+            reference,
+            scaled=options.weights == "zscore",
+            batch_key=options.batch_key,
+            use_raw=options.use_raw,
+        )
         vectors = contrast.vectors
     levels = LevelCheck(contrast) if contrast is not None and options.reference is not None else None
-    check = ValueCheck(matrix, values=options.values, decide=options.weights in {"log1p", "log", "contrast"})
+    check = ValueCheck(matrix, values=options.values, decide=options.weights in {"log1p", "log", *DEPARTURES})
     empty = EmptyCells()
     chunk_size = options.chunk_size or default_chunk_rows(matrix.x, cells.shape[1])
     n_used = int((~np.isnan(vectors[:, 0])).sum())
@@ -193,7 +200,7 @@ def _noted(options: WeightedOptions) -> dict[str, Any]:
         noted |= {"whiten": options.whiten, "table": "these genes" if options.table is None else "given"}
     if options.n_components is not None:
         noted["n_components"] = options.n_components
-    if options.weights == "contrast":
+    if options.weights in DEPARTURES:
         noted["method"] = "contrast"
         noted["reference"] = "these cells" if options.reference is None else "given"
     if options.batch_key is not None:
@@ -219,10 +226,10 @@ def _embed_chunk(
     counts = check.found == "counts"
     if weights == "log" and check.found == "lognorm":
         raise InputError(_logged_twice(check.matrix.name))
-    if weights == "contrast" and not counts:
+    if weights in DEPARTURES and not counts:
         check_logarithms(check, start, flags)
     out = sink.block(start, start + rows.shape[0])
-    scaled = totals if weights in {"log1p", "contrast"} and counts else None
+    scaled = totals if weights in {"log1p", *DEPARTURES} and counts else None
     kernel.embed(
         rows, out, start=start, totals=scaled, log=weights == "log" or scaled is not None, binary=weights == "binary"
     )

@@ -37,7 +37,7 @@ def logs(adata):
     return np.log1p(np.divide(1e4 * x, totals, out=np.zeros_like(x), where=totals > 0))
 
 
-def oracle(adata, reference, *, alpha=1.0, batch=None, **whiten):
+def oracle(adata, reference, *, weights="zscore", alpha=1.0, batch=None, **whiten):
     """The formula, on dense arrays in float64."""
     v = adata.varm["X_bft"].astype(float)
     if alpha is not None:
@@ -46,8 +46,10 @@ def oracle(adata, reference, *, alpha=1.0, batch=None, **whiten):
     used = (rows >= 0) & reference.highly_variable[rows] & ~np.isnan(v[:, 0])
     of = [0] * adata.n_obs if batch is None else [reference.batches.index(b) for b in adata.obs[batch]]
     mean, sd = reference.mean[of][:, rows[used]], reference.sd[of][:, rows[used]]
-    z = np.divide(logs(adata)[:, used] - mean, sd, out=np.zeros_like(mean), where=sd > 0)
-    return np.clip(z, -10, 10) @ v[used] / reference.highly_variable.sum()
+    departure = logs(adata)[:, used] - mean
+    if weights == "zscore":
+        departure = np.clip(np.divide(departure, sd, out=np.zeros_like(mean), where=sd > 0), -10, 10)
+    return departure @ v[used] / reference.highly_variable.sum()
 
 
 def close(found, expected):
@@ -55,7 +57,7 @@ def close(found, expected):
 
 
 def embed(adata, **how):
-    bft.tl.embed_cells(adata, weights="contrast", **how)
+    bft.tl.embed_cells(adata, **{"weights": "zscore"} | how)
     return adata.obsm[how.get("key_added", "X_bft")]
 
 
@@ -66,14 +68,16 @@ def embed(adata, **how):
     st.integers(5, 200),
     st.sampled_from([None, "batch"]),
     st.integers(1, N),
+    st.sampled_from(["contrast", "zscore"]),
 )
-def test_it_is_the_formula(seed, alpha, n_top, batch, chunk_size):
+def test_it_is_the_formula(seed, alpha, n_top, batch, chunk_size, weights):
     adata = cells(seed)
     reference = bft.pp.reference(adata, batch_key=batch, n_top_genes=n_top)
-    found = embed(adata, reference=reference, batch_key=batch, whiten=alpha, chunk_size=chunk_size, empty="nan")
+    how = {"batch_key": batch, "whiten": alpha, "chunk_size": chunk_size, "weights": weights}
+    found = embed(adata, reference=reference, empty="nan", **how)
     known = ~np.isnan(found[:, 0])
     assert known.sum() > N / 2
-    close(found[known], oracle(adata, reference, alpha=alpha, batch=batch)[known])
+    close(found[known], oracle(adata, reference, weights=weights, alpha=alpha, batch=batch)[known])
 
 
 def test_clipping_and_genes_that_do_not_vary():
@@ -126,7 +130,7 @@ def test_every_container_gives_the_same(kind, tmp_path):
 def test_from_file_to_file_with_the_reference_in_it(suffix, tmp_path):
     adata = cells()
     path, output = saved(adata, tmp_path / f"in.{suffix}"), tmp_path / f"out.{suffix}"
-    bft.tl.embed_cells(path, weights="contrast", batch_key="batch", output=output)
+    bft.tl.embed_cells(path, weights="zscore", batch_key="batch", output=output)
     result = anndata.read_h5ad(output) if suffix == "h5ad" else anndata.io.read_zarr(output)
     expected = embed(adata, batch_key="batch")
     close(result.obsm["X_bft"], expected)
@@ -134,7 +138,7 @@ def test_from_file_to_file_with_the_reference_in_it(suffix, tmp_path):
     np.testing.assert_array_equal(embed(cells(), reference=kept, batch_key="batch"), result.obsm["X_bft"])
     if suffix == "h5ad":
         np.testing.assert_array_equal(embed(cells(), reference=output, batch_key="batch"), result.obsm["X_bft"])
-        bft.tl.embed_cells(output, weights="contrast", output=output)  # and again, in its place
+        bft.tl.embed_cells(output, weights="zscore", output=output)  # and again, in its place
         close(anndata.read_h5ad(output).obsm["X_bft"], embed(cells()))
 
 
@@ -241,8 +245,8 @@ def test_other_names_of_genes_are_refused():
 def test_highly_variable_genes_without_vectors():
     adata = cells()
     adata.varm["X_bft"][20:] = np.nan
-    with pytest.warns(BftembedWarning, match="17 of 69 highly variable genes have a vector"):
-        embed(adata)
+    embed(adata)
+    assert adata.uns["bft"]["X_bft"]["cells"]["n_genes_used"] == 17
     reference = bft.pp.reference(adata, n_top_genes=5)
     adata.varm["X_bft"][reference.highly_variable] = np.nan
     with pytest.raises(InputError, match="None of the 5 highly variable genes has a vector"):
@@ -313,7 +317,7 @@ def test_a_batch_of_one_cell_is_named():
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"weights": "raw", "reference": "r.parquet"}, r'reference= is for weights="contrast"'),
+        ({"weights": "raw", "reference": "r.parquet"}, r'reference= is for weights="contrast" or "zscore"'),
         ({"weights": "raw", "batch_key": "batch"}, r'batch_key= is for weights="contrast"'),
         ({"weights": "raw", "table": np.eye(3)}, "table= is for whitening"),
         ({"whiten": None, "n_components": 3}, "n_components= is for whitening"),
