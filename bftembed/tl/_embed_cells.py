@@ -88,6 +88,9 @@ def embed_cells(  # noqa: PLR0913
         it is made of these cells. Genes are matched by name; those that the cells lack add nothing.
     batch_key
         For ``"contrast"`` and ``"zscore"``: column of `.obs`; each cell is compared with the reference of its batch.
+        A contrast is then ``clip((x - mean_b) / sd_b, -10, 10) * sd`` with the mean and s.d. of the batch and the s.d.
+        within all batches (location and scale, as in ComBat without its prior: Johnson et al. 2007, Biostatistics
+        8:118), so that batches differ neither in mean nor in spread.
     whiten
         Subtract the mean vector of `table` from the gene vectors and divide by its singular values to this power
         (:func:`bftembed.pp.whiten`): 0 centres, 1 makes all directions equal, None takes the vectors as they are.

@@ -26,6 +26,9 @@ MAX_VALUE = 10.0  # of a z-score, as in scanpy's recipe for clustering (`sc.pp.s
 class Contrast:
     """What turns log-normalised expression into weights: ``(x - mean) / n``, or ``clip((x - mean) / sd, -10, 10) / n``.
 
+    Where each batch has a reference, contrasts too are taken in s.d. of the batch, and brought back to one scale by the
+    s.d. within all batches: by this the vectors are multiplied.
+
     Most of a row is zero, and so are most terms the same in all cells: `base` is the sum over a cell without any
     expression, and the weight of an entry is the difference that it makes to that.
 
@@ -98,10 +101,14 @@ def contrast_of(
     used = varying & ~np.isnan(vectors[:, 0])
     _check_genes(reference, names, varying, used)
     mean, sd = (values[:, rows[used]] for values in (reference.mean, reference.sd))
-    inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0) if scaled else np.ones_like(sd)
+    inverse, vectors = np.ones_like(sd), np.where(used[:, None], vectors, np.float32(np.nan))
+    if scaled or len(sd) > 1:
+        inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
+    if not scaled and len(sd) > 1:  # back from the s.d. of a batch to that within all
+        vectors[used] *= np.sqrt(np.average(sd**2, axis=0, weights=reference.n_cells))[:, None]
     zero = np.clip(-mean * inverse, -MAX_VALUE, MAX_VALUE)
     return Contrast(
-        vectors=np.where(used[:, None], vectors, np.float32(np.nan)),
+        vectors=vectors,
         terms=np.stack([mean, inverse, zero], axis=2),
         n=int(reference.highly_variable.sum()),
         batches=_batches(parts, reference, batch_key),

@@ -47,8 +47,11 @@ def oracle(adata, reference, *, weights="zscore", alpha=1.0, batch=None, **white
     of = [0] * adata.n_obs if batch is None else [reference.batches.index(b) for b in adata.obs[batch]]
     mean, sd = reference.mean[of][:, rows[used]], reference.sd[of][:, rows[used]]
     departure = logs(adata)[:, used] - mean
-    if weights == "zscore":
+    if weights == "zscore" or batch is not None:
         departure = np.clip(np.divide(departure, sd, out=np.zeros_like(mean), where=sd > 0), -10, 10)
+    if weights == "contrast" and batch is not None:
+        within = reference.n_cells @ reference.sd[:, rows[used]] ** 2 / reference.n_cells.sum()
+        departure *= np.sqrt(within)
     return departure @ v[used] / reference.highly_variable.sum()
 
 
@@ -78,6 +81,21 @@ def test_it_is_the_formula(seed, alpha, n_top, batch, chunk_size, weights):
     known = ~np.isnan(found[:, 0])
     assert known.sum() > N / 2
     close(found[known], oracle(adata, reference, weights=weights, alpha=alpha, batch=batch)[known])
+
+
+def test_batches_are_brought_to_one_place_and_one_spread():
+    adata = cells()
+    twice = anndata.concat({"once": adata, "twice": adata}, label="batch", index_unique="-", merge="same")
+    x = sparse.csr_matrix(np.log1p(np.where(twice.obs["batch"] == "once", 1.0, 2.0)[:, None] * np.expm1(logs(twice))))
+    twice.X = x.astype(np.float32)
+    found = embed(twice, weights="contrast", batch_key="batch", values="lognorm")
+    moved = embed(twice, weights="contrast", values="lognorm", key_added="pooled")
+    apart = [
+        np.linalg.norm(each[:N] - each[N:], axis=1).mean() / np.linalg.norm(each, axis=1).mean()
+        for each in (found, moved)
+    ]
+    assert apart[0] < apart[1] / 2
+    np.testing.assert_allclose(found[:N].mean(axis=0), found[N:].mean(axis=0), atol=1e-4 * np.abs(found).max())
 
 
 def test_clipping_and_genes_that_do_not_vary():
