@@ -2,7 +2,6 @@
 
 import importlib.util
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -12,6 +11,8 @@ import pytest
 import scanpy as sc
 from scipy.sparse import csr_matrix
 from sklearn.metrics import adjusted_rand_score, balanced_accuracy_score, normalized_mutual_info_score
+
+import bftembed as bft
 
 PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "cell_recipes.py"
 
@@ -92,7 +93,26 @@ def test_a_cell_depends_on_itself_the_table_and_the_reference(script, rng):
         assert script.embed(adata[7:9].copy(), adata, vectors, recipe) == pytest.approx(whole[7:9])
         assert whole.shape == (60, 8)
     assert np.linalg.norm(whole, axis=1) == pytest.approx(np.ones(60))
-    assert script.embed(adata, adata, vectors, replace(script.OLD)).shape == (60, 8)
+    assert script.embed(adata, adata, vectors, script.OLD).shape == (60, 8)
+
+
+def test_the_library_does_what_was_scored(script, rng):
+    counts = rng.poisson(rng.gamma(1, 1, 40), (60, 40)) * (rng.random((60, 40)) < np.linspace(0.02, 1, 40))
+    adata = anndata.AnnData(csr_matrix(counts.astype(np.float32)), obs=pd.DataFrame(index=[f"c{i}" for i in range(60)]))
+    adata.var_names = [f"g{i}" for i in range(40)]
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    vectors = pd.DataFrame(rng.standard_normal((90, 8)) + 1, [f"g{i}" for i in range(90)]).drop(["g3", "g4"])
+    chosen = script.Recipe(scale="centred", clip=None, alpha=1.0, shrink="ledoit_wolf")
+    expected = script.embed(adata, adata[:30].copy(), vectors, chosen)
+    found = script.embed(adata, adata[:30].copy(), vectors, script.Recipe(scale="library"))
+    ratio = np.linalg.norm(expected) / np.linalg.norm(found)  # it divides by the number of genes
+    assert ratio * ratio * found @ found.T == pytest.approx(expected @ expected.T, rel=1e-4, abs=1e-3)
+    old = script.embed(adata, adata, vectors, script.OLD)
+    cells = anndata.AnnData(adata.X, obs=adata.obs, var=pd.DataFrame(index=adata.var_names))
+    cells.varm["genes"] = vectors.reindex(adata.var_names).to_numpy(dtype=np.float32)
+    bft.tl.embed_cells(cells, use_rep="genes", weights="log1p", values="lognorm", progress=False)
+    assert cells.obsm["X_bft"] == pytest.approx(old, rel=1e-4, abs=1e-5)
 
 
 def test_the_simplest_value_within_one_standard_error_is_taken(script, rng):
