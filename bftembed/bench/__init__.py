@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bftembed.bench.base import Evaluation, Problem, Published, Task, TaskInfo, task
     from bftembed.bench.problems.cell_data import CellData, load_cells, small_part
     from bftembed.bench.problems.cells import CellLabels
+    from bftembed.bench.problems.cells_by_text import CellsByText, TypeText
     from bftembed.bench.problems.drugs import DrugDistances, DrugLabels, compounds, drug_labels
     from bftembed.bench.problems.effects import PerturbationEffects, clean_effects
     from bftembed.bench.problems.expression import ExpressionResponse
@@ -39,6 +40,7 @@ __all__ = [
     "CellData",
     "CellLabels",
     "CellVectors",
+    "CellsByText",
     "DrugDistances",
     "DrugLabels",
     "Evaluation",
@@ -58,6 +60,7 @@ __all__ = [
     "Source",
     "Task",
     "TaskInfo",
+    "TypeText",
     "canonical",
     "clean_effects",
     "clean_pairs",
@@ -87,6 +90,7 @@ __getattr__, __dir__ = attach(
         "CellData": "problems.cell_data",
         "CellLabels": "problems.cells",
         "CellVectors": "sources.base",
+        "CellsByText": "problems.cells_by_text",
         "DrugDistances": "problems.drugs",
         "DrugLabels": "problems.drugs",
         "Evaluation": "base",
@@ -108,6 +112,7 @@ __getattr__, __dir__ = attach(
         "Source": "sources.base",
         "Task": "base",
         "TaskInfo": "base",
+        "TypeText": "problems.cells_by_text",
         "canonical": "problems.labels",
         "clean_effects": "problems.effects",
         "clean_pairs": "problems.pairs",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bftembed.errors import InputError
 from bftembed.expression import normalised_chunks
-from bftembed.queries.choose import N_GENES, Choice, weights_of
+from bftembed.queries.choose import N_GENES, SHARED, Choice, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ CLIP = 10.0
 #: Groups of genes of similar detection, within which a random gene stands for a chosen one; fewer of few genes.
 N_GROUPS, GROUP_SIZE = 20, 25
 #: Genes of a text, by relevance, among which those are sought that are expressed together.
-POOL = 200
+POOL = 400
 #: Of the reference's cells: a gene that fewer express takes no part.
 LEAST_DETECTION = 0.005
 
@@ -199,13 +199,16 @@ def group_means(contrast: Contrast, groups: NDArray[np.intp], n_groups: int) -> 
     return np.divide(sums, sizes, out=np.full_like(sums, np.nan), where=sizes > 0)
 
 
-def coherent(contrast: Contrast, choice: Choice, *, n_genes: int = N_GENES, pool: int = POOL) -> Choice:
+def coherent(
+    contrast: Contrast, choice: Choice, *, n_genes: int = N_GENES, pool: int = POOL, shared: float = SHARED
+) -> Choice:
     """Prefer, among the genes relevant to a text, those that are expressed together in these cells.
 
-    The genes that the text chose score the cells; each of the `pool` most relevant genes is then weighted by its
-    relevance times its correlation with the score of the others, and the `n_genes` of the largest product are kept,
-    with weights as in `choose_genes`. No label is used. The result depends on the cells that it is made of. A text
-    whose genes correlate with no other one keeps them.
+    The genes that a text chose score the cells. Each of the `pool` most relevant genes is then weighted by its
+    relevance times its correlation with the score of the text's other genes, less `shared` times the gene's mean
+    correlation over the texts, and the `n_genes` of the largest product are kept, with weights as in `choose_genes`. No
+    label is used. The result depends on the cells that it is made of. A text whose genes correlate with no other one
+    keeps them.
     """
     weights = choice.weights
     n, n_texts = weights.shape
@@ -227,6 +230,8 @@ def coherent(contrast: Contrast, choice: Choice, *, n_genes: int = N_GENES, pool
     # A gene of the score is compared with the score of the others.
     left = np.maximum(of_scores - 2 * weights * covariance + weights**2 * variance, 0.0) * variance
     correlation = np.divide(covariance - weights * variance, np.sqrt(left), out=np.zeros((n, n_texts)), where=left > 0)
+    if n_texts > 1:
+        correlation -= shared * correlation.mean(axis=1, keepdims=True)
     near = np.nan_to_num(choice.relevance, nan=-np.inf)
     product = np.full_like(near, -np.inf)
     for column in range(n_texts):

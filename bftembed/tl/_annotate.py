@@ -56,7 +56,7 @@ def annotate(  # noqa: PLR0913
 ) -> None:
     """Say of what type each cell is, by texts about the types alone.
 
-    Each text chooses genes as in :func:`bftembed.tl.score_text`; of the 200 genes that are most relevant to it, those
+    Each text chooses genes as in :func:`bftembed.tl.score_text`; of the 400 genes that are most relevant to it, those
     count that are expressed together in these cells (`bftembed.queries.coherent`: no label is used). A cell is of the
     type with the largest weighted mean of z-scores, unless that is no more than random genes give.
 

@@ -121,6 +121,23 @@ def test_genes_that_are_expressed_together_are_preferred():
     np.testing.assert_allclose(found.weights[:, 0], expected / expected.sum(), atol=1e-9)
 
 
+def test_genes_that_are_expressed_with_those_of_all_texts_count_less():
+    rng = np.random.default_rng(6)
+    counts = rng.poisson(2, (400, 60)).astype(np.float32)
+    counts[:200, :15] += rng.poisson(4, (200, 15))  # in the cells of both texts
+    counts[:100, 15:20] += rng.poisson(4, (100, 5))
+    counts[100:200, 20:25] += rng.poisson(4, (100, 5))
+    contrast, _ = contrast_of(counts)
+    near = rng.normal(size=(60, 2))
+    near[:15] += 4
+    near[15:20, 0] += 4
+    near[20:25, 1] += 4
+    choice = choose_genes(near, n_genes=20)
+    own, apart = (coherent(contrast, choice, n_genes=20, shared=shared).weights for shared in (0.0, 1.0))
+    for column, genes in enumerate((slice(15, 20), slice(20, 25))):
+        assert apart[genes, column].sum() > own[genes, column].sum() + 0.2
+
+
 def test_a_text_of_a_single_gene_keeps_it(counts):
     contrast, z = contrast_of(counts)
     weights = np.zeros((z.shape[1], 1))

@@ -48,8 +48,8 @@ def cell_vectors(vectors: CellVectors | NDArray[np.float32]) -> CellVectors:
 class Source:
     """An embedding: vectors of genes, drugs or cells by name.
 
-    A source overrides what it can do of `genes`, `drugs` and `cells`. It loads nothing before it is asked, and only
-    what is needed for the names that it is asked for: of a text source only the texts of these names are encoded.
+    A source overrides what it can do of `genes`, `texts`, `drugs` and `cells`. It loads nothing before it is asked, and
+    only what is needed for the names that it is asked for: of a text source only the texts of these names are encoded.
 
     Parameters
     ----------
@@ -84,6 +84,10 @@ class Source:
     def genes(self, names: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (n, d) of genes by canonical symbol, NaN rows for those it does not know."""
         raise NotApplicableError(self._cannot("genes"))
+
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors (n, d) of free texts, in the space of those of genes."""
+        raise NotApplicableError(self._cannot("free texts"))
 
     def drugs(self, names: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (n, d) of drugs by name, NaN rows for those it does not know."""

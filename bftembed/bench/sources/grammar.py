@@ -25,7 +25,7 @@ class _Form:
 
 FORMS: dict[str, _Form] = {
     "profiles": _Form("texts", "Profiles", "STORE", "texts of a profile store or Parquet export, encoded"),
-    "text": _Form("texts", "RefSeq", "refseq", "RefSeq summaries, encoded (the recipe of GenePT)"),
+    "text": _Form("texts", "RefSeq", "refseq|annotation", "RefSeq summaries (the recipe of GenePT), or all facts"),
     "tfidf": _Form("texts", "TfIdf", "", "300 principal directions of the words of RefSeq summaries"),
     "random": _Form("tables", "Random", "", "normal vectors drawn by name: the control"),
     "hpa": _Form("tables", "Expression", "", "principal components of expression in the tissues of HPA"),

@@ -39,6 +39,9 @@ class Random(Source):
         draws = [np.random.default_rng(seed_of(name)).standard_normal(_RANDOM_DIMENSIONS) for name in names]
         return np.array(draws, dtype=np.float32).reshape(len(names), _RANDOM_DIMENSIONS)
 
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.genes([f"text {text}" for text in texts])
+
     def drugs(self, names: Sequence[str]) -> NDArray[np.float32]:
         return self.genes([f"drug {name.casefold()}" for name in names])
 

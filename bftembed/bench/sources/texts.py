@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bftembed.encoders import Encoder
+    from bftembed.genes import GeneFacts
 
 _DIMENSIONS = 300
 
@@ -57,30 +58,38 @@ class _Texts(Source):
     def all_genes(self) -> NDArray[np.float32]:
         return self.genes(list(self._texts("gene")))
 
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return encode_cached(list(texts), self.encoder, query=True)[0]
+
     def drugs(self, names: Sequence[str]) -> NDArray[np.float32]:
         return self._encoded([name.casefold() for name in names], "drug")
 
 
 class RefSeq(_Texts):
-    """RefSeq summaries of genes, and what the repurposing table says of drugs, rendered by the annotation template.
+    """Facts of genes, and what the repurposing table says of drugs, rendered by the annotation template.
 
-    GO terms are left out on purpose: some tasks ask for them.
+    ``text:refseq`` has RefSeq summaries alone: GO terms are left out on purpose, since some tasks ask for them.
+    ``text:annotation`` has names, locus, summary and GO terms, as the annotation engine.
     """
 
     def __init__(
         self, argument: str, *, label: str | None = None, spec: str | None = None, encoder: str | Encoder = "default"
     ) -> None:
         super().__init__(argument, label=label, spec=spec, encoder=encoder)
-        if argument != "refseq":
-            msg = f"`text:{argument}` is not known; there is `text:refseq`."
+        if argument not in {"refseq", "annotation"}:
+            msg = f"`text:{argument}` is not known; there are `text:refseq` and `text:annotation`."
             raise InputError(msg)
 
     def describe(self) -> dict[str, Any]:
-        texts = {"gene": _refseq_digest(), "drug": data.get_manifest("broad_repurposing").files[0].sha256}
+        genes = _refseq_digest() if self.argument == "refseq" else _annotation().digest
+        texts = {"gene": genes, "drug": data.get_manifest("broad_repurposing").files[0].sha256}
         return {"spec": self.spec, "encoder": self.encoder.describe(), "texts": texts}
 
     def _texts(self, kind: str) -> Mapping[str, str]:
         template = load_template("annotation")
+        if kind == "gene" and self.argument == "annotation":
+            known_genes = _annotation()
+            return {name: template.render(Entity("gene", name, known_genes.of(name))).user for name in known_genes}
         if kind == "gene":
             return {
                 name: template.render(Entity("gene", name, {"summary": text})).user
@@ -127,7 +136,7 @@ class TfIdf(Source):
         return {"spec": self.spec, "dimensions": _DIMENSIONS, "texts": _refseq_digest()}
 
     def genes(self, names: Sequence[str]) -> NDArray[np.float32]:
-        rows, vectors = self._fitted
+        rows, vectors, _ = self._fitted
         found = np.full((len(names), vectors.shape[1]), np.nan, dtype=np.float32)
         for i, name in enumerate(names):
             if (row := rows.get(name)) is not None:
@@ -137,15 +146,21 @@ class TfIdf(Source):
     def all_genes(self) -> NDArray[np.float32]:
         return self._fitted[1]
 
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        _, _, model = self._fitted
+        return np.asarray(model.transform(texts), dtype=np.float32)
+
     @cached_property
-    def _fitted(self) -> tuple[dict[str, int], NDArray[np.float32]]:
+    def _fitted(self) -> tuple[dict[str, int], NDArray[np.float32], Any]:
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.pipeline import make_pipeline
 
         texts = _summaries()
-        words = TfidfVectorizer(stop_words="english", sublinear_tf=True, min_df=2).fit_transform(texts.values())
-        vectors = TruncatedSVD(_DIMENSIONS, random_state=0).fit_transform(words)
-        return {name: row for row, name in enumerate(texts)}, vectors.astype(np.float32)
+        words = TfidfVectorizer(stop_words="english", sublinear_tf=True, min_df=2)
+        model = make_pipeline(words, TruncatedSVD(_DIMENSIONS, random_state=0))
+        vectors = model.fit_transform(texts.values())
+        return {name: row for row, name in enumerate(texts)}, vectors.astype(np.float32), model
 
 
 def _summaries() -> dict[str, str]:
@@ -163,6 +178,21 @@ def _summaries() -> dict[str, str]:
         msg = "RefSeq summaries have not been fetched: run `bftembed data fetch genes`."
         raise InputError(msg)
     return summaries
+
+
+def _annotation() -> GeneFacts:
+    """All that is known of genes.
+
+    Raises
+    ------
+    InputError
+        If the gene tables have not been fetched.
+    """
+    facts = datasets.gene_facts()
+    if facts is None:
+        msg = "Facts of genes have not been fetched: run `bftembed data fetch genes`."
+        raise InputError(msg)
+    return facts
 
 
 def _refseq_digest() -> str:

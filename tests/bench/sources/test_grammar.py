@@ -30,7 +30,7 @@ def test_labels_and_arguments(tmp_path):
         ("", "is no embedding"),
         ("file", "write `file:PATH`"),
         ("random:3", "`random` takes no argument"),
-        ("text:go", "there is `text:refseq`"),
+        ("text:go", "there are `text:refseq` and `text:annotation`"),
         ("h5ad:x.h5ad#X", "names no array"),
         ("h5ad:x.h5ad#varm/", "names no array"),
     ],

@@ -68,3 +68,10 @@ def test_files_and_arrays_with_a_hash_in_their_names(tmp_path, name, key):
 def test_what_names_no_array(argument):
     with pytest.raises(InputError, match="names no array"):
         get_source(f"h5ad:{argument}")
+
+
+def test_random_vectors_of_texts_are_drawn_by_text():
+    source = get_source("random")
+    first, again = source.texts(["B cell", "T cell"]), source.texts(["T cell"])
+    np.testing.assert_array_equal(first[1], again[0])
+    assert not np.array_equal(first[1], source.genes(["T cell"])[0])

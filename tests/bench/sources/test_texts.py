@@ -1,5 +1,6 @@
 """Texts by name: which text is a gene's, and data that are not available."""
 
+import numpy as np
 import pytest
 
 from bftembed.bench import get_source
@@ -41,3 +42,25 @@ def test_a_store_of_drugs_alone(tmp_path):
     source = profiles(tmp_path / "p.sqlite", ("drug", "Aspirin", "A drug."))
     assert source._texts("gene") == {}
     assert list(source._texts("drug")) == ["aspirin"]
+
+
+def test_free_texts_lie_beside_the_genes_that_they_are_about(mirror):
+    source = get_source("tfidf")
+    genes = source.genes(["CD3E", "ALB"])
+    texts = source.texts(["T-cell receptor complex", "plasma albumin of serum"])
+    cosine = (texts / np.linalg.norm(texts, axis=1, keepdims=True)) @ (genes / np.linalg.norm(genes, axis=1)[:, None]).T
+    assert cosine.argmax(axis=1).tolist() == [0, 1]
+
+
+def test_free_texts_are_encoded_as_queries(tmp_path):
+    source = profiles(tmp_path / "p.sqlite", ("gene", "TP53", "A tumour suppressor."))
+    vectors = source.texts(["A tumour suppressor."])
+    np.testing.assert_allclose(vectors, source.encoder.encode(["A tumour suppressor."], query=True)[0], atol=1e-6)
+
+
+def test_annotation_has_all_facts(mirror):
+    texts = get_source("text:annotation")._texts("gene")
+    assert texts["CD3E"].startswith("CD3E. CD3e molecule")
+    assert "T cell receptor complex" in texts["CD3E"]
+    assert len(texts) > len(get_source("text:refseq")._texts("gene"))
+    assert get_source("text:annotation").describe() != get_source("text:refseq").describe()
