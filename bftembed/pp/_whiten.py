@@ -11,7 +11,6 @@ import pandas as pd
 
 from bftembed.errors import InputError
 from bftembed.expression import opened
-from bftembed.vectors import read_file
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -102,6 +101,8 @@ def _table_vectors(table: Any) -> NDArray[np.float64]:
         return _numbers(table, "table")
     path = Path(table).expanduser()
     if path.suffix not in {".h5ad", ".zarr"}:
+        from bftembed.vectors import read_file
+
         return read_file(path).matrix.astype(np.float64)
     from anndata.io import read_elem
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from bftembed._warn import warn
 from bftembed.errors import InputError
@@ -94,6 +93,8 @@ def contrast_of(
     BftembedWarning
         If some of these genes are missing.
     """
+    import pandas as pd
+
     names = gene_names(parts, use_raw=use_raw)
     rows = reference.genes.get_indexer(pd.Index(names))
     known = rows >= 0
