@@ -35,9 +35,11 @@ def cells_of_genes(
 
     from bftembed.tl import embed_cells
 
-    options: dict[str, Any] = {"weights": "log1p"} if recipe == "mean" else {"weights": "contrast", "table": table}
-    if recipe == "batchwise":
-        options["batch_key"] = "batch"
+    options: dict[str, Any] = {
+        "contrast": {"weights": "contrast", "table": table},
+        "batchwise": {"weights": "zscore", "table": table, "batch_key": "batch"},
+        "mean": {"weights": "log1p"},
+    }[recipe]
     obs = adata.obs[["batch"]] if recipe == "batchwise" else pd.DataFrame(index=adata.obs_names)
     cells = anndata.AnnData(adata.X, obs=obs, var=pd.DataFrame(index=adata.var_names), varm={"genes": vectors})
     embed_cells(cells, use_rep="genes", key_added="cells", values="lognorm", empty="nan", progress=False, **options)

@@ -48,6 +48,6 @@ class Mean(_ByRecipe):
 
 
 class Batchwise(_ByRecipe):
-    """Contrast with what is usual in the batch of a cell."""
+    """Z-scores in the batch of a cell, times the vectors: batches differ in spread too."""
 
     recipe = "batchwise"
