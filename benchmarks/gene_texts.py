@@ -175,16 +175,16 @@ def report(results: Sequence[Result], n_genes: int) -> str:
     own = {(result.task.name, result.embedding): result for result in results if result.subset == "own"}
     tasks = [name for name in TASKS if any(task == name for task, _ in own)]
     lines = [f"{n_genes:,} genes; main score of each task, linear probe [95 % interval]; * shares its source.", ""]
-    lines += [
-        "| text | " + " | ".join(name.partition(".")[2] for name in tasks) + " |",
-        "|---" * (len(tasks) + 1) + "|",
-    ]
+    names = [name.partition(".")[2] for name in tasks]
+    lines += [f"| text | {' | '.join([*names, 'mean without *'])} |", "|---" * (len(tasks) + 2) + "|"]
+    plain = [task for task in tasks if task not in SHARED]
     for text in (*TEXTS, "random vectors"):
         flags = [bool(set(SHARED.get(task, ())) & set(TEXTS.get(text, ()))) for task in tasks]
         cells = [cell(own.get((task, text))) + " *" * flag for task, flag in zip(tasks, flags, strict=True)]
-        lines.append(f"| {text} | " + " | ".join(cells) + " |")
+        means = [result.main.mean for task in plain if (result := own.get((task, text))) and result.main]
+        lines.append(f"| {text} | " + " | ".join([*cells, f"{np.mean(np.array(means, dtype=float)):.3f}"]) + " |")
     counts = [own[task, "random vectors"].n_items for task in tasks if (task, "random vectors") in own]
-    lines.append("| items | " + " | ".join(f"{n:,}" for n in counts) + " |")
+    lines.append("| items | " + " | ".join([*(f"{n:,}" for n in counts), ""]) + " |")
     return "\n".join(lines) + "\n"
 
 

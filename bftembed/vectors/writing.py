@@ -90,8 +90,9 @@ def _parquet(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
     for place, (name, values) in enumerate(about["columns"].items(), start=1):
         whole.insert(place, name, values)
     table = pa.Table.from_pandas(whole, preserve_index=False)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: _text(about)})
     with replacing(path) as made:
-        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: _text(about)}), made)
+        pq.write_table(table, made, use_dictionary=False)  # numbers that hardly repeat grow by a half with one
 
 
 def _word2vec(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:

@@ -30,7 +30,7 @@ _TRAPS = (
     best=1.0,
     licence="MIT",
     citation="Du J et al. Gene2vec. BMC Genomics 20 (Suppl 1), 82 (2019).",
-    known_traps=_TRAPS,
+    known_traps=(*_TRAPS, "Positives share a GO term or a pathway: texts with GO terms share their source."),
     published=(
         Published(model="GenePT ada-002", metric="auroc", value=0.83, source="GenePT, stored figure of its notebook"),
         Published(model="gene2vec", metric="auroc", value=0.67, source="GenePT, stored figure of its notebook"),

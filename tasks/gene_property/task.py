@@ -137,7 +137,7 @@ GENEFORMER = [
     citation="Lambert SA et al. The human transcription factors. Cell 172, 650-665 (2018).",
     known_traps=(
         "The negatives were once predicted to be transcription factors: it says nothing of genes in general.",
-        "Texts about a gene may state the label: the curators read the same literature.",
+        "Texts state the label, from the literature that the curators read: 62 % of RefSeq summaries of the positives.",
     ),
 )
 def tf(fast: bool) -> GeneLabels:
@@ -228,6 +228,7 @@ def gene_type(fast: bool) -> GeneLabels:
     known_traps=(
         "One place per gene in the data, although many proteins have several.",
         "Nearly solved by words, and families tell it: olfactory receptors, zinc fingers.",
+        "Texts with GO terms hold the label (a nucleus in 91 % of nuclear proteins), RefSeq summaries often do.",
     ),
 )
 def location(fast: bool) -> GeneLabels:
@@ -307,7 +308,7 @@ _LEAST_POSITIVE = 10
     "functional prediction tasks. bioRxiv (2025).",
     known_traps=(
         "Held-out genes alone, cross-validated: less to learn from than in the published figures.",
-        "Texts about a gene may state what the term says; embeddings of GO terms hold the label.",
+        "Texts with GO terms hold the label itself; RefSeq summaries often state what the term says.",
     ),
     published=tuple(
         Published(
@@ -346,13 +347,19 @@ UNIVERSE = [
         "kinases",
         "Protein kinases against all other genes",
         "genes with kinase in their name that the list lacks",
-        known_traps=("The list is incomplete; genes with `kinase` in their full name are no negatives.",),
+        known_traps=(
+            "The list is incomplete; genes with `kinase` in their full name are no negatives.",
+            "Texts hold the label: `kinase` is in 84 % of full names, 95 % of RefSeq summaries, 69 % of GO terms.",
+        ),
     ),
     _against_universe(
         "gpcrs",
         "gpcr_guide",
         "G protein-coupled receptors against all other genes",
         "olfactory and vomeronasal receptors that the list lacks",
-        known_traps=("Olfactory receptors are receptors too, and no negatives.",),
+        known_traps=(
+            "Olfactory receptors are receptors too, and no negatives.",
+            "Texts state the label: `receptor` is in 93 % of full names, 98 % of RefSeq summaries, 71 % of GO terms.",
+        ),
     ),
 ]
