@@ -28,7 +28,7 @@ import numpy as np
 from bftembed.bench import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -171,29 +171,31 @@ def main() -> None:
 
 
 def report(results: Sequence[Result], n_genes: int) -> str:
-    """Main score and interval by task and text, a star at texts that share their source with the labels."""
+    """Main score by task and text, a star at texts that share their source with the labels, and their means."""
     own = {(result.task.name, result.embedding): result for result in results if result.subset == "own"}
     tasks = [name for name in TASKS if any(task == name for task, _ in own)]
-    lines = [f"{n_genes:,} genes; main score of each task, linear probe [95 % interval]; * shares its source.", ""]
-    names = [name.partition(".")[2] for name in tasks]
-    lines += [f"| text | {' | '.join([*names, 'mean without *'])} |", "|---" * (len(tasks) + 2) + "|"]
-    plain = [task for task in tasks if task not in SHARED]
-    for text in (*TEXTS, "random vectors"):
-        flags = [bool(set(SHARED.get(task, ())) & set(TEXTS.get(text, ()))) for task in tasks]
-        cells = [cell(own.get((task, text))) + " *" * flag for task, flag in zip(tasks, flags, strict=True)]
-        means = [result.main.mean for task in plain if (result := own.get((task, text))) and result.main]
-        lines.append(f"| {text} | " + " | ".join([*cells, f"{np.mean(np.array(means, dtype=float)):.3f}"]) + " |")
-    counts = [own[task, "random vectors"].n_items for task in tasks if (task, "random vectors") in own]
-    lines.append("| items | " + " | ".join([*(f"{n:,}" for n in counts), ""]) + " |")
+    columns = [*TEXTS, "random vectors"]
+    lines = [f"{n_genes:,} genes; main score of each task, linear probe; * shares its source with the labels.", ""]
+    lines += [f"| task | items | {' | '.join(columns)} | interval of annotation |", "|---" * (len(columns) + 3) + "|"]
+    scores = np.full((len(tasks), len(columns)), np.nan)
+    for row, task in enumerate(tasks):
+        told = [own.get((task, text)) for text in columns]
+        scores[row] = [np.nan if result is None or result.main is None else result.main.mean for result in told]
+        flags = [bool(set(SHARED.get(task, ())) & set(TEXTS.get(text, ()))) for text in columns]
+        cells = [f"{score:.3f}{' *' * flag}" for score, flag in zip(scores[row], flags, strict=True)]
+        n_items = max(result.n_items for result in told if result is not None)
+        lines.append(f"| {task.partition('.')[2]} | {n_items:,} | {' | '.join(cells)} | {interval(own, task)} |")
+    plain = [row for row, task in enumerate(tasks) if task not in SHARED]
+    means = " | ".join(f"{mean:.3f}" for mean in scores[plain].mean(axis=0))
+    lines.append(f"| mean of the tasks without * | | {means} | |")
     return "\n".join(lines) + "\n"
 
 
-def cell(result: Result | None) -> str:
-    main = result.main if result else None
-    if main is None or main.mean is None or main.interval_items is None:
-        return result.status if result else "not there"
-    low, high = main.interval_items
-    return f"{main.mean:.3f} [{low:.3f}, {high:.3f}]"
+def interval(own: Mapping[tuple[str, str], Result], task: str) -> str:
+    """95 % interval over items of the annotation's score."""
+    result = own.get((task, "annotation"))
+    low, high = (result.main.interval_items if result and result.main else None) or (np.nan, np.nan)
+    return f"{low:.3f} to {high:.3f}"
 
 
 if __name__ == "__main__":
