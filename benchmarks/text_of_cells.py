@@ -67,6 +67,17 @@ OTHERS = {
     "text": ["name", "definition"],
     "table": ["genes of the data"],
 }
+#: What `score_text` does: no look at which genes are expressed together, scores against random genes.
+SCORE_TEXT = {
+    "score_text, texts asked together": {"coherent": False, "score": "calibrated"},
+    "score_text, one text at a time": {"coherent": False, "score": "calibrated", "shared": 0.0},
+    "score_text, one at a time, background = False": {
+        "coherent": False,
+        "score": "calibrated",
+        "shared": 0.0,
+        "background": False,
+    },
+}
 GRID = {"alpha": [0.25, 0.5, 0.75], "shared": [0.5, 0.75], "n_first": [10, 20, 50], "n_genes": [20, 50]}
 
 
@@ -244,6 +255,8 @@ def main():
             recipe = CHOSEN | {key: other}
             name = f"{key} = {other}"
             results[name] = row(name, [cells.figures(cells.scores(recipe)) for cells in sets])
+    for name, other in SCORE_TEXT.items():
+        results[name] = row(name, [cells.figures(cells.scores(CHOSEN | other)) for cells in sets])
     for cells, task in zip(sets, tasks, strict=True):
         scores = cells.scores(CHOSEN)
         of_types = {

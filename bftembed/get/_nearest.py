@@ -45,8 +45,9 @@ def nearest(
     """Rank genes or cells by cosine similarity to a gene, a cell or a free text.
 
     A gene or a cell that was embedded stands for its own vector; the encoder of the embedding turns a free text into
-    one. Cells that are weighted means of their genes (`tl.embed_cells`) are not described by their vectors as a text
-    would describe them: what is near a text among them is often not what the text says. Ask for genes there.
+    one. Cells that are made of the vectors of their genes (`tl.embed_cells`) are not described by these as a text would
+    describe them: the cells nearest to "monocyte" may hold no monocyte. A text about cells goes to `tl.score_text` (how
+    much each cell is what the text says) or `tl.annotate` (which of several types it is); ask for genes here.
 
     Parameters
     ----------

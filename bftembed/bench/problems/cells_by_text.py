@@ -130,7 +130,8 @@ class CellsByText(Problem):
     def evaluate(self, vectors: CellVectors | NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
         """Score the cells' scores (n_cells, n_types) for the types; cells whose row is NaN take no part."""
         del n_jobs
-        scores, genes = cell_vectors(vectors)
+        of_cells = cell_vectors(vectors)
+        scores = of_cells.matrix
         known = np.flatnonzero(~np.isnan(scores).any(axis=1))
         items = [self.entities[i] for i in known]
         types, weights = self.types[known], item_weights(items)
@@ -159,7 +160,7 @@ class CellsByText(Problem):
             baselines=[*baselines, shuffled],
             items=items,
             counts={name: int((types == i).sum()) for i, name in enumerate(self.texts)},
-            notes=["No cell's type is used but to score.", *genes_note(genes)],
+            notes=["No cell's type is used but to score.", *genes_note(of_cells.genes_used)],
         )
 
     def _contrast(self, with_vector: NDArray[np.bool_]) -> Contrast:

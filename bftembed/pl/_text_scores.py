@@ -1,0 +1,89 @@
+"""Scores of texts on a map of the cells, or by groups of cells, through scanpy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bftembed._keys import check_embedded
+from bftembed._near import did_you_mean
+from bftembed._optional import needs
+from bftembed.errors import InputError
+from bftembed.expression import check_columns, checked_anndata
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
+
+def text_scores(
+    adata: AnnData,
+    texts: Sequence[str] | str | None = None,
+    *,
+    key: str = "text",
+    groupby: str | None = None,
+    basis: str = "X_umap",
+    **kwargs: Any,
+) -> Any:
+    """Plot how much cells are what texts say: panels on a map of the cells, or a matrix of texts by groups of cells.
+
+    Colours are centred on 0, which is what random genes give.
+
+    Parameters
+    ----------
+    adata
+        With scores from :func:`bftembed.tl.score_text`.
+    texts
+        Names of the texts; by default all of the last call with this `key`.
+    key
+        ``key_added`` of `score_text`.
+    groupby
+        Column of ``.obs`` with groups, e.g. clusters: their mean scores as ``scanpy.pl.matrixplot``. By default panels.
+    basis
+        Key of ``.obsm`` with the coordinates of the panels.
+    kwargs
+        Handed to ``scanpy.pl.embedding`` or ``scanpy.pl.matrixplot``: ``show``, ``save``, ``ax``, ``return_fig`` ...
+
+    Returns
+    -------
+    What the function of scanpy returns.
+
+    Raises
+    ------
+    InputError
+        If there are no such scores, groups or coordinates.
+
+    Examples
+    --------
+    >>> import bftembed as bft
+    >>> bft.tl.score_text(adata, {"NK": "A cytotoxic lymphocyte with killer cell receptors."})  # doctest: +SKIP
+    >>> bft.pl.text_scores(adata)  # doctest: +SKIP
+    >>> bft.pl.text_scores(adata, groupby="leiden")  # doctest: +SKIP
+    """
+    needs("scanpy")
+    import scanpy as sc
+
+    checked_anndata(adata)
+    names = _names(adata, texts, key)
+    columns = [f"{key}_{name}" for name in names]
+    check_columns(adata.obs, "adata.obs", [*columns, *([] if groupby is None else [groupby])])
+    how = {"cmap": "RdBu_r", "vcenter": 0, **kwargs}
+    if groupby is None:
+        check_embedded(adata.obsm, basis, "obsm", "embed_cells")
+        return sc.pl.embedding(adata, basis=basis, color=columns, **{"title": names, **how})
+    return sc.pl.matrixplot(adata, columns, groupby, **{"colorbar_title": "mean score", **how})
+
+
+def _names(adata: AnnData, texts: Sequence[str] | str | None, key: str) -> list[str]:
+    info = adata.uns.get("bft", {}).get(key, {})
+    if "scores" not in info:
+        known = [name for name, sides in adata.uns.get("bft", {}).items() if "scores" in sides]
+        there = f"there are those of {', '.join(map(repr, known))}" if known else "bft.tl.score_text makes them"
+        msg = f"`adata` has no scores of texts under {key!r}: {there}.{did_you_mean(key, known)}"
+        raise InputError(msg)
+    asked = list(info["scores"]["texts"]["name"])
+    wanted = asked if texts is None else [texts] if isinstance(texts, str) else list(texts)
+    if unknown := [name for name in wanted if name not in asked]:
+        msg = f"`{unknown[0]}` is no text that was asked under {key!r}; these were {', '.join(asked)}."
+        raise InputError(msg + did_you_mean(unknown[0], asked))
+    return wanted
