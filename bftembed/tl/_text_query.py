@@ -20,6 +20,7 @@ from bftembed.errors import InputError
 from bftembed.expression import cell_batches, check_columns, chosen_matrix, column_of, gene_names, parts_of
 from bftembed.queries import BACKGROUND, Choice, Contrast, choose_genes, genes_named, relevance
 from bftembed.tl._stream.input import choose
+from bftembed.vectors import read_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -229,12 +230,12 @@ def _read_table(table: Any, use_rep: str) -> tuple[list[str], NDArray[np.float32
         if not path.exists():
             msg = f"There is no file {str(path)!r} of the vectors of all genes."
             raise InputError(msg)
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-        else:
+        if path.suffix in {".h5ad", ".zarr"}:
             import anndata
 
             table = anndata.read_zarr(path) if path.suffix == ".zarr" else anndata.read_h5ad(path)
+        else:
+            table = read_vectors(path)
     if hasattr(table, "obsm"):
         key = use_rep if use_rep in table.obsm else "X_bft"
         check_embedded(table.obsm, key, "obsm", "embed")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Among = Literal["genes", "cells"]
 
 #: Columns of ``obs`` or ``var`` that go along with the vectors.
-COLUMNS = ("bft_gene", "ensembl", "entrez", "facts")
+COLUMNS = ("bft_gene", "ensembl", "entrez", "approved", "biotype", "facts")
 
 
 def vectors_frame(
@@ -189,7 +189,7 @@ def _taken(vectors: AnnData | pd.DataFrame, use_rep: str, among: Among | None) -
     genes = among == "genes"
     held, beside = (vectors.varm, vectors.var) if genes else (vectors.obsm, vectors.obs)
     check_embedded(held, use_rep, "varm" if genes else "obsm", f"embed_{among}")
-    columns = {name: beside[name].astype(object).fillna("").astype(str).tolist() for name in COLUMNS if name in beside}
+    columns = {name: _values(beside[name]) for name in COLUMNS if name in beside}
     if columns.get("bft_gene") == beside.index.tolist():
         del columns["bft_gene"]
     frame = pd.DataFrame(np.asarray(held[use_rep], dtype=np.float32), index=beside.index)
@@ -197,6 +197,13 @@ def _taken(vectors: AnnData | pd.DataFrame, use_rep: str, among: Among | None) -
         "provenance": _plain(vectors.uns.get("bft", {}).get(use_rep, {})),
         "columns": columns,
     }
+
+
+def _values(column: pd.Series[Any]) -> list[Any]:
+    """True and False, or texts, ``""`` where there is none."""
+    if column.dtype == bool:
+        return column.tolist()
+    return column.astype(object).where(column.notna(), "").astype(str).tolist()
 
 
 def _float32(frame: pd.DataFrame) -> pd.DataFrame:

@@ -114,8 +114,11 @@ def test_a_table_of_all_genes_takes_the_place_of_varm(cells, table, tmp_path):
     bft.tl.score_text(part, TEXTS, table=table, n_genes=4)
     assert part.obs["text_T cell"][:20].min() > part.obs["text_T cell"][20:].max()
     table.write_h5ad(tmp_path / "genes.h5ad")
+    bft.write_vectors(table, tmp_path / "genes.parquet")
+    bft.write_vectors(table, tmp_path / "genes.vec")
     frame = pd.DataFrame(table.X, index=table.obs_names)
-    for other, options in ((tmp_path / "genes.h5ad", {}), (frame, {"encoder": "default"})):
+    files = [(tmp_path / f"genes.{suffix}", {}) for suffix in ("h5ad", "parquet", "vec")]
+    for other, options in (*files, (frame, {"encoder": "default"})):
         again = part.copy()
         bft.tl.score_text(again, TEXTS, table=other, n_genes=4, **options)
         pd.testing.assert_series_equal(again.obs["text_T cell"], part.obs["text_T cell"])

@@ -20,7 +20,8 @@ MATRIX = np.array([[0.1, -2], [3e-38, 1 / 3], [np.nan, np.nan]], dtype=np.float3
 
 @pytest.fixture
 def embedded():
-    obs = pd.DataFrame({"ensembl": ["ENSG1", "", "ENSG3"], "entrez": ["1", "2", "3"]}, index=["TP53", "ALB", "GONE"])
+    columns = {"ensembl": ["ENSG1", "", "ENSG3"], "entrez": ["1", "2", "3"], "approved": [True, False, True]}
+    obs = pd.DataFrame(columns, index=["TP53", "ALB", "GONE"])
     made = anndata.AnnData(MATRIX.copy(), obs=obs, obsm={"X_bft": MATRIX.copy()})
     info = {"kind": "gene", "coverage": {"genes": 3}, "n_split": np.int64(1), "sources": ["HGNC. Licence: MIT."]}
     made.uns["bft"] = {"X_bft": {"entities": info}}
@@ -48,7 +49,7 @@ def test_what_is_written_is_read_with_all_that_goes_along(embedded, suffix, tmp_
     assert found.obs_names.tolist() == ["TP53", "ALB"]
     np.testing.assert_array_equal(found.X, MATRIX[:2])
     np.testing.assert_array_equal(found.obsm["X_bft"], MATRIX[:2])
-    assert found.obs.to_dict("list") == {"ensembl": ["ENSG1", ""], "entrez": ["1", "2"]}
+    assert found.obs.to_dict("list") == {"ensembl": ["ENSG1", ""], "entrez": ["1", "2"], "approved": [True, False]}
     entities = bft.get.provenance(found)["entities"]
     assert entities == {"kind": "gene", "coverage": {"genes": 3}, "n_split": 1, "sources": ["HGNC. Licence: MIT."]}
     found.write_h5ad(tmp_path / "again.h5ad")
@@ -60,7 +61,7 @@ def test_what_other_programs_find_in_the_files(embedded, tmp_path):
     np.testing.assert_array_equal([*gensim_reads(tmp_path / "v.vec").values()], MATRIX[:2])
     assert pd.read_csv(tmp_path / "v.csv").columns.tolist() == ["name", "d0", "d1"]
     frame = pd.read_parquet(tmp_path / "v.parquet")
-    assert frame.columns.tolist() == ["name", "ensembl", "entrez", "d0", "d1"]
+    assert frame.columns.tolist() == ["name", "ensembl", "entrez", "approved", "d0", "d1"]
     assert frame["d0"].dtype == np.float32
     about = json.loads(pq.read_schema(tmp_path / "v.parquet").metadata[b"bftembed"])
     assert about["provenance"]["entities"]["sources"] == ["HGNC. Licence: MIT."]
