@@ -11,6 +11,7 @@ import typer
 from bftembed.cli import _arguments as arg
 from bftembed.cli._gene_sets import read_gene_sets
 from bftembed.cli._names import is_names, names_of_all_genes
+from bftembed.cli._trial import tried_cells
 from bftembed.cli._vectors import TABLES, checked_output, usable, write_texts
 from bftembed.errors import InputError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from bftembed.entities import Facts, NameKind
 
-_TRIAL = "bft_trial"
 _GENES, _CELLS, _RESULT = "Genes", "Cells", "Result"
 
 
@@ -201,50 +201,13 @@ def _embed_adata(
     if output is not None:
         _check_writable(adata, output)
     if cells:
-        how |= _check_cells(adata, mask_var, source, output, keep_x=keep_x, how=how)
+        how |= tried_cells(adata, mask_var, source, output, keep_x=keep_x, how=how)
     bft.tl.embed_genes(adata, mask_var=mask_var, encoder=encode(), facts=facts, key_added=key_added, **texts)
     if cells:
         bft.tl.embed_cells(adata, use_rep=key_added, key_added=key_added, output=output, keep_x=keep_x, **how)
         print(f"wrote {output}")
     elif output is not None:
         _write(adata, "var", key_added, output)
-
-
-def _check_cells(
-    adata: AnnData, mask_var: str | None, source: Path, output: Path | None, *, keep_x: bool, how: dict[str, Any]
-) -> dict[str, Any]:
-    """Embed the cells once with vectors of length one: what is wrong with them should not come up after hours.
-
-    Returns the reference that was made on the way, as an argument.
-    """
-    import numpy as np
-
-    import bftembed as bft
-    from bftembed.expression import chosen_genes
-
-    if output is not None and keep_x and source.suffix != output.suffix:
-        msg = (
-            f"`{output}` has another format than `{source}`: use the same suffix, or --no-keep-x for a file without X."
-        )
-        raise InputError(msg)
-    if (table := how.get("table")) is not None and not table.exists():
-        msg = f"There is no file `{table}` of the vectors of all genes."
-        raise InputError(msg)
-    plain = {name: value for name, value in how.items() if name not in {"whiten", "table", "n_components"}}
-    trial = np.full((adata.n_vars, 1), np.nan, dtype=np.float32)
-    trial[chosen_genes(adata, mask_var)] = 1
-    before, verbosity = dict(adata.uns.get("bft", {})), bft.settings.verbosity
-    adata.varm[_TRIAL] = trial
-    bft.settings.verbosity = "error" if verbosity == "error" else "warning"
-    try:
-        bft.tl.embed_cells(adata, use_rep=_TRIAL, key_added=_TRIAL, progress=False, whiten=None, **plain)
-        made = adata.uns["bft"][_TRIAL].get("reference")
-    finally:
-        bft.settings.verbosity = verbosity
-        del adata.varm[_TRIAL]
-        adata.obsm.pop(_TRIAL, None)
-        adata.uns["bft"] = before
-    return {} if made is None else {"reference": made}
 
 
 def _check_writable(adata: AnnData, output: Path) -> None:

@@ -76,6 +76,8 @@ def opened(adata: Any) -> Iterator[AnnDataParts]:
         if not {"obs", "var"} <= set(group):
             msg = f"{str(path)!r} holds {sorted(group)[:10]}, not the `obs` and `var` of an AnnData. {NOT_ANNDATA}"
             raise InputError(msg)
+        if not all(hasattr(group[name], "keys") for name in ("obs", "var")):
+            raise InputError(_too_old(str(path)))
         yield _of_group(group)
     finally:
         if hasattr(group, "close"):
@@ -248,7 +250,8 @@ class DiskTable:
     def __getitem__(self, name: str) -> Any:
         from anndata.io import read_elem
 
-        return read_elem(self.group[name])
+        # Before anndata 0.8 a categorical column was numbers, with its categories elsewhere in the group.
+        return read_elem(self.group)[name] if "__categories" in self.group else read_elem(self.group[name])
 
 
 def _matrix(element: Any) -> Any:
@@ -262,6 +265,10 @@ def _matrix(element: Any) -> Any:
     return DiskMatrix(element, encoding[:3], (rows, columns), element["data"].dtype)
 
 
+def _too_old(name: str) -> str:
+    return f"{name} was written by anndata before 0.7; read the file and write it again with anndata."
+
+
 def _array(element: Any) -> Any:
     from anndata.io import read_elem
 
@@ -273,7 +280,6 @@ def _index(frame: Any) -> pd.Index:
     from anndata.io import read_elem
 
     if "_index" not in frame.attrs:
-        msg = f"{frame.name} was written by anndata before 0.7; read the file and write it again with anndata."
-        raise InputError(msg)
+        raise InputError(_too_old(frame.name))
     names: pd.Index = pd.Index(read_elem(frame[frame.attrs["_index"]]))
     return names

@@ -1,4 +1,5 @@
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,3 +30,19 @@ def test_cells_without_a_batch_are_named(missing):
 def test_numbers_are_names():
     adata = anndata.AnnData(np.eye(3), obs=pd.DataFrame({"b": [10, 2, 10]}, index=list("abc")))
     assert cell_batches(parts_of(adata), "b")[1] == ["10", "2"]
+
+
+@pytest.mark.filterwarnings("ignore:Element .* was written without encoding metadata")
+def test_categories_as_anndata_wrote_them_before_08(tmp_path):
+    adata = anndata.AnnData(np.eye(3), obs=pd.DataFrame({"b": ["y", "x", "y"]}, index=list("abc")))
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad", "r+") as file:
+        obs = file["obs"]
+        del obs["b"]
+        obs["b"] = np.array([1, 0, 1], dtype=np.int8)
+        obs["__categories/b"] = np.array(["x", "y"], dtype=object)
+        obs["b"].attrs["categories"] = obs["__categories/b"].ref
+        obs.attrs["encoding-version"] = "0.1.0"
+    with opened(tmp_path / "a.h5ad") as parts:
+        codes, names = cell_batches(parts, "b")
+    assert (codes.tolist(), names) == ([1, 0, 1], ["x", "y"])

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import anndata
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy
 import zarr
 from scipy import sparse
 
@@ -109,6 +112,9 @@ def test_names_of_a_very_old_file_are_refused_with_the_remedy(adata, tmp_path):
         del file["obs"].attrs["_index"]
     with pytest.raises(InputError, match=r"before 0\.7"):
         pick(tmp_path / "x.h5ad")
+    shipped = Path(scanpy.__file__).parent / "datasets" / "10x_pbmc68k_reduced.h5ad"
+    with pytest.raises(InputError, match=r"10x_pbmc68k_reduced.h5ad was written by anndata before 0\.7"):
+        pick(shipped)
 
 
 def test_the_file_is_closed_again(adata, tmp_path):
