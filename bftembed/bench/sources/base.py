@@ -116,8 +116,8 @@ class Source:
         ----------
         recipe
             ``"contrast"``: by how much a cell departs from what is usual for each gene, times whitened vectors, as
-            `bftembed.tl.embed_cells` does by default; ``"batchwise"``: from what is usual in its batch, in standard
-            deviations of the batch; ``"mean"``: the mean of the vectors, weighted by expression.
+            `bftembed.tl.embed_cells` does by default; ``"batchwise"``: from what is usual in its batch, mean and
+            spread (``batch_key=``); ``"mean"``: the mean of the vectors, weighted by expression.
         adata
             See `cells`.
         genes

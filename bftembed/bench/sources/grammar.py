@@ -38,7 +38,7 @@ FORMS: dict[str, _Form] = {
     "geneformer": _Form("tables", "Geneformer", "DIR", "a Geneformer checkpoint with its token dictionary"),
     "scgpt": _Form("tables", "ScGPT", "DIR", "an scGPT checkpoint: best_model.pt and vocab.json"),
     "mean": _Form("recipes", "Mean", "EMBEDDING", "cells as weighted means of another embedding's genes"),
-    "batchwise": _Form("recipes", "Batchwise", "EMBEDDING", "cells by z-scores in their batch, of its genes"),
+    "batchwise": _Form("recipes", "Batchwise", "EMBEDDING", "cells by contrast with their batch, of its genes"),
 }
 
 

@@ -37,7 +37,7 @@ def cells_of_genes(
 
     options: dict[str, Any] = {
         "contrast": {"weights": "contrast", "table": table},
-        "batchwise": {"weights": "zscore", "table": table, "batch_key": "batch"},
+        "batchwise": {"weights": "contrast", "table": table, "batch_key": "batch"},
         "mean": {"weights": "log1p"},
     }[recipe]
     obs = adata.obs[["batch"]] if recipe == "batchwise" else pd.DataFrame(index=adata.obs_names)

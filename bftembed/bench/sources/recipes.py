@@ -48,6 +48,6 @@ class Mean(_ByRecipe):
 
 
 class Batchwise(_ByRecipe):
-    """Z-scores in the batch of a cell, times the vectors: batches differ in spread too."""
+    """Contrast with what is usual in the batch of a cell, mean and spread."""
 
     recipe = "batchwise"
