@@ -4,6 +4,7 @@ from bftembed.expression.batches import cell_batches
 from bftembed.expression.chunks import default_chunk_rows, prefetched, row_blocks, row_chunks
 from bftembed.expression.files import checked_target
 from bftembed.expression.genes import chosen_genes, gene_names
+from bftembed.expression.groups import group_moments
 from bftembed.expression.parts import (
     AnnDataParts,
     Matrix,
@@ -38,6 +39,7 @@ __all__ = [
     "column_of",
     "default_chunk_rows",
     "gene_names",
+    "group_moments",
     "made_actual",
     "mapping_group",
     "normalised_chunks",

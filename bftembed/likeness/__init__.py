@@ -1,6 +1,29 @@
-"""How alike genes or drugs are, by vectors or by the words that describe them; a weight that falls off softly."""
+"""How alike genes or drugs are, by vectors or by the words that describe them, and votes of those that are alike."""
 
+from bftembed.likeness.additive import (
+    SHRINKAGES,
+    TEMPERATURES,
+    Choice,
+    Effects,
+    additive_effects,
+    average_weight,
+    cross_validated,
+    voted,
+)
 from bftembed.likeness.vectors import soft, unit
 from bftembed.likeness.words import drug_words, gene_words
 
-__all__ = ["drug_words", "gene_words", "soft", "unit"]
+__all__ = [
+    "SHRINKAGES",
+    "TEMPERATURES",
+    "Choice",
+    "Effects",
+    "additive_effects",
+    "average_weight",
+    "cross_validated",
+    "drug_words",
+    "gene_words",
+    "soft",
+    "unit",
+    "voted",
+]

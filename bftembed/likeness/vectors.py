@@ -30,12 +30,13 @@ def unit(vectors: ArrayLike, *, centre: NDArray[Any] | None = None) -> NDArray[n
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     x = np.asarray(vectors, dtype=np.float64)
-    has = np.isfinite(x).all(axis=1)
+    has = np.asarray(np.isfinite(x).all(axis=1))
     if centre is None:
         centre = x[has].mean(axis=0) if has.any() else np.zeros(x.shape[1])
     x = np.where(has[:, None], x - centre, 0.0)
     norms = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.divide(x, norms, out=np.zeros_like(x), where=norms > 1e-12).astype(np.float32)
+    found: NDArray[np.float32] = np.divide(x, norms, out=np.zeros_like(x), where=norms > 1e-12).astype(np.float32)
+    return found
 
 
 def soft(cosines: ArrayLike, temperature: float) -> NDArray[np.float32]:

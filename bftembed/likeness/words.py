@@ -80,11 +80,10 @@ def _of_genes(digest: str, columns: tuple[str, ...]) -> tuple[dict[str, int], cs
     if facts is None or facts.digest != digest:
         msg = "The gene tables changed while they were read; try again."
         raise InputError(msg)
-    frame = facts.frame.set_index("symbol")
-    frame = frame.loc[frame[list(_TEXTS)].ne("").any(axis=1), list(columns)]
-    return _fitted(
-        {str(name): " ".join(row).replace("|", " ") for name, row in zip(frame.index, frame.to_numpy(), strict=True)}
-    )
+    frame = facts.frame
+    described = (frame[list(_TEXTS)].to_numpy(dtype=object) != "").any(axis=1)
+    names, known = frame["symbol"].to_numpy()[described], frame[list(columns)].to_numpy(dtype=object)[described]
+    return _fitted({str(name): " ".join(row).replace("|", " ") for name, row in zip(names, known, strict=True)})
 
 
 def _fitted(documents: Mapping[str, str]) -> tuple[dict[str, int], csr_matrix]:

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from bftembed.tl._embed_cells import embed_cells
     from bftembed.tl._embed_genes import embed_genes
     from bftembed.tl._embed_perturbations import embed_perturbations
+    from bftembed.tl._perturbation_model import PerturbationModel
     from bftembed.tl._score_text import score_text
 
 __all__ = [
+    "PerturbationModel",
     "annotate",
     "describe_clusters",
     "embed",
@@ -29,4 +31,6 @@ __all__ = [
 
 
 # One module each, so that the cell stage, which streams millions of cells, does not carry torch in its memory.
-__getattr__, __dir__ = attach(__name__, {name: f"_{name}" for name in __all__})
+__getattr__, __dir__ = attach(
+    __name__, {name: f"_{name}" for name in __all__} | {"PerturbationModel": "_perturbation_model"}
+)

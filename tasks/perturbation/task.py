@@ -169,9 +169,10 @@ def drug_distance(fast: bool) -> DrugDistances:
 
 @task(
     name="perturbation.norman",
+    version=2,
     kind="perturbation",
     title="Change of expression under activation of unseen genes, alone and in pairs",
-    data=("norman_perturbench", *_NAMES),
+    data=("norman_perturbench", *_NAMES, "refseq_gene_summary", "go_annotations"),
     main_score="normalised pearson delta",
     chance=0.0,
     best=1.0,
@@ -194,4 +195,6 @@ def norman(fast: bool) -> ExpressionResponse:
     noise = int((~ours).sum())
     if fast:
         ours &= cells.obs["condition"].isin(["control", *sorted(cells.obs["condition"].unique())[:16]]).to_numpy()
-    return ExpressionResponse.from_anndata(cells[ours], removed={"cells of McFaline-Figueroa et al. (noise)": noise})
+    return ExpressionResponse.from_anndata(
+        cells[ours], removed={"cells of McFaline-Figueroa et al. (noise)": noise}, words=gene_words
+    )

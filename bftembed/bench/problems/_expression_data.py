@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bftembed.entities import canonical, one_per_gene
 from bftembed.errors import InputError
-from bftembed.expression import check_columns, chosen_matrix, normalised_chunks, parts_of
+from bftembed.expression import check_columns, chosen_matrix, group_moments, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from bftembed.expression import Matrix
 
 logger = logging.getLogger("bftembed")
 N_TOP = 20
@@ -44,6 +43,8 @@ class Responses:
         (g,) float64: mean of the control cells.
     columns
         Column of a gene that is measured, by canonical symbol.
+    noise
+        (n, g) float64: sampling variance of the mean of the cells of a perturbation; by default zeros, not known.
     """
 
     parts: list[tuple[str, ...]]
@@ -51,6 +52,11 @@ class Responses:
     top: NDArray[np.intp]
     control: NDArray[np.float64]
     columns: dict[str, int]
+    noise: NDArray[np.float64] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.noise is None:
+            object.__setattr__(self, "noise", np.zeros_like(self.change))
 
     @cached_property
     def genes(self) -> list[str]:
@@ -94,7 +100,7 @@ def read_responses(
         raise InputError(msg)
     matrix = chosen_matrix(replace(parts_of(adata), raw=None), layer=layer, use_raw=False)
     parts, group, removed, notes = _perturbations(adata, condition, control, separator)
-    sizes, means, variances, kind, n_empty = _moments(matrix, group, len(parts) + 1, values)
+    sizes, means, variances, kind, n_empty = group_moments(matrix, group, len(parts) + 1, values)
     if kind == "counts" and values == "auto":
         notes.append("The values are whole numbers: taken as counts, scaled to 10,000 per cell and logged.")
         logger.info(notes[-1])
@@ -111,7 +117,12 @@ def read_responses(
     symbols, stands = one_per_gene(adata.var_names)
     columns = {str(symbols[column]): int(column) for column in np.flatnonzero(stands)}
     responses = Responses(
-        [parts[i] for i in kept], change[kept], _top(means, variances, sizes)[kept], means[0], columns
+        [parts[i] for i in kept],
+        change[kept],
+        _top(means, variances, sizes)[kept],
+        means[0],
+        columns,
+        (variances[1:] / np.maximum(sizes[1:, None], 1))[kept],
     )
     return responses, {reason: n for reason, n in removed.items() if n}, notes
 
@@ -159,31 +170,6 @@ def _perturbations(
     spelled = len(genes_of) - len(parts)
     notes = [f"{spelled} conditions are another spelling of one that is there: their cells are pooled."] * bool(spelled)
     return parts, of_cells.map(codes).fillna(-1).to_numpy(dtype=np.intp), removed, notes
-
-
-def _moments(
-    matrix: Matrix, group: NDArray[np.intp], n_groups: int, values: str
-) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64], str, int]:
-    """Cells (n_groups,), means and variances (n_groups, g) of log-normalised values, their kind, and empty cells."""
-    from scipy.sparse import csr_matrix
-
-    sizes, kind, n_empty = np.zeros(n_groups, dtype=np.intp), "", 0
-    sums, squares = np.zeros((2, n_groups, matrix.x.shape[1]))
-    for start, rows, found in normalised_chunks(matrix, values=values):
-        kind, mine = found, group[start : start + rows.shape[0]]
-        used = mine >= 0
-        empty = np.diff(rows.indptr) == 0
-        n_empty += int((used & empty).sum())
-        used &= ~empty
-        cells = np.flatnonzero(used)
-        belongs = csr_matrix((np.ones(len(cells)), (mine[cells], cells)), shape=(n_groups, rows.shape[0]))
-        sizes += np.bincount(mine[cells], minlength=n_groups)
-        sums += (belongs @ rows).toarray()
-        squares += (belongs @ rows.multiply(rows)).toarray()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = sums / sizes[:, None]
-        variances = np.maximum(squares - sums * means, 0) / (sizes[:, None] - 1)
-    return sizes, means, variances, kind, n_empty
 
 
 def _top(means: NDArray[np.float64], variances: NDArray[np.float64], sizes: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -250,3 +236,25 @@ def _discrimination(responses: Responses, tested: NDArray[np.intp], i: int, gues
     distance = np.abs(responses.change[np.ix_(tested, others)] - guess[others]).sum(axis=1)
     nearer, as_near = (distance < distance[i]).sum(), (distance == distance[i]).sum() - 1
     return float(1 - (nearer + as_near / 2) / (len(tested) - 1))
+
+
+class Setting(NamedTuple):
+    """Perturbations that were predicted, and each method's metrics of them: (m,) values by method and metric."""
+
+    rows: NDArray[np.intp]
+    measured: dict[str, dict[str, NDArray[np.float64]]]
+
+
+def part_of(setting: Setting, mask: NDArray[np.bool_]) -> Setting:
+    """Some of the perturbations of a setting."""
+    measured = {
+        method: {metric: values[mask] for metric, values in found.items()} for method, found in setting.measured.items()
+    }
+    return Setting(setting.rows[mask], measured)
+
+
+def ratio(weights: NDArray[np.float64], above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ratio of the sums of each replicate, (n_draws,); what is NaN takes no part."""
+    total = weights @ np.nan_to_num(below)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(total != 0, weights @ np.nan_to_num(above) / total, np.nan)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed.bench.scoring.probes import Fold
+from bftembed.likeness import additive_effects, average_weight, cross_validated, soft, voted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,8 @@ _COMPONENTS = 10
 _PENALTIES = {"alpha": np.logspace(-2, 3, 6)}
 RIDGE, MEAN = "ridge", "training mean"
 _NO_CHANGE, _SUM, _COMPONENT_RIDGE = "no change", "sum of single changes", "ridge on expression components"
+VOTE = "kernel vote"
+WORDS_VOTE = "kernel vote, words of RefSeq and GO"
 BASELINES = (MEAN, _NO_CHANGE, _SUM, _COMPONENT_RIDGE)
 
 
@@ -71,21 +74,47 @@ MODELS: dict[str, Model] = {RIDGE: ridge, "kernel ridge": _kernel_ridge, "neares
 
 
 def predicted(
-    responses: Responses, x: Floats, fold: Fold, *, models: Mapping[str, Model], unseen: bool
+    responses: Responses, x: Floats, units: Mapping[str, Any], fold: Fold, *, models: Mapping[str, Model], unseen: bool
 ) -> dict[str, Floats]:
-    """Change (g,) of the test row by every method, NaN where a method cannot tell."""
+    """Change (g,) of the test row by every method, NaN where a method cannot tell.
+
+    ``x`` has the vectors of the perturbations, ``units`` the unit vectors of the perturbed genes by name of a vote.
+    """
     from threadpoolctl import threadpool_limits
 
     y, train, test = responses.change, fold.train, fold.test[0]
     singles = [i for i in train if len(responses.parts[i]) == 1 and responses.parts[i][0] in responses.parts[test]]
     with threadpool_limits(1):
         guess = {name: _fitted(make, responses, x, fold, unseen=unseen) for name, make in models.items()}
+        guess |= {name: vote(responses, unit, fold) for name, unit in units.items()}
         guess[_COMPONENT_RIDGE] = _by_components(responses, fold, unseen=unseen)
     return guess | {
         MEAN: y[train].mean(axis=0),
         _NO_CHANGE: np.zeros(y.shape[1]),
         _SUM: y[singles].sum(axis=0) if len(singles) == 2 else np.full(y.shape[1], np.nan),
     }
+
+
+def vote(responses: Responses, unit: Any, fold: Fold) -> Floats:
+    """Change (g,) of the test row by `bftembed.likeness`, from unit vectors (n_genes, d) of the perturbed genes.
+
+    As `bftembed.tl.PerturbationModel` does it: effects add up, measured genes have their own, others get the vote.
+    """
+    cosines = unit @ unit.T
+    cosines = np.asarray(cosines.toarray() if hasattr(cosines, "toarray") else cosines)
+    has_vector = cosines.diagonal() > 0
+    cosines = np.where(np.outer(has_vector, has_vector), cosines, -np.inf)  # no weight
+    has, change, noise = responses.has[fold.train], responses.change[fold.train], responses.noise[fold.train]
+    seen = has.any(axis=0)
+    near = cosines[np.ix_(seen, seen)]
+    choice = cross_validated(has[:, seen], change, noise, lambda t: soft(near, t).astype(np.float64))
+    effects = additive_effects(has[:, seen], change, noise)
+    asked = responses.has[fold.test[0]]
+    unseen = asked & ~seen
+    average = average_weight(soft(near, choice.temperature).astype(np.float64))
+    weights = soft(cosines[np.ix_(unseen, seen)], choice.temperature).astype(np.float64)
+    deviations, _ = voted(weights, effects.deviations, choice.shrinkage, average)
+    return np.asarray(asked.sum() * effects.mean + effects.deviations[asked[seen]].sum(axis=0) + deviations.sum(axis=0))
 
 
 def _by_components(responses: Responses, fold: Fold, *, unseen: bool) -> Floats:

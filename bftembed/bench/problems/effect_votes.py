@@ -11,6 +11,7 @@ same gene gave under similar perturbations, the control that Wu et al. (2025) ca
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from bftembed.likeness import soft
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -66,7 +67,8 @@ def vote(unit: Any, train: Rows, test: Rows, setting: Setting) -> NDArray[np.flo
     Parameters
     ----------
     unit
-        (n_entities, d) rows of unit length, an array or sparse; see `bftembed.likeness.unit`.
+        (n_entities, d) rows of unit length, an array or sparse (see `bftembed.likeness.unit`), or a tuple of views,
+        whose cosines are averaged.
     train, test
         Rows of entities. The labels of `test` are not looked at.
     setting
@@ -77,7 +79,7 @@ def vote(unit: Any, train: Rows, test: Rows, setting: Setting) -> NDArray[np.flo
     (n_test,) scores, above 0 where yes is more likely than usual for the read-out.
     """
     table = _tabled(train, test)
-    return next(_votes(unit, table, test, [setting]))
+    return next(_votes(unit, table, test, [setting], lambda: cosines(unit, table.genes, table.genes)))
 
 
 def tuned(
@@ -102,13 +104,14 @@ def tuned(
         (n_settings,): mean over the folds of the AUROC per gene.
     """
     perts, scores = np.unique(train.pert), []
+    alike = cache(lambda: cosines(unit, np.unique(train.gene), np.unique(train.gene)))
     for repeat in range(n_repeats):
         order = np.random.default_rng(seed + repeat).permutation(perts)
         for held in np.array_split(order, 5):
             out = np.isin(train.pert, held)
             kept, asked = train.take(~out), train.take(out)
             table = _tabled(kept, asked)
-            scores.append([auroc_per_gene(asked, guess) for guess in _votes(unit, table, asked, settings)])
+            scores.append([auroc_per_gene(asked, guess) for guess in _votes(unit, table, asked, settings, alike)])
     means = np.nanmean(scores, axis=0)
     return settings[int(np.argmax(means))], means
 
@@ -144,8 +147,13 @@ def _tabled(train: Rows, test: Rows) -> _Table:
     return _Table(perts, genes, measured, measured * (yes - usual))
 
 
-def _votes(unit: Any, table: _Table, test: Rows, settings: Sequence[Setting]) -> Iterable[NDArray[np.float64]]:
-    """One answer per setting; what two of them share is computed once where they follow each other."""
+def _votes(
+    unit: Any, table: _Table, test: Rows, settings: Sequence[Setting], alike: Callable[[], Floats]
+) -> Iterator[NDArray[np.float64]]:
+    """One answer per setting; what two of them share is computed once where they follow each other.
+
+    ``alike`` gives the cosines between the genes of the table, if they are asked for.
+    """
     asked, row = np.unique(test.pert, return_inverse=True)
     column = np.searchsorted(table.genes, test.gene)
     near, among = cosines(unit, asked, table.perts), cosines(unit, table.perts, table.perts)
@@ -164,7 +172,7 @@ def _votes(unit: Any, table: _Table, test: Rows, settings: Sequence[Setting]) ->
         above, below = known["above"], known["below"]
         if setting.c:
             if known.get("u") != setting.u:
-                others = soft(cosines(unit, table.genes, table.genes), setting.u)
+                others = soft(alike(), setting.u)
                 np.fill_diagonal(others, 0)
                 known |= {"u": setting.u, "others": others}
                 known.pop("of_others", None)
@@ -178,6 +186,8 @@ def _votes(unit: Any, table: _Table, test: Rows, settings: Sequence[Setting]) ->
 
 
 def cosines(unit: Any, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
-    """Cosines (n_rows, n_columns) of some of the unit vectors, dense or sparse."""
+    """Cosines (n_rows, n_columns) of some of the unit vectors, dense or sparse; of several views their mean."""
+    if isinstance(unit, tuple):
+        return np.asarray(np.mean([cosines(view, rows, columns) for view in unit], axis=0), dtype=np.float32)
     product = unit[rows] @ unit[columns].T
     return np.array(product.toarray() if hasattr(product, "toarray") else product, dtype=np.float32)

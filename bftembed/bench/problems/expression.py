@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from bftembed.bench.base import Evaluation, Problem
-from bftembed.bench.problems._expression_data import BEST, MAIN, Responses, measures, read_responses
+from bftembed.bench.problems._expression_data import (
+    BEST,
+    MAIN,
+    Responses,
+    Setting,
+    measures,
+    part_of,
+    ratio,
+    read_responses,
+)
 from bftembed.bench.problems._expression_models import (
     BASELINES,
     LEAST_TO_LEARN_FROM,
     MEAN,
     MODELS,
     RIDGE,
+    VOTE,
+    WORDS_VOTE,
     predicted,
     ridge,
 )
 from bftembed.bench.scoring.probes import Fold
 from bftembed.bench.scoring.scores import Score, item_weights
 from bftembed.errors import InputError
+from bftembed.likeness import unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from anndata import AnnData
     from numpy.typing import NDArray
@@ -32,16 +44,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Rows = NDArray[np.intp]
-    Bools = NDArray[np.bool_]
 
 _LEAST = 10
-
-
-class Setting(NamedTuple):
-    """Perturbations that were predicted, and each method's metrics of them: (m,) values by method and metric."""
-
-    rows: Rows
-    measured: dict[str, dict[str, Floats]]
 
 
 class ExpressionResponse(Problem):
@@ -61,10 +65,11 @@ class ExpressionResponse(Problem):
     that is equal in all genes correlates with nothing: 0. Normalised, 0 is the mean of the training changes and 1 a
     perfect prediction; worse than the mean is below 0.
 
-    Probes: ridge regression (main), kernel ridge regression, and the mean of the five nearest neighbours. Baselines:
-    the mean; no change; the sum of the two single changes, where both are seen; and ridge regression on the principal
-    components of the perturbed genes in the training data, as in the linear model of Ahlmann-Eltze et al. (2025), where
-    all of them are measured.
+    Probes: ridge regression (main), kernel ridge regression, the mean of the five nearest neighbours, and the kernel
+    vote of `bftembed.tl.PerturbationModel`. Baselines: the same vote by words, where they are given; the mean; no
+    change; the sum of the two single changes, where both are seen; and ridge regression on the principal components of
+    the perturbed genes in the training data, as in the linear model of Ahlmann-Eltze et al. (2025), where all of them
+    are measured.
 
     Parameters
     ----------
@@ -74,6 +79,9 @@ class ExpressionResponse(Problem):
         What was removed before, for the report.
     notes
         Sentences on how the data were read.
+    words
+        Gives the words (n, n_words) of n genes, rows of unit length, for a baseline, e.g.
+        `bftembed.likeness.gene_words`.
 
     Raises
     ------
@@ -87,8 +95,9 @@ class ExpressionResponse(Problem):
         *,
         removed: Mapping[str, int] | None = None,
         notes: Sequence[str] = (),
+        words: Callable[[Sequence[str]], Any] | None = None,
     ) -> None:
-        self.responses = responses
+        self.responses, self.words = responses, words
         self.removed, self.notes = dict(removed or {}), tuple(notes)
         self.entities = responses.genes
         if len(responses.parts) < _LEAST:
@@ -108,6 +117,7 @@ class ExpressionResponse(Problem):
         values: str = "auto",
         min_cells: int = 20,
         removed: Mapping[str, int] | None = None,
+        words: Callable[[Sequence[str]], Any] | None = None,
     ) -> Self:
         """Make a problem of single-cell data of a genetic perturbation screen.
 
@@ -131,6 +141,8 @@ class ExpressionResponse(Problem):
             Perturbations with fewer cells are left out, and counted.
         removed
             What was removed before, for the report.
+        words
+            For a baseline, as in the class.
 
         Raises
         ------
@@ -165,7 +177,7 @@ class ExpressionResponse(Problem):
             values=values,
             min_cells=min_cells,
         )
-        return cls(responses, removed={**left_out, **(removed or {})}, notes=notes)
+        return cls(responses, removed={**left_out, **(removed or {})}, notes=notes, words=words)
 
     def embed(self, source: Source) -> NDArray[np.float32]:
         """Vectors of the perturbed genes."""
@@ -191,8 +203,11 @@ class ExpressionResponse(Problem):
         of_genes = vectors[has_vector].astype(np.float64)
         x = np.zeros((len(self.responses.has), vectors.shape[1]))
         x[known] = self.responses.has[np.ix_(known, has_vector)] @ (of_genes - of_genes.mean(axis=0))
-        unseen = self._setting(x, strict, MODELS, n_jobs, unseen=True)
-        seen = self._setting(x, self._folds(known, unseen=False), {RIDGE: ridge}, n_jobs, unseen=False)
+        units = {VOTE: unit(vectors)}
+        if self.words is not None:
+            units[WORDS_VOTE] = self.words(self.entities)
+        unseen = self._setting(x, units, strict, MODELS, n_jobs, unseen=True)
+        seen = self._setting(x, units, self._folds(known, unseen=False), {RIDGE: ridge}, n_jobs, unseen=False)
         kinds = self._kinds(known, unseen, seen)
         by_method = {}
         for method in unseen.measured:
@@ -210,7 +225,7 @@ class ExpressionResponse(Problem):
             notes.append("All vectors are equal: this embedding says nothing of the genes.")
         names = self.responses.names
         return Evaluation(
-            scores=[score for method in MODELS for score in by_method.pop(method)],
+            scores=[score for method in (*MODELS, VOTE) for score in by_method.pop(method)],
             baselines=[score for found in by_method.values() for score in found],
             items=[names[i] for i in unseen.rows],
             counts={
@@ -244,21 +259,29 @@ class ExpressionResponse(Problem):
             "doubles, 1 seen": (seen, n_seen == 1),
             "doubles, 2 seen": (seen, n_seen == 2),
         }
-        return {kind: _part(setting, of_kind) for kind, (setting, of_kind) in kinds.items() if of_kind.any()}
+        return {kind: part_of(setting, of_kind) for kind, (setting, of_kind) in kinds.items() if of_kind.any()}
 
     def _setting(
-        self, x: Floats, folds: Sequence[Fold], models: Mapping[str, Model], n_jobs: int, *, unseen: bool
+        self,
+        x: Floats,
+        units: Mapping[str, Any],
+        folds: Sequence[Fold],
+        models: Mapping[str, Model],
+        n_jobs: int,
+        *,
+        unseen: bool,
     ) -> Setting:
         """Predict the test row of every fold by models and baselines, and measure that."""
         from joblib import Parallel, delayed
 
         rows = np.array([fold.test[0] for fold in folds], dtype=np.intp)
         guessed = Parallel(n_jobs=n_jobs)(
-            delayed(predicted)(self.responses, x, fold, models=models, unseen=unseen) for fold in folds
+            delayed(predicted)(self.responses, x, units, fold, models=models, unseen=unseen) for fold in folds
         )
         shape = len(folds), self.responses.change.shape[1]
         guesses = {
-            method: np.reshape([of_fold[method] for of_fold in guessed], shape) for method in [*models, *BASELINES]
+            method: np.reshape([of_fold[method] for of_fold in guessed], shape)
+            for method in [*models, *units, *BASELINES]
         }
         return Setting(rows, {method: measures(self.responses, rows, guess) for method, guess in guesses.items()})
 
@@ -272,20 +295,6 @@ class ExpressionResponse(Problem):
         possible = np.where(known, BEST[metric] - mean, np.nan)
         gained = (values - mean) / (np.nanmean(possible) or np.nan)
         return [
-            Score(method, f"normalised {metric}{suffix}", gained[None], _ratio(weights, values - mean, possible)),
-            Score(method, f"{metric}{suffix}", values[None], _ratio(weights, values, known.astype(float))),
+            Score(method, f"normalised {metric}{suffix}", gained[None], ratio(weights, values - mean, possible)),
+            Score(method, f"{metric}{suffix}", values[None], ratio(weights, values, known.astype(float))),
         ]
-
-
-def _part(setting: Setting, mask: Bools) -> Setting:
-    measured = {
-        method: {metric: values[mask] for metric, values in found.items()} for method, found in setting.measured.items()
-    }
-    return Setting(setting.rows[mask], measured)
-
-
-def _ratio(weights: Floats, above: Floats, below: Floats) -> Floats:
-    """Ratio of the sums of each replicate, (n_draws,); what is NaN takes no part."""
-    total = weights @ np.nan_to_num(below)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(total != 0, weights @ np.nan_to_num(above) / total, np.nan)

@@ -8,11 +8,15 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 from scipy import sparse
+from scipy.sparse import csr_matrix
 from scipy.stats import pearsonr
 
-from bftembed.bench.problems._expression_data import Responses, measures
+from bftembed.bench.problems._expression_data import Responses, Setting, measures
+from bftembed.bench.problems._expression_models import vote
 from bftembed.bench.problems.expression import ExpressionResponse
+from bftembed.bench.scoring.probes import Fold
 from bftembed.errors import InputError
+from bftembed.likeness import unit
 
 GENES = [f"P{i:02d}" for i in range(12)]
 N_MEASURED = 60
@@ -52,7 +56,7 @@ def test_true_factors_beat_the_mean_and_random_vectors_do_not(problem, of_truth)
     assert random.scores[0].mean < 0.1
     for kind in ("singles", "doubles, 0 seen"):
         assert by_name(of_truth.scores)["ridge", f"normalised pearson delta, {kind}"].mean > 0.6
-    for probe in ("kernel ridge", "nearest neighbours"):
+    for probe in ("kernel ridge", "nearest neighbours", "kernel vote"):
         assert by_name(of_truth.scores)[probe, "normalised pearson delta"].mean > 0.2
 
 
@@ -85,8 +89,6 @@ def test_zero_is_the_training_mean_and_one_is_perfect(problem, of_truth):
         if method == "training mean" and metric.startswith("normalised"):
             np.testing.assert_array_equal(score.values, 0)
     mean = np.stack([np.delete(truth, i, axis=0).mean(axis=0) for i in rows])
-    from bftembed.bench.problems.expression import Setting
-
     found = {
         "perfect": measures(problem.responses, rows, truth),
         "training mean": measures(problem.responses, rows, mean),
@@ -183,22 +185,22 @@ def test_no_perturbation_of_a_tested_gene_is_learned_from(problem):
 
 def test_predictions_do_not_depend_on_what_they_are_compared_with():
     """Another change of P03, alone and in doubles, leaves the predictions of all of these as they were."""
-    from bftembed.bench.problems._expression_models import MODELS, predicted
+    from bftembed.bench.problems._expression_models import MODELS, VOTE, predicted
 
     responses, vectors = planted(measured=True)
     other = dataclasses.replace(responses, change=responses.change.copy())
     with_gene = [i for i, parts in enumerate(responses.parts) if "P03" in parts]
     other.change[with_gene] = 100.0 * np.arange(N_MEASURED)
     problem = ExpressionResponse(responses)
-    x = responses.has @ vectors
+    x, units = responses.has @ vectors, {VOTE: unit(vectors)}
     folds = [fold for fold in problem._folds(np.arange(16), unseen=True) if fold.test[0] in with_gene]
     assert len(folds) == 3
     for fold in folds:
-        before, after = (predicted(each, x, fold, models=MODELS, unseen=True) for each in (responses, other))
+        before, after = (predicted(each, x, units, fold, models=MODELS, unseen=True) for each in (responses, other))
         for method, guess in before.items():
             np.testing.assert_array_equal(guess, after[method])
     elsewhere = problem._folds(np.arange(16), unseen=True)[10]
-    before, after = (predicted(each, x, elsewhere, models=MODELS, unseen=True) for each in (responses, other))
+    before, after = (predicted(each, x, units, elsewhere, models=MODELS, unseen=True) for each in (responses, other))
     assert (before["ridge"] != after["ridge"]).any()
 
 
@@ -217,7 +219,7 @@ def test_doubles_are_scored_by_how_many_of_their_genes_occur_elsewhere():
     problem = ExpressionResponse(fewer)
     known = np.arange(len(kept))
     unseen, seen = (
-        problem._setting(np.zeros((len(kept), 1)), problem._folds(known, unseen=each), {}, 1, unseen=each)
+        problem._setting(np.zeros((len(kept), 1)), {}, problem._folds(known, unseen=each), {}, 1, unseen=each)
         for each in (True, False)
     )
     kinds = problem._kinds(known, unseen, seen)
@@ -244,20 +246,41 @@ def test_the_components_of_measured_genes_are_a_baseline():
     responses = dataclasses.replace(responses, change=change)
     problem = ExpressionResponse(responses)
     folds = problem._folds(np.arange(16), unseen=True)
-    found = problem._setting(np.zeros((16, 1)), folds, {}, 1, unseen=True).measured
+    found = problem._setting(np.zeros((16, 1)), {}, folds, {}, 1, unseen=True).measured
     assert found["ridge on expression components"]["mse"].mean() < 0.8 * found["training mean"]["mse"].mean()
     columns = {gene: i for i, gene in enumerate(GENES) if gene != "P03"}
     partly = ExpressionResponse(dataclasses.replace(responses, columns=columns))
-    values = partly._setting(np.zeros((16, 1)), folds, {}, 1, unseen=True).measured["ridge on expression components"]
+    found = partly._setting(np.zeros((16, 1)), {}, folds, {}, 1, unseen=True).measured
+    values = found["ridge on expression components"]
     np.testing.assert_array_equal(np.isnan(values["mse"]), ["P03" in parts for parts in responses.parts])
 
 
 def test_equal_vectors_score_like_the_mean(problem):
     evaluation = problem.evaluate(np.full((12, 5), 0.3, dtype=np.float32))
     for score in evaluation.scores:
-        if score.metric.startswith("normalised") and score.method != "nearest neighbours":
+        if score.metric.startswith("normalised") and score.method not in {"nearest neighbours", "kernel vote"}:
             np.testing.assert_allclose(score.values, 0, atol=1e-9)
     assert evaluation.notes[-1] == "All vectors are equal: this embedding says nothing of the genes."
+
+
+def test_the_vote_of_genes_without_a_direction_is_the_mean_effect_of_a_part():
+    responses, _ = planted()
+    fold = Fold(np.delete(np.arange(16), 8), np.array([8]))
+    guess = vote(responses, np.zeros((12, 4), dtype=np.float32), fold)
+    size = responses.has[fold.train].sum(axis=1)
+    np.testing.assert_allclose(guess, size @ responses.change[fold.train] / (size @ size))
+
+
+def test_the_vote_by_words_is_a_baseline_where_words_are_given():
+    responses, vectors = planted()
+    problem = ExpressionResponse(responses, words=lambda names: csr_matrix(unit(vectors)) if names == GENES else None)
+    evaluation = problem.evaluate(vectors)
+    own, words = by_name(evaluation.scores), by_name(evaluation.baselines)
+    for kind in ("", ", doubles, 0 seen", ", doubles, 2 seen"):
+        name = f"normalised pearson delta{kind}"
+        expected = own["kernel vote", name].mean
+        assert words["kernel vote, words of RefSeq and GO", name].mean == pytest.approx(expected)
+    assert own["kernel vote", "normalised pearson delta, doubles, 2 seen"].mean > 0.9  # they add up
 
 
 def test_no_change_is_scored_without_nan(of_truth):

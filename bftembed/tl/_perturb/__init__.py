@@ -1,0 +1,1 @@
+"""What `PerturbationModel` is made of: reading a screen, and how alike its parts are."""

@@ -1,0 +1,322 @@
+"""Change of expression under perturbations that were never seen, by a vote of those that are like them."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from bftembed.entities import CONTROLS
+from bftembed.errors import InputError
+from bftembed.tl._perturb.fitted import Fitted
+from bftembed.tl._perturb.likes import Likes
+from bftembed.tl._perturb.screen import Reading, parse, read_screen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
+    from bftembed.entities import How
+    from bftembed.tl._perturb.screen import Part, Screen
+
+log = logging.getLogger("bftembed")
+
+
+class PerturbationModel(BaseEstimator):  # type: ignore[misc]
+    """Predict the change of expression under perturbations from those that are like them.
+
+    Effects of the parts of a combination add up. A gene or drug that was measured, alone or in combinations, has its
+    own effect (ridge regression, empirical Bayes); one that was not gets the mean of the effects of those that were,
+    weighted by ``exp((cosine - 1) / temperature)``, shrunk to their plain mean: formulas in `bftembed.likeness`. There
+    is nothing else to train. Drugs at a dose are alike as far as drugs and doses are: the weight is multiplied by
+    ``exp(-(difference of log10 doses / dose_width)^2 / 2)``.
+
+    Parameters
+    ----------
+    similarity
+        What tells which perturbations are alike: ``"tfidf"`` for the words of RefSeq summaries and GO terms of genes
+        (mechanism, targets and use of drugs); or vectors, as the AnnData of :func:`bftembed.embed` (of genes, drugs or
+        perturbations; a table of all genes is best), a DataFrame with a row per name, or the path of one of these.
+    how
+        ``"knockdown"``, ``"knockout"``, ``"activation"`` (genes), or ``"drug"``.
+    temperature, shrinkage
+        How fast weights fall off, and how often the training mean counts all training perturbations together
+        (``inf``: it alone). By default both are chosen by cross-validation over training perturbations.
+    dose_width
+        Difference of log10 doses over which weights fall by ``exp(-1/2)``.
+    control
+        Names that stand for no perturbation, by default the usual ones.
+    separator
+        Between the parts of a combination; by default ``"+"`` for genes, while names of drugs are not split.
+    min_cells
+        Conditions with fewer cells are left out, with a warning.
+
+    Attributes
+    ----------
+    temperature_, shrinkage_
+        Those that are used.
+    cv_results_
+        DataFrame: ``temperature``, ``shrinkage``, ``mse`` of held-out conditions, and ``gain``: the share of the error
+        of the training mean that is saved.
+    parts_
+        Names of the measured genes, or drugs at a dose.
+    effects_
+        DataFrame (parts, genes) of their effects.
+
+    Raises
+    ------
+    InputError
+        By `fit`, `predict` and `score`: see there.
+
+    Examples
+    --------
+    Two families of genes that do opposite things, of which one member each was never perturbed:
+
+    >>> import anndata, numpy as np, pandas as pd, bftembed as bft
+    >>> rng = np.random.default_rng(0)
+    >>> names = ["RPL3", "RPL5", "RPL8", "MED1", "MED12", "MED23"]
+    >>> vectors = pd.DataFrame(rng.normal([[3, 0]] * 3 + [[0, 3]] * 3, 0.1), index=names)
+    >>> labels = np.repeat(["ctrl", "RPL3", "RPL5", "MED1", "MED12"], 30)
+    >>> lift = np.where(np.char.startswith(labels, "RPL"), 9, 3)
+    >>> counts = rng.poisson(np.column_stack([lift, 12 - lift] + [np.full(150, 5)] * 20))
+    >>> cells = anndata.AnnData(counts.astype("float32"), obs=pd.DataFrame({"perturbation": labels}).rename(str))
+    >>> model = bft.tl.PerturbationModel(vectors).fit(cells)
+    >>> predicted = model.predict(["RPL8", "MED23", "RPL3+MED1"])
+    >>> predicted.shape, bool(predicted["RPL8", "0"].X.item() > predicted["MED23", "0"].X.item())
+    ((3, 22), True)
+    >>> predicted.obs["rests_on"]["RPL3+MED1"]
+    'MED1: measured itself; RPL3: measured itself'
+    """
+
+    def __init__(
+        self,
+        similarity: Any = "tfidf",
+        *,
+        how: How = "knockdown",
+        temperature: float | None = None,
+        shrinkage: float | None = None,
+        dose_width: float = 1.0,
+        control: Sequence[str] = CONTROLS,
+        separator: str | None = None,
+        min_cells: int = 10,
+    ) -> None:
+        self.similarity = similarity
+        self.how = how
+        self.temperature = temperature
+        self.shrinkage = shrinkage
+        self.dose_width = dose_width
+        self.control = control
+        self.separator = separator
+        self.min_cells = min_cells
+
+    def fit(
+        self,
+        adata: AnnData,
+        *,
+        obs_key: str = "perturbation",
+        dose_key: str | None = None,
+        layer: str | None = None,
+        values: str = "auto",
+    ) -> Self:
+        """Measure the conditions of a screen, and choose temperature and shrinkage.
+
+        Parameters
+        ----------
+        adata
+            Cells by genes, counts or log-normalised values, in memory, lazy or backed: one pass over chunks of cells.
+        obs_key
+            Column of ``obs`` with the condition: ``"KLF1"``, ``"KLF1+MAP2K6"``, ``"vorinostat"``, ``"control"``.
+        dose_key
+            Column of ``obs`` with the dose: numbers, or numbers with a molar unit (``"10 uM"``).
+        layer
+            Use this layer instead of ``X``.
+        values
+            ``"counts"`` are scaled to 10,000 per cell and logged, ``"lognorm"`` is used as it is; ``"auto"`` takes
+            whole numbers as counts.
+
+        Returns
+        -------
+        The model.
+
+        Raises
+        ------
+        InputError
+            If a column or the control is missing, a parameter is out of its range, or fewer than two perturbations have
+            enough cells and a vector.
+
+        Warns
+        -----
+        BftembedWarning
+            If conditions have too few cells, or perturbations no vector.
+        """
+        self._check_parameters()
+        reading = {"obs_key": obs_key, "dose_key": dose_key, "layer": layer, "values": values}
+        screen = self._read(adata, **reading)
+        fitted = Fitted.of(
+            screen,
+            Likes(self.similarity, drugs=self.how == "drug"),
+            temperature=self.temperature,
+            shrinkage=self.shrinkage,
+            dose_width=self.dose_width,
+        )
+        self._fitted, self._reading, self._n_cells = fitted, reading, int(screen.sizes.sum())
+        self.temperature_, self.shrinkage_, self.cv_results_ = fitted.temperature, fitted.shrinkage, fitted.results
+        self.parts_ = [str(part) for part in fitted.parts]
+        self.effects_ = pd.DataFrame(
+            fitted.effects.mean + fitted.effects.deviations, index=self.parts_, columns=screen.genes
+        )
+        log.info(
+            "%d conditions of %d genes or drugs; temperature %g, shrinkage %g: on held-out ones %.0f %% of the error "
+            "of the training mean is saved.",
+            len(screen.parts),
+            len(fitted.parts),
+            fitted.temperature,
+            fitted.shrinkage,
+            100 * fitted.results["gain"].max(),
+        )
+        return self
+
+    def predict(self, conditions: Sequence[str], *, dose: str | Sequence[str] | None = None) -> AnnData:
+        """Predict the change of expression under conditions.
+
+        Parameters
+        ----------
+        conditions
+            n labels, written as those of the training data; seen or not, single or combined.
+        dose
+            One for all or one for each, if the model was fitted with doses.
+
+        Returns
+        -------
+        AnnData
+            ``X``: float32 (n, genes), the predicted change of mean log-normalised expression (natural logarithm of 1 +
+            counts per 10,000), condition minus control. ``layers["std"]``: its s.d., about the change that would be
+            measured with as many cells as the training conditions have on average, against the same controls: the
+            variance of held-out training perturbations about their prediction for an unseen part, the posterior
+            variance for a measured one, added up over parts, and the sampling variance. Interactions of the parts of
+            a combination are not in it. ``obs``: ``rests_on`` in words; ``mean_share``, how much of the prediction is
+            the training mean, averaged over the parts; ``n_unseen`` parts.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            If a condition is a control, repeated, or has a part that was neither measured nor has a vector.
+        """
+        import anndata
+
+        check_is_fitted(self, "effects_")
+        predicted = self._fitted.predict(self._asked(conditions, dose))
+        result = anndata.AnnData(
+            X=predicted.change.astype(np.float32),
+            obs=predicted.basis.set_axis(pd.Index(_row_names(conditions, dose), dtype=str)),
+            var=pd.DataFrame(index=self.effects_.columns.astype(str)),
+            layers={"std": predicted.std.astype(np.float32)},
+        )
+        result.uns["bft"] = {"perturbation_model": self._provenance()}
+        return result
+
+    def score(self, adata: AnnData, **reading: Any) -> float:
+        """Share of the squared error of the training mean that the predictions save, over all conditions of a screen.
+
+        Parameters
+        ----------
+        adata
+            Cells with conditions to predict and with controls of their own; it has all genes of the training data.
+        reading
+            ``obs_key``, ``dose_key``, ``layer``, ``values`` where they differ from those of `fit`.
+
+        Returns
+        -------
+        0 for the training mean, 1 for perfect predictions, below 0 for worse than the mean.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            If genes are missing, or as `fit` and `predict` do.
+        """
+        check_is_fitted(self, "effects_")
+        genes = self.effects_.columns
+        if len(missing := genes.difference(adata.var_names)):
+            msg = (
+                f"{len(missing)} of the {len(genes)} genes of the model, e.g. {missing[0]}, are not in `var_names`: "
+                "score on data with the genes of the training data."
+            )
+            raise InputError(msg)
+        screen = self._read(adata, **(self._reading | reading))
+        self._fitted.refuse_unknown(screen.parts)
+        truth = screen.change[:, screen.genes.get_indexer(genes)]
+        sizes = np.array([len(each) for each in screen.parts])
+        usual = sizes[:, None] * self._fitted.effects.mean
+        missed = ((truth - self._fitted.predict(screen.parts).change) ** 2).sum()
+        return float(1 - missed / ((truth - usual) ** 2).sum())
+
+    def _check_parameters(self) -> None:
+        for name, least in (("temperature", 0.0), ("dose_width", 0.0)):
+            value = getattr(self, name)
+            if value is not None and not value > least:
+                msg = f"`{name}` is above zero, got {value!r}."
+                raise InputError(msg)
+        if self.shrinkage is not None and not self.shrinkage >= 0:
+            msg = f"`shrinkage` is zero or more, got {self.shrinkage!r}."
+            raise InputError(msg)
+
+    def _labels(self) -> Reading:
+        control = (self.control,) if isinstance(self.control, str) else tuple(self.control)
+        return Reading(self.how, control, self.separator)
+
+    def _read(self, adata: AnnData, **columns: Any) -> Screen:
+        return read_screen(adata, self._labels(), min_cells=self.min_cells, **columns)
+
+    def _asked(self, conditions: Sequence[str], dose: str | Sequence[str] | None) -> list[tuple[Part, ...]]:
+        if isinstance(conditions, str) or not len(conditions):
+            msg = f"`conditions` is a list of at least one label, got {conditions!r}: write ['KLF1', 'KLF1+MAP2K6']."
+            raise InputError(msg)
+        needed = self._reading["dose_key"] is not None
+        if needed != (dose is not None):
+            how = "with doses: pass dose=" if needed else "without doses: leave out dose="
+            msg = f"The model was fitted {how}."
+            raise InputError(msg)
+        doses = [dose] * len(conditions) if isinstance(dose, str) else None if dose is None else list(map(str, dose))
+        if doses is not None and len(doses) != len(conditions):
+            msg = f"`dose` has {len(doses)} values for {len(conditions)} conditions."
+            raise InputError(msg)
+        asked = parse(list(conditions), doses, self._labels())
+        if controls := [label for label, parts in zip(conditions, asked, strict=True) if not parts]:
+            msg = f"{controls[0]!r} is a control, whose change is zero by definition: leave it out of `conditions`."
+            raise InputError(msg)
+        names = _row_names(conditions, dose)
+        if repeated := [name for name, n in pd.Series(names).value_counts().items() if n > 1]:
+            msg = f"`conditions` has {repeated[0]!r} more than once; give each condition once."
+            raise InputError(msg)
+        self._fitted.refuse_unknown(asked)
+        return asked
+
+    def _provenance(self) -> dict[str, Any]:
+        return {
+            "similarity": self.similarity if isinstance(self.similarity, str) else type(self.similarity).__name__,
+            "how": self.how,
+            "temperature": self.temperature_,
+            "shrinkage": self.shrinkage_,
+            "dose_width": float(self.dose_width),
+            "n_parts": len(self.parts_),
+            "n_cells": self._n_cells,
+            "gain": float(self.cv_results_["gain"].max()),
+            "bftembed_version": version("bftembed"),
+        }
+
+
+def _row_names(conditions: Sequence[str], dose: str | Sequence[str] | None) -> list[str]:
+    if dose is None:
+        return [str(label) for label in conditions]
+    doses = [dose] * len(conditions) if isinstance(dose, str) else dose
+    return [f"{label} | {each}" for label, each in zip(conditions, doses, strict=True)]
