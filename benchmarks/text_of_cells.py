@@ -71,6 +71,7 @@ OTHERS = {
 SCORE_TEXT = {
     "score_text, texts asked together": {"coherent": False, "score": "calibrated"},
     "score_text, one text at a time": {"coherent": False, "score": "calibrated", "shared": 0.0},
+    "score_text, one at a time, expressed together": {"score": "calibrated", "shared": 0.0, "shared_expression": 0.0},
     "score_text, one at a time, background = False": {
         "coherent": False,
         "score": "calibrated",

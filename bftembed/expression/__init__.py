@@ -19,6 +19,7 @@ from bftembed.expression.parts import (
 from bftembed.expression.values import (
     ValueCheck,
     Values,
+    check_levels,
     normalised_chunks,
     row_flags,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Values",
     "cell_batches",
     "check_columns",
+    "check_levels",
     "check_writable",
     "checked_anndata",
     "checked_target",

@@ -222,6 +222,36 @@ def check_logarithms(check: ValueCheck, start: int, flags: NDArray[np.uint8]) ->
         raise InputError(msg)
 
 
+def check_levels(found: float, expected: float, n_cells: int) -> None:
+    """Refuse cells that are normalised otherwise than those of a reference.
+
+    Cells differ in what share of their counts is on some of the genes, so that a few cells alone are not refused
+    before they are ten times off.
+
+    Parameters
+    ----------
+    found, expected
+        Sums over the cells of the counts per 10,000 on the genes of both, as they are and as the reference has them.
+    n_cells
+        Cells that have any of these genes.
+
+    Raises
+    ------
+    InputError
+        With what was found and what was expected.
+    """
+    most = 2.0 if n_cells >= 100 else 10.0
+    if not n_cells or 1 / most <= found / max(expected, 1e-300) <= most:
+        return
+    msg = (
+        "These cells are normalised otherwise than those of the reference: on the genes of both they have on average "
+        f"{found / n_cells:.4g} counts per 10,000, the reference {expected / n_cells:.4g}. Give counts of all genes, "
+        "or log(1 + counts per 10,000 of the cell's total over all genes), or make a reference of these cells "
+        "(bft.pp.reference)."
+    )
+    raise InputError(msg)
+
+
 def _starts_non_negative(x: object) -> bool:
     _, _, first = next(row_chunks(x, _SAMPLE))
     return not (first.data < 0).any()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bftembed.errors import InputError
-from bftembed.expression import normalised_chunks
+from bftembed.expression import check_levels, normalised_chunks
 from bftembed.queries.choose import N_GENES, SHARED, Choice, weights_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Contrast:
         (n_obs,) number of the batch of each cell.
     values
         What the matrix holds, see `bftembed.expression.normalised_chunks`.
+    levels
+        (n_batches,) counts per 10,000 that are expected on these genes; cells that have others are refused.
     """
 
     matrix: Matrix
@@ -57,6 +59,7 @@ class Contrast:
     detection: NDArray[np.float64]
     batches: NDArray[np.intp]
     values: str = "auto"
+    levels: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -103,14 +106,23 @@ class Contrast:
             raise InputError(msg)
         rows = where[columns]
         codes = np.zeros(matrix.x.shape[0], dtype=np.intp) if batches is None else batches
-        return cls(matrix, columns, reference.mean[:, rows], reference.sd[:, rows], detection[rows], codes, values)
+        levels = reference.level[:, rows].sum(axis=1)
+        return cls(
+            matrix, columns, reference.mean[:, rows], reference.sd[:, rows], detection[rows], codes, values, levels
+        )
 
     def chunks(self) -> Iterator[tuple[NDArray[np.intp], csr_matrix, NDArray[np.float64]]]:
         """Yield rows of one batch: their numbers, z-scores less those of a zero (CSR), and those of a zero (n,)."""
         zeros = np.clip(-self.mean / self.sd, -CLIP, CLIP)
+        found, expected, n_cells = 0.0, 0.0, 0
         for start, rows, _ in normalised_chunks(self.matrix, values=self.values):
             codes = self.batches[start : start + rows.shape[0]]
             chosen = rows[:, self.columns].tocsr()
+            if self.levels is not None:
+                there = np.diff(chosen.indptr) > 0
+                found += float(np.expm1(chosen.data).sum())
+                expected += float(self.levels[codes[there]].sum())
+                n_cells += int(there.sum())
             for batch in np.unique(codes):
                 mine = np.flatnonzero(codes == batch)
                 part = chosen[mine]
@@ -118,6 +130,8 @@ class Contrast:
                 z = np.clip((part.data - self.mean[batch, genes]) / self.sd[batch, genes], -CLIP, CLIP)
                 part.data = z - zeros[batch, genes]
                 yield start + mine, part, zeros[batch]
+        if self.levels is not None:
+            check_levels(found, expected, n_cells)
 
 
 class Scores(NamedTuple):

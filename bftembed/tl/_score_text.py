@@ -14,7 +14,7 @@ from bftembed._keys import checked_key, with_provenance
 from bftembed._near import check_choice
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata, made_actual, parts_of
-from bftembed.queries import Choice, text_scores
+from bftembed.queries import Choice, coherent, text_scores
 from bftembed.tl._text_query import GeneOptions, checked_texts, chosen_by_texts, contrast_of, gene_vectors
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def score_text(  # noqa: PLR0913
     reference: Any = None,
     batch_key: str | None = None,
     n_genes: int = 20,
+    expressed_together: bool = False,
     layer: str | None = None,
     use_raw: bool = False,
     values: Values = "auto",
@@ -75,6 +76,10 @@ def score_text(  # noqa: PLR0913
         Column of ``.obs``: a reference per batch.
     n_genes
         How many genes each text chooses.
+    expressed_together
+        Prefer, of the 400 most relevant genes, those that are expressed together in these cells
+        (`bftembed.queries.coherent`): somewhat better at finding cells, but scores then depend on the cells, and are
+        larger for any text, so that 2 is no longer noteworthy.
     layer, use_raw, values
         Which matrix, and what it holds, as in `embed_cells`.
     gene_symbols
@@ -135,12 +140,21 @@ def score_text(  # noqa: PLR0913
     else:
         contrast = contrast_of(adata, genes, options, reference=reference, batch_key=batch_key, values=values)
         choice = chosen_by_texts(genes, list(asked.values()), n_genes=n_genes, encoder=encoder, usable=contrast.columns)
+        if expressed_together:
+            choice = coherent(contrast, choice, n_genes=n_genes)
         found = text_scores(contrast, choice.weights).calibrated
         symbols, frame, side = genes.symbols[contrast.columns], "obs", "scores"
     with made_actual():
         for name, column in zip(asked, found.T, strict=True):
             getattr(adata, frame)[f"{key_added}_{name}"] = column
-        info = described(asked, choice, symbols, n_genes=n_genes, encoder=dict(genes.made_with))
+        info = described(
+            asked,
+            choice,
+            symbols,
+            n_genes=n_genes,
+            expressed_together=expressed_together,
+            encoder=dict(genes.made_with),
+        )
         adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, side, info)
     log.info("%d texts -> %s", len(asked), ", ".join(f"{frame}['{key_added}_{name}']" for name in list(asked)[:3]))
 

@@ -17,8 +17,9 @@ from bftembed._warn import warn
 from bftembed.encoders import encode_cached, restore_encoder
 from bftembed.entities import canonical
 from bftembed.errors import InputError
-from bftembed.expression import cell_batches, check_columns, chosen_matrix, column_of, gene_names, parts_of
+from bftembed.expression import check_columns, chosen_matrix, column_of, gene_names, parts_of
 from bftembed.queries import BACKGROUND, Choice, Contrast, choose_genes, genes_named, relevance
+from bftembed.tl._stream.contrast import batches_of
 from bftembed.tl._stream.input import choose
 from bftembed.vectors import read_vectors
 
@@ -193,24 +194,9 @@ def contrast_of(
         made = pp.reference(adata, batch_key=batch_key, layer=options.layer, use_raw=options.use_raw, values=values)
     else:
         made = pp.Reference.of(reference)
-    codes = _batches(parts, made, batch_key, matrix.x.shape[0])
+    codes = batches_of(parts, made, batch_key)
     with_vector = np.asarray(np.isfinite(genes.vectors).all(axis=1))
     return Contrast.of(matrix, genes.keys, made, takes_part=with_vector, batches=codes, values=values)
-
-
-def _batches(parts: AnnDataParts, reference: pp.Reference, batch_key: str | None, n_cells: int) -> NDArray[np.intp]:
-    """Number of the batch in the reference of each cell."""
-    if reference.batches == ("",):
-        return np.zeros(n_cells, dtype=np.intp)
-    if batch_key is None:
-        msg = f"The reference is of the batches {', '.join(reference.batches[:5])}: name their column as batch_key=."
-        raise InputError(msg)
-    codes, names = cell_batches(parts, batch_key)
-    known = {name: number for number, name in enumerate(reference.batches)}
-    if absent := [name for name in names if name not in known]:
-        msg = f"The reference has no batch {absent[0]!r} of `adata.obs[{batch_key!r}]`: make one with bft.pp.reference."
-        raise InputError(msg)
-    return np.array([known[name] for name in names], dtype=np.intp)[codes]
 
 
 def _symbols(parts: AnnDataParts, keys: NDArray[np.object_], options: GeneOptions) -> NDArray[np.object_]:

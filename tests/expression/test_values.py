@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from bftembed.errors import InputError
-from bftembed.expression import Matrix, ValueCheck, normalised_chunks, parts_of, row_flags
+from bftembed.expression import Matrix, ValueCheck, check_levels, normalised_chunks, parts_of, row_flags
 from bftembed.expression import values as module
 from bftembed.expression.values import NONZERO, OUTSIDE, UNSORTED
 
@@ -181,3 +181,20 @@ def test_repeated_entries_are_one_value(chunk_size):
     matrix = Matrix(rows, "`.X`", matrix_of(np.ones((1, 2))).parts)
     np.testing.assert_allclose(joined(matrix, log=False)[0], [[2500, 7500]])
     np.testing.assert_array_equal(rows.data, before.data)
+
+
+@pytest.mark.parametrize(("ratio", "n_cells", "fits"), [(1.9, 100, True), (2.1, 100, False), (0.4, 100, False)])
+@pytest.mark.parametrize("few", [False, True])
+def test_cells_of_another_level_are_refused_unless_they_are_few(ratio, n_cells, fits, few):
+    n_cells = 5 if few else n_cells
+    if fits or few:
+        check_levels(ratio * 1e4 * n_cells, 1e4 * n_cells, n_cells)
+        return
+    with pytest.raises(InputError, match="normalised otherwise"):
+        check_levels(ratio * 1e4 * n_cells, 1e4 * n_cells, n_cells)
+
+
+def test_even_few_cells_are_refused_when_they_are_ten_times_off():
+    with pytest.raises(InputError, match="normalised otherwise"):
+        check_levels(11e4, 1e4, 1)
+    check_levels(0.0, 0.0, 0)

@@ -136,10 +136,10 @@ def test_batches_have_a_reference_each(cells):
         reference = bft.pp.reference(cells, batch_key="donor")
         bft.tl.score_text(part, TEXTS, reference=reference, batch_key="donor", key_added="again")
         np.testing.assert_allclose(part.obs["again_T cell"], part.obs["text_T cell"], rtol=1e-6)
-    with pytest.raises(InputError, match="name their column as batch_key="):
+    with pytest.raises(InputError, match="batch_key="):
         bft.tl.score_text(cells, TEXTS, reference=reference)
     cells.obs["donor"] = ["a", "c"] * 20
-    with pytest.raises(InputError, match="no batch 'c'"):
+    with pytest.raises(InputError, match="not in the reference: 'c'"):
         bft.tl.score_text(cells, TEXTS, reference=reference, batch_key="donor")
 
 
@@ -196,6 +196,24 @@ def test_bad_input_is_told(cells):
     other.var_names = other.var["bft_gene"] = [f"X{name}" for name in cells.var_names]
     with pytest.raises(InputError, match="Give a reference of the same genes"):
         bft.tl.score_text(cells, TEXTS, reference=bft.pp.reference(other))
+
+
+def test_a_reference_of_another_normalisation_is_refused(cells):
+    logged = cells.copy()
+    logged.X = csr_matrix(np.log1p(cells.X.toarray().astype(float) / np.asarray(cells.X.sum(axis=1)) * 1e6))
+    reference = bft.pp.reference(logged, values="lognorm")
+    with pytest.raises(InputError, match="normalised otherwise"):
+        bft.tl.score_text(cells, TEXTS, reference=reference)
+
+
+def test_genes_that_are_expressed_together_can_be_preferred(cells):
+    bft.tl.score_text(cells, TEXTS, n_genes=8, expressed_together=True, key_added="together")
+    bft.tl.score_text(cells, TEXTS, n_genes=8)
+    chosen = [cells.uns["bft"][key]["scores"]["chosen"].query("text == 'T cell'") for key in ("together", "text")]
+    shares = [table.loc[table["gene"].isin(T_CELL), "weight"].sum() for table in chosen]
+    assert shares[0] > shares[1]
+    t = cells.obs["together_T cell"]
+    assert t[:20].min() > t[20:].max()
 
 
 def test_a_long_text_is_read_in_parts_with_a_warning(cells):

@@ -9,7 +9,7 @@ import numpy as np
 
 from bftembed._warn import warn
 from bftembed.errors import InputError
-from bftembed.expression import cell_batches, gene_names
+from bftembed.expression import cell_batches, check_levels, gene_names
 from bftembed.expression.kernels import compiled
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def contrast_of(
         vectors=vectors,
         terms=np.stack([mean, inverse, zero], axis=2),
         n=int(reference.highly_variable.sum()),
-        batches=_batches(parts, reference, batch_key),
+        batches=batches_of(parts, reference, batch_key),
         known=known,
         levels=reference.level[:, rows[known]].sum(axis=1),
     )
@@ -142,7 +142,8 @@ def _check_genes(reference: Reference, names: Any, varying: NDArray[np.bool_], u
         warn(msg)
 
 
-def _batches(parts: AnnDataParts, reference: Reference, batch_key: str | None) -> NDArray[np.intp]:
+def batches_of(parts: AnnDataParts, reference: Reference, batch_key: str | None) -> NDArray[np.intp]:
+    """Number of the batch in the reference of each cell, or `InputError` where the two do not fit."""
     has_batches = reference.batches != ("",)
     if batch_key is None:
         if has_batches:
@@ -238,13 +239,4 @@ class LevelCheck:
         InputError
             With what was found and what was expected.
         """
-        most = 2.0 if self._n >= 100 else 10.0
-        if not self._n or 1 / most <= self._found / max(self._expected, 1e-300) <= most:
-            return
-        msg = (
-            "These cells are normalised otherwise than those of the reference: on the genes of both they have on "
-            f"average {self._found / self._n:.4g} counts per 10,000, the reference {self._expected / self._n:.4g}. "
-            "Give counts of all genes, or log(1 + counts per 10,000 of the cell's total over all genes), or make a "
-            "reference of these cells (bft.pp.reference)."
-        )
-        raise InputError(msg)
+        check_levels(self._found, self._expected, self._n)
