@@ -92,7 +92,7 @@ def describe_clusters(
     >>> counts = np.array([[5, 0, 1], [7, 1, 1], [0, 6, 2], [1, 8, 1]], dtype=np.float32)
     >>> obs = pd.DataFrame({"leiden": ["0", "0", "1", "1"]}, index=list("abcd"))
     >>> cells = anndata.AnnData(counts, obs=obs, var=pd.DataFrame(index=["CD3E", "LYZ", "ACTB"]))
-    >>> clusters = bft.tl.describe_clusters(cells, "leiden", profiles={"0": "T cells.", "1": "Monocytes."})
+    >>> clusters = bft.tl.describe_clusters(cells, "leiden", n_top=1, profiles={"0": "T cells.", "1": "Monocytes."})
     >>> clusters.obs["genes"].tolist(), clusters.shape
     (['CD3E', 'LYZ'], (2, 384))
     """
