@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from bftembed.errors import InputError
 from bftembed.expression import opened
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+_SMALL = 1024  # dimensions
 
 
 def whiten(
@@ -81,15 +84,17 @@ def whiten(
     if n_components is not None and not 1 <= n_components <= d:
         msg = f"n_components={n_components} must be from 1 to the {d} dimensions of the vectors, or None."
         raise InputError(msg)
-    mean, variances, axes = _principal_axes(of_all)
-    least = np.finfo(float).eps * d * variances[0]
-    scales = np.maximum(variances, least) ** (-alpha / 2)
-    if alpha:
-        scales[variances <= least] = 0.0  # a direction that no gene of the table has
-    weighted = axes * scales
-    turn = weighted @ axes.T if n_components is None else weighted[:, :n_components]
-    result = np.full((len(own), turn.shape[1]), np.nan, dtype=np.float32)
-    result[known] = (own[known] - mean) @ turn
+    # One thread: for matrices of this size several wait for each other, on a busy machine twenty times as long.
+    with threadpool_limits(1 if d <= _SMALL else None, user_api="blas"):
+        mean, variances, axes = _principal_axes(of_all)
+        least = np.finfo(float).eps * d * variances[0]
+        scales = np.maximum(variances, least) ** (-alpha / 2)
+        if alpha:
+            scales[variances <= least] = 0.0  # a direction that no gene of the table has
+        weighted = axes * scales
+        turn = weighted @ axes.T if n_components is None else weighted[:, :n_components]
+        result = np.full((len(own), turn.shape[1]), np.nan, dtype=np.float32)
+        result[known] = (own[known] - mean) @ turn
     return result
 
 
