@@ -30,10 +30,12 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
+import bftembed as bft
 from bftembed import pp
-from bftembed.bench import find_tasks, get_source
+from bftembed.bench import find_tasks, get_source, load_cells
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.expression import chosen_matrix, parts_of
 from bftembed.queries import BACKGROUND, Contrast, choose_genes, coherent, genes_named, relevance, text_scores
@@ -237,6 +239,33 @@ def thresholds(sets, chosen):
     return rows
 
 
+def stimulated(genes):
+    """AUROC of cells with interferon beta against controls, by texts that were asked once: no part of any choice."""
+    cells = load_cells("pbmc_stim")
+    treated = (cells.obs["batch"] == "stim").to_numpy()
+    texts = {
+        "interferon": "A cell that answers to type I interferon.",
+        "division": "A cell that divides.",
+        "glucose": "A cell that takes up glucose and makes lactate.",
+        "antigen": "A cell that presents antigen.",
+    }
+    ways = {
+        "default": {},
+        "expressed together": {"expressed_together": True},
+        "reference of the controls": {"reference": pp.reference(cells[~treated].copy(), progress=False)},
+    }
+    found = {}
+    for (name, text), (way, options) in itertools.product(texts.items(), ways.items()):
+        bft.tl.score_text(cells, {name: text}, table=genes, **options)
+        scores = cells.obs[f"text_{name}"].to_numpy()
+        means = scores[~treated].mean(), scores[treated].mean()
+        found[f"{name}, {way}"] = [float(roc_auc_score(treated, scores)), *map(float, means)]
+        print(
+            f"{name}, {way}: AUROC {found[f'{name}, {way}'][0]:.3f}, mean {means[0]:.2f} and {means[1]:.2f}", flush=True
+        )
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
@@ -273,6 +302,7 @@ def main():
         frame["genes"] = [" ".join(symbols[np.argsort(-column)[:8]]) for column in weights.T]
         print(f"\n{task.name}\n{frame.to_string()}", flush=True)
         results[f"types of {task.name}"] = frame.to_dict()
+    results["stimulated"] = stimulated(arguments.genes)
     results["calibration"] = calibration(sets, CHOSEN)
     results["thresholds"] = thresholds(sets, CHOSEN)
     print("\ncalibration: mean, s.d., smallest and largest s.d. of a type, share above 2")

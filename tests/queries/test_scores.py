@@ -4,7 +4,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from bftembed.expression import chosen_matrix, parts_of
-from bftembed.queries import Choice, Contrast, choose_genes, coherent, text_scores
+from bftembed.queries import Choice, Contrast, choose_genes, coherent, group_means, text_scores
 from bftembed.queries.scores import CLIP
 
 N_CELLS, N_GENES = 120, 200
@@ -87,6 +87,22 @@ def test_the_score_of_a_cell_depends_on_no_other_cell(counts):
     np.testing.assert_allclose(found.calibrated, whole.calibrated[order], rtol=1e-6)
     np.testing.assert_allclose(found.mean, whole.mean[order], rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(whole.mean, z @ weights, atol=1e-9)
+
+
+def test_the_size_of_chunks_changes_nothing(counts, monkeypatch):
+    batches = np.arange(N_CELLS) % 2
+    contrast, z = contrast_of(counts, batches)
+    near = np.random.default_rng(7).normal(size=(z.shape[1], 2))
+    choice = choose_genes(near)
+    whole = text_scores(contrast, choice.weights), coherent(contrast, choice).weights
+    means = group_means(contrast, batches, 3)
+    np.testing.assert_allclose(means[:2], [z[batches == batch].mean(axis=0) for batch in (0, 1)], atol=1e-9)
+    assert np.isnan(means[2]).all()
+    monkeypatch.setattr("bftembed.expression.values.default_chunk_rows", lambda *_: 7)
+    part = text_scores(contrast, choice.weights), coherent(contrast, choice).weights
+    np.testing.assert_allclose(part[0].calibrated, whole[0].calibrated, rtol=1e-9)
+    np.testing.assert_allclose(part[1], whole[1], atol=1e-9)
+    np.testing.assert_allclose(group_means(contrast, batches, 3), means, rtol=1e-9, atol=1e-12)
 
 
 def test_cells_without_any_of_the_genes_have_no_score(counts):
