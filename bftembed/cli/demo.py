@@ -15,6 +15,14 @@ from bftembed.cli import _arguments as arg
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_EMBEDDINGS = {
+    "profiles": "X_bft",
+    "profiles, weighted mean": "X_mean",
+    "control: random vectors": "X_random",
+    "control: PCA": "X_pca50",
+}
+_QUERY = "B cell receptor signalling"
+
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the results.")] = Path("demo"),
@@ -49,12 +57,14 @@ def demo(
         add_profiles=True,
     )
     bft.tl.embed_cells(adata, use_raw=True)
+    bft.tl.embed_cells(adata, use_raw=True, weights="log1p", key_added="X_mean")
     counts = bft.get.provenance(adata)["genes"]["counts"]
     _add_controls(adata)
-    print(f"\n{'embedding':28} {'ARI':>6} {'NMI':>6}   against bulk_labels; Leiden, resolution 1")
-    for name, key in (("profiles", "X_bft"), ("control: random vectors", "X_random"), ("control: PCA", "X_pca50")):
+    print(f"\n{'embedding':32} {'ARI':>6} {'NMI':>6}   against bulk_labels; Leiden, resolution 1")
+    for name, key in _EMBEDDINGS.items():
         ari, nmi = _scores(adata, key)
-        print(f"{name:28} {ari:6.3f} {nmi:6.3f}")
+        print(f"{name:32} {ari:6.3f} {nmi:6.3f}")
+    _ask(adata)
     bft.pl.embedding(adata, color=["bulk_labels", "leiden_X_bft"], wspace=0.5, show=False)
     plt.savefig(output / "umap.png", dpi=120, bbox_inches="tight")
     store.export(output / "profiles.parquet")
@@ -62,6 +72,17 @@ def demo(
     adata.write_h5ad(output / "pbmc68k_bft.h5ad")
     print(f"\nprofiles: {counts['generated']} generated, {counts['stored']} from the store; bad: {_bad(counts)}")
     print(f"{output}/: pbmc68k_bft.h5ad, umap.png, profiles.parquet; {time.perf_counter() - began:.0f} s")
+
+
+def _ask(adata: AnnData) -> None:
+    """Ask the cells a text, and print the labels of those that it fits best."""
+    import bftembed as bft
+
+    bft.tl.score_text(adata, {"query": _QUERY}, use_raw=True)
+    means = adata.obs.groupby("bulk_labels", observed=True)["text_query"].mean().sort_values(ascending=False)
+    chosen = adata.uns["bft"]["text"]["scores"]["chosen"]["gene"][:5]
+    print(f'\ncells asked for "{_QUERY}", by the genes {", ".join(chosen)}, ...; mean z of the first labels:')
+    print("  " + ", ".join(f"{label} {mean:.1f}" for label, mean in means.head(3).items()))
 
 
 def _bad(counts: dict[str, int]) -> int:
