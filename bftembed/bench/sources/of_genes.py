@@ -35,12 +35,14 @@ def cells_of_genes(
 
     from bftembed.tl import embed_cells
 
-    options: dict[str, Any] = {
+    by_recipe: dict[Recipe, dict[str, Any]] = {
         "contrast": {"weights": "contrast", "table": table},
         "batchwise": {"weights": "contrast", "table": table, "batch_key": "batch"},
         "mean": {"weights": "log1p"},
-    }[recipe]
+    }
     obs = adata.obs[["batch"]] if recipe == "batchwise" else pd.DataFrame(index=adata.obs_names)
     cells = anndata.AnnData(adata.X, obs=obs, var=pd.DataFrame(index=adata.var_names), varm={"genes": vectors})
-    embed_cells(cells, use_rep="genes", key_added="cells", values="lognorm", empty="nan", progress=False, **options)
+    embed_cells(
+        cells, use_rep="genes", key_added="cells", values="lognorm", empty="nan", progress=False, **by_recipe[recipe]
+    )
     return np.asarray(cells.obsm["cells"], dtype=np.float32)
