@@ -14,9 +14,9 @@ more than 0.02. Leave one set out: the same rule on two sets, the value on the t
 names, random vectors, lists of markers and the old cosine are reported for the chosen recipe and choose nothing.
 
 Tried in a first look on these sets, by the same rule, and left out: words (TF-IDF) instead of or beside sentence
-vectors, equal weights, softmax and powers of relevance, shrinkage by detection, highly variable genes alone, a second
-round of correlation. The threshold of "unassigned" is the largest of 0, 0.5, 1, 1.5, 2 at which no set loses more than
-0.02 of its balanced accuracy of single cells, with cells that are unassigned counted as wrong.
+vectors, equal weights, softmax and powers of relevance, highly variable genes alone, a second round of correlation.
+The threshold of "unassigned" is the largest of 0, 0.5, 1, 1.5, 2 at which no set loses more than 0.02 of its balanced
+accuracy of single cells, with cells that are unassigned counted as wrong.
 """
 
 from __future__ import annotations

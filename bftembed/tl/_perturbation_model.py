@@ -50,8 +50,6 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         (``inf``: it alone). By default both are chosen by cross-validation over training perturbations.
     dose_width
         Difference of log10 doses over which weights fall by ``exp(-1/2)``.
-    control
-        Names that stand for no perturbation, by default the usual ones.
     separator
         Between the parts of a combination; by default ``"+"`` for genes, while names of drugs are not split.
     min_cells
@@ -102,7 +100,6 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         temperature: float | None = None,
         shrinkage: float | None = None,
         dose_width: float = 1.0,
-        control: Sequence[str] = CONTROLS,
         separator: str | None = None,
         min_cells: int = 10,
     ) -> None:
@@ -111,7 +108,6 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         self.temperature = temperature
         self.shrinkage = shrinkage
         self.dose_width = dose_width
-        self.control = control
         self.separator = separator
         self.min_cells = min_cells
 
@@ -120,6 +116,7 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         adata: AnnData,
         *,
         obs_key: str = "perturbation",
+        control: str | Sequence[str] = CONTROLS,
         dose_key: str | None = None,
         layer: str | None = None,
         values: str = "auto",
@@ -132,6 +129,8 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
             Cells by genes, counts or log-normalised values, in memory, lazy or backed: one pass over chunks of cells.
         obs_key
             Column of ``obs`` with the condition: ``"KLF1"``, ``"KLF1+MAP2K6"``, ``"vorinostat"``, ``"control"``.
+        control
+            Names that stand for no perturbation, by default the usual ones.
         dose_key
             Column of ``obs`` with the dose: numbers, or numbers with a molar unit (``"10 uM"``).
         layer
@@ -156,7 +155,8 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
             If conditions have too few cells, or perturbations no vector.
         """
         self._check_parameters()
-        reading = {"obs_key": obs_key, "dose_key": dose_key, "layer": layer, "values": values}
+        reading: dict[str, Any] = {"obs_key": obs_key, "control": control, "dose_key": dose_key}
+        reading |= {"layer": layer, "values": values}
         screen = self._read(adata, **reading)
         fitted = Fitted.of(
             screen,
@@ -231,7 +231,7 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         adata
             Cells with conditions to predict and with controls of their own; it has all genes of the training data.
         reading
-            ``obs_key``, ``dose_key``, ``layer``, ``values`` where they differ from those of `fit`.
+            ``obs_key``, ``control``, ``dose_key``, ``layer``, ``values`` where they differ from those of `fit`.
 
         Returns
         -------
@@ -270,12 +270,11 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
             msg = f"`shrinkage` is zero or more, got {self.shrinkage!r}."
             raise InputError(msg)
 
-    def _labels(self) -> Reading:
-        control = (self.control,) if isinstance(self.control, str) else tuple(self.control)
-        return Reading(self.how, control, self.separator)
+    def _labels(self, control: str | Sequence[str]) -> Reading:
+        return Reading(self.how, (control,) if isinstance(control, str) else tuple(control), self.separator)
 
-    def _read(self, adata: AnnData, **columns: Any) -> Screen:
-        return read_screen(adata, self._labels(), min_cells=self.min_cells, **columns)
+    def _read(self, adata: AnnData, *, control: str | Sequence[str], **columns: Any) -> Screen:
+        return read_screen(adata, self._labels(control), min_cells=self.min_cells, **columns)
 
     def _asked(self, conditions: Sequence[str], dose: str | Sequence[str] | None) -> list[tuple[Part, ...]]:
         if isinstance(conditions, str) or not len(conditions):
@@ -290,7 +289,7 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         if doses is not None and len(doses) != len(conditions):
             msg = f"`dose` has {len(doses)} values for {len(conditions)} conditions."
             raise InputError(msg)
-        asked = parse(list(conditions), doses, self._labels())
+        asked = parse(list(conditions), doses, self._labels(self._reading["control"]))
         if controls := [label for label, parts in zip(conditions, asked, strict=True) if not parts]:
             msg = f"{controls[0]!r} is a control, whose change is zero by definition: leave it out of `conditions`."
             raise InputError(msg)

@@ -255,7 +255,7 @@ def test_what_cannot_be_predicted_is_named(fitted, conditions, message):
 def test_what_cannot_be_learnt_from_is_refused_with_the_remedy(screen):
     vectors, effect, cells = screen
     with pytest.raises(InputError, match=r"No cell is a control: none of vehicle.*Pass control="):
-        PerturbationModel(vectors, control=["vehicle"]).fit(cells)
+        PerturbationModel(vectors).fit(cells, control="vehicle")
     with pytest.raises(InputError, match="treatment"):
         PerturbationModel(vectors).fit(cells, obs_key="treatment")
     one = cells_of(vectors.index[:1], effect[:1])
