@@ -26,8 +26,18 @@ def test_cells_of_two_modalities(mirror):
     assert len(joint.entities) == 1182
     assert len(matching.entities) == 1372
     assert len(matching.proteins) == 10
-    assert (matching.weights.min(axis=0) == 0).all()
-    assert matching.weights.sum(axis=1).min() > 0
+    np.testing.assert_allclose(matching.levels.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(matching.levels.std(axis=0), 1)
+
+
+def test_words_bring_rna_to_the_proteins_of_its_cell(mirror):
+    """Above the proteins' own genes, and random vectors of the genes that the words know."""
+    problem = TASKS["bremsc_matching"].load(False)
+    found = problem.evaluate(problem.embed(get_source("tfidf")))
+    beside = {score.method: score.mean for score in found.baselines if score.metric == "1 - FOSCTTM"}
+    others = beside["own genes of the proteins"], beside["random vectors of the same genes"]
+    assert found.scores[0].mean > max(others) + 0.01
+    assert min(others) > beside["one point"] == 0.5
 
 
 def test_only_what_has_labels_ranks(mirror):
