@@ -40,9 +40,18 @@ def cells_of_genes(
         "batchwise": {"weights": "contrast", "table": table, "batch_key": "batch"},
         "mean": {"weights": "log1p"},
     }
+    if recipe != "mean" and _constant(vectors if table is None else table):
+        # Nothing to whiten by: all cells are one point, and are to be scored as that.
+        vectors = np.where(np.isnan(vectors), vectors, np.float32(0))
+        by_recipe[recipe] |= {"table": None, "whiten": None}
     obs = adata.obs[["batch"]] if recipe == "batchwise" else pd.DataFrame(index=adata.obs_names)
     cells = anndata.AnnData(adata.X, obs=obs, var=pd.DataFrame(index=adata.var_names), varm={"genes": vectors})
     embed_cells(
         cells, use_rep="genes", key_added="cells", values="lognorm", empty="nan", progress=False, **by_recipe[recipe]
     )
     return np.asarray(cells.obsm["cells"], dtype=np.float32)
+
+
+def _constant(vectors: NDArray[np.float32]) -> bool:
+    known = vectors[~np.isnan(vectors).any(axis=1)]
+    return bool((known == known[:1]).all())

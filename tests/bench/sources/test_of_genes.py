@@ -88,3 +88,14 @@ def test_the_cells_that_are_given_stay_as_they_are(recipe):
     assert not adata.obsm
     assert not adata.varm
     assert not adata.uns
+
+
+@pytest.mark.parametrize("recipe", ["contrast", "batchwise"])
+def test_equal_vectors_make_one_point_of_all_cells(recipe):
+    adata, (vectors, table) = cells(), vectors_and_table()
+    vectors[~np.isnan(vectors)] = 0.3
+    found = [
+        cells_of_genes(adata, vectors, recipe=recipe),
+        cells_of_genes(adata, vectors, table * 0 + 2, recipe=recipe),
+    ]
+    assert all((each == 0).all() for each in found)
