@@ -16,23 +16,17 @@ from bftembed.expression.parts import (
     opened,
     parts_of,
 )
-from bftembed.expression.values import (
-    ValueCheck,
-    Values,
-    check_levels,
-    normalised_chunks,
-    row_flags,
-)
+from bftembed.expression.values import LevelCheck, ValueCheck, Values, normalised_chunks, row_flags
 from bftembed.expression.writing import check_writable, mapping_group, write_anndata, write_element
 
 __all__ = [
     "AnnDataParts",
+    "LevelCheck",
     "Matrix",
     "ValueCheck",
     "Values",
     "cell_batches",
     "check_columns",
-    "check_levels",
     "check_writable",
     "checked_anndata",
     "checked_target",

@@ -222,34 +222,50 @@ def check_logarithms(check: ValueCheck, start: int, flags: NDArray[np.uint8]) ->
         raise InputError(msg)
 
 
-def check_levels(found: float, expected: float, n_cells: int) -> None:
-    """Refuse cells that are normalised otherwise than those of a reference.
+class LevelCheck:
+    """Whether cells are normalised as those of a reference: by their counts per 10,000 on the genes of both.
 
     Cells differ in what share of their counts is on some of the genes, so that a few cells alone are not refused
     before they are ten times off.
 
     Parameters
     ----------
-    found, expected
-        Sums over the cells of the counts per 10,000 on the genes of both, as they are and as the reference has them.
-    n_cells
-        Cells that have any of these genes.
-
-    Raises
-    ------
-    InputError
-        With what was found and what was expected.
+    expected
+        (n_batches,): what a cell of each batch of the reference has on average on these genes.
+    batches
+        (n_obs,): number of the batch of each cell.
     """
-    most = 2.0 if n_cells >= 100 else 10.0
-    if not n_cells or 1 / most <= found / max(expected, 1e-300) <= most:
-        return
-    msg = (
-        "These cells are normalised otherwise than those of the reference: on the genes of both they have on average "
-        f"{found / n_cells:.4g} counts per 10,000, the reference {expected / n_cells:.4g}. Give counts of all genes, "
-        "or log(1 + counts per 10,000 of the cell's total over all genes), or make a reference of these cells "
-        "(bft.pp.reference)."
-    )
-    raise InputError(msg)
+
+    def __init__(self, expected: NDArray[np.float64], batches: NDArray[np.intp]) -> None:
+        self._of_batch, self._batches = expected, batches
+        self._found = self._expected = 0.0
+        self._n = 0
+
+    def add(self, start: int, levels: NDArray[np.float64]) -> None:
+        """Take note of rows ``start, start + 1, ...`` with these counts per 10,000; a row of none does not count."""
+        there = levels > 0
+        self._found += float(levels.sum())
+        self._expected += float(self._of_batch[self._batches[start : start + len(levels)]][there].sum())
+        self._n += int(there.sum())
+
+    def finish(self) -> None:
+        """Refuse cells that are normalised otherwise.
+
+        Raises
+        ------
+        InputError
+            With what was found and what was expected.
+        """
+        most = 2.0 if self._n >= 100 else 10.0
+        if not self._n or 1 / most <= self._found / max(self._expected, 1e-300) <= most:
+            return
+        msg = (
+            "These cells are normalised otherwise than those of the reference: on the genes of both they have on "
+            f"average {self._found / self._n:.4g} counts per 10,000, the reference {self._expected / self._n:.4g}. "
+            "Give counts of all genes, or log(1 + counts per 10,000 of the cell's total over all genes), or make a "
+            "reference of these cells (bft.pp.reference)."
+        )
+        raise InputError(msg)
 
 
 def _starts_non_negative(x: object) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bftembed.errors import InputError
-from bftembed.expression import check_levels, normalised_chunks
+from bftembed.expression import LevelCheck, normalised_chunks
 from bftembed.queries.choose import N_GENES, SHARED, Choice, weights_of
 
 if TYPE_CHECKING:
@@ -114,15 +114,12 @@ class Contrast:
     def chunks(self) -> Iterator[tuple[NDArray[np.intp], csr_matrix, NDArray[np.float64]]]:
         """Yield rows of one batch: their numbers, z-scores less those of a zero (CSR), and those of a zero (n,)."""
         zeros = np.clip(-self.mean / self.sd, -CLIP, CLIP)
-        found, expected, n_cells = 0.0, 0.0, 0
+        check = None if self.levels is None else LevelCheck(self.levels, self.batches)
         for start, rows, _ in normalised_chunks(self.matrix, values=self.values):
             codes = self.batches[start : start + rows.shape[0]]
             chosen = rows[:, self.columns].tocsr()
-            if self.levels is not None:
-                there = np.diff(chosen.indptr) > 0
-                found += float(np.expm1(chosen.data).sum())
-                expected += float(self.levels[codes[there]].sum())
-                n_cells += int(there.sum())
+            if check is not None:
+                check.add(start, np.asarray(chosen.expm1().sum(axis=1), dtype=np.float64).ravel())
             for batch in np.unique(codes):
                 mine = np.flatnonzero(codes == batch)
                 part = chosen[mine]
@@ -130,8 +127,8 @@ class Contrast:
                 z = np.clip((part.data - self.mean[batch, genes]) / self.sd[batch, genes], -CLIP, CLIP)
                 part.data = z - zeros[batch, genes]
                 yield start + mine, part, zeros[batch]
-        if self.levels is not None:
-            check_levels(found, expected, n_cells)
+        if check is not None:
+            check.finish()
 
 
 class Scores(NamedTuple):

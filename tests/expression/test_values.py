@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from bftembed.errors import InputError
-from bftembed.expression import Matrix, ValueCheck, check_levels, normalised_chunks, parts_of, row_flags
+from bftembed.expression import LevelCheck, Matrix, ValueCheck, normalised_chunks, parts_of, row_flags
 from bftembed.expression import values as module
 from bftembed.expression.values import NONZERO, OUTSIDE, UNSORTED
 
@@ -183,18 +183,31 @@ def test_repeated_entries_are_one_value(chunk_size):
     np.testing.assert_array_equal(rows.data, before.data)
 
 
-@pytest.mark.parametrize(("ratio", "n_cells", "fits"), [(1.9, 100, True), (2.1, 100, False), (0.4, 100, False)])
-@pytest.mark.parametrize("few", [False, True])
-def test_cells_of_another_level_are_refused_unless_they_are_few(ratio, n_cells, fits, few):
-    n_cells = 5 if few else n_cells
-    if fits or few:
-        check_levels(ratio * 1e4 * n_cells, 1e4 * n_cells, n_cells)
+def check_levels(levels, expected=1e4):
+    check = LevelCheck(np.array([1.0, expected]), np.ones(len(levels), dtype=np.intp))
+    check.add(0, levels[:1])
+    check.add(1, levels[1:])
+    check.finish()
+
+
+@pytest.mark.parametrize(("ratio", "fits"), [(1.9, True), (2.1, False), (0.4, False)])
+@pytest.mark.parametrize("n_cells", [5, 100])
+def test_cells_of_another_level_are_refused_unless_they_are_few(ratio, fits, n_cells):
+    levels = np.full(n_cells, ratio * 1e4)
+    if fits or n_cells < 100:
+        check_levels(levels)
         return
-    with pytest.raises(InputError, match="normalised otherwise"):
-        check_levels(ratio * 1e4 * n_cells, 1e4 * n_cells, n_cells)
+    with pytest.raises(
+        InputError, match=f"average {ratio * 1e4:.4g} counts per 10,000, the reference 1e".replace("+", r"\+")
+    ):
+        check_levels(levels)
 
 
 def test_even_few_cells_are_refused_when_they_are_ten_times_off():
     with pytest.raises(InputError, match="normalised otherwise"):
-        check_levels(11e4, 1e4, 1)
-    check_levels(0.0, 0.0, 0)
+        check_levels(np.array([11e4]))
+
+
+def test_cells_without_any_of_the_genes_tell_nothing_of_the_level():
+    check_levels(np.zeros(3))
+    check_levels(np.r_[np.full(100, 1e4), np.zeros(300)])

@@ -9,7 +9,7 @@ import numpy as np
 
 from bftembed._warn import warn
 from bftembed.errors import InputError
-from bftembed.expression import cell_batches, check_levels, gene_names
+from bftembed.expression import cell_batches, gene_names
 from bftembed.expression.kernels import compiled
 
 if TYPE_CHECKING:
@@ -210,33 +210,3 @@ def sum_levels(  # noqa: PLR0917
             if known[np.uint64(indices[i])]:
                 total += np.expm1(np.float64(data[i])) if logged else np.float64(data[i])
         out[row] = total * factors[row]
-
-
-class LevelCheck:
-    """Whether cells are normalised as those of the reference: by their counts per 10,000 on its genes.
-
-    Cells differ in what share of their counts is on some of the genes, so that a few cells alone are not refused
-    before they are ten times off.
-    """
-
-    def __init__(self, contrast: Contrast) -> None:
-        self._contrast, self.known = contrast, contrast.known
-        self._found = self._expected = 0.0
-        self._n = 0
-
-    def add(self, start: int, levels: NDArray[np.float64]) -> None:
-        """Take note of the rows ``start, start + 1, ...``."""
-        there = levels > 0
-        self._found += float(levels.sum())
-        self._expected += float(self._contrast.levels[self._contrast.batches[start : start + len(levels)]][there].sum())
-        self._n += int(there.sum())
-
-    def finish(self) -> None:
-        """Refuse cells that are normalised otherwise.
-
-        Raises
-        ------
-        InputError
-            With what was found and what was expected.
-        """
-        check_levels(self._found, self._expected, self._n)

@@ -18,6 +18,7 @@ from bftembed._progress import progress
 from bftembed.errors import InputError
 from bftembed.expression import (
     AnnDataParts,
+    LevelCheck,
     ValueCheck,
     checked_target,
     default_chunk_rows,
@@ -30,7 +31,7 @@ from bftembed.expression.kernels import inspected
 from bftembed.expression.values import check_logarithms
 from bftembed.expression.writing import BULK, TABLES, check_writable, mapping_group, write_element, write_elements
 from bftembed.tl._stream import DEPARTURES
-from bftembed.tl._stream.contrast import LevelCheck, contrast_of
+from bftembed.tl._stream.contrast import contrast_of
 from bftembed.tl._stream.copy_parts import copy_from_file
 from bftembed.tl._stream.empty import EmptyCells
 from bftembed.tl._stream.input import CellInput, choose
@@ -148,7 +149,9 @@ def _run(
             use_raw=options.use_raw,
         )
         vectors = contrast.vectors
-    levels = LevelCheck(contrast) if contrast is not None and options.reference is not None else None
+    levels = None
+    if contrast is not None and options.reference is not None:
+        levels = LevelCheck(contrast.levels, contrast.batches), contrast.known
     check = ValueCheck(matrix, values=options.values, decide=options.weights in {"log1p", "log", *DEPARTURES})
     empty = EmptyCells()
     chunk_size = options.chunk_size or default_chunk_rows(matrix.x, cells.shape[1])
@@ -162,7 +165,7 @@ def _run(
             bar.update(stop - start)
     check.finish()
     if levels is not None:
-        levels.finish()
+        levels[0].finish()
     n_empty = empty.finish(check, empty=options.empty, genes="gene" if contrast is None else "highly variable gene")
     kind, shape = "means" if contrast is None else "contrasts", cells.shape
     logger.info("%s cells: %s of %s genes, %s dimensions, %s without weight", shape[0], kind, n_used, shape[1], n_empty)
@@ -217,7 +220,7 @@ def _embed_chunk(
     *,
     weights: str,
     sink: ArrayOutput | EmbeddingFile,
-    levels: LevelCheck | None,
+    levels: tuple[LevelCheck, NDArray[np.bool_]] | None,
 ) -> None:
     rows, totals, flags = inspected(rows, kernel.pool)
     check.add(start, flags)
@@ -234,7 +237,8 @@ def _embed_chunk(
         rows, out, start=start, totals=scaled, log=weights == "log" or scaled is not None, binary=weights == "binary"
     )
     if levels is not None:
-        levels.add(start, kernel.levels(rows, levels.known, totals=scaled))
+        check_level, known = levels
+        check_level.add(start, kernel.levels(rows, known, totals=scaled))
     empty.add(start, flags, np.isnan(out[:, 0]))
     sink.commit(start, out)
 
