@@ -9,6 +9,7 @@ import numba
 import numpy as np
 
 from bftembed.expression.values import (
+    COUNTS_PER_CELL,
     FRACTION,
     LARGE,
     LARGEST_LOG,
@@ -120,3 +121,11 @@ def blocks(n_rows: int) -> Iterator[slice]:
 def floats(data: NDArray[Any]) -> NDArray[Any]:
     """Float32 as it is, every other type as float64: two versions of each kernel to compile instead of ten."""
     return data if data.dtype == np.dtype(np.float32) else data.astype(np.float64)
+
+
+def to_per_10k(n_rows: int, totals: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Factor of each row that brings its total to 10,000; 1 for an empty row, and for all where there are no totals."""
+    factors = np.ones(n_rows)
+    if totals is not None:
+        np.divide(COUNTS_PER_CELL, totals, out=factors, where=totals > 0)
+    return factors

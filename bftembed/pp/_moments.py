@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bftembed.expression.kernels import compiled, floats, n_threads
-from bftembed.expression.values import COUNTS_PER_CELL
+from bftembed.expression.kernels import compiled, floats, n_threads, to_per_10k
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -95,9 +94,7 @@ def add_cells(
     batches
         Number of the batch of each row.
     """
-    factors, data = np.ones(rows.shape[0]), floats(rows.data)
-    if totals is not None:
-        np.divide(COUNTS_PER_CELL, totals, out=factors, where=totals > 0)
+    factors, data = to_per_10k(rows.shape[0], totals), floats(rows.data)
     ends = np.linspace(0, rows.shape[0], n_threads() + 1).astype(int)
 
     def work(start: int, stop: int) -> list[tuple[int, int, NDArray[np.float64]]]:

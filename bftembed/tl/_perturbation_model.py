@@ -42,7 +42,8 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
     similarity
         What tells which perturbations are alike: ``"tfidf"`` for the words of RefSeq summaries and GO terms of genes
         (mechanism, targets and use of drugs); or vectors, as the AnnData of :func:`bftembed.embed` (of genes, drugs or
-        perturbations; a table of all genes is best), a DataFrame with a row per name, or the path of one of these.
+        perturbations; a table of all genes is best), a DataFrame with a row per name, or the path of an .h5ad or .zarr
+        of the former, or of a file of `bftembed.write_vectors`.
     how
         ``"knockdown"``, ``"knockout"``, ``"activation"`` (genes), or ``"drug"``.
     temperature, shrinkage

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from bftembed.expression import check_columns, chosen_matrix, column_of, gene_na
 from bftembed.queries import BACKGROUND, Choice, Contrast, choose_genes, genes_named, relevance
 from bftembed.tl._stream.contrast import batches_of
 from bftembed.tl._stream.input import choose
-from bftembed.vectors import read_vectors
+from bftembed.vectors import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -212,16 +211,7 @@ def _symbols(parts: AnnDataParts, keys: NDArray[np.object_], options: GeneOption
 def _read_table(table: Any, use_rep: str) -> tuple[list[str], NDArray[np.float32], Mapping[str, Any]]:
     """Names, vectors (m, d) and record of the encoder of a table of all genes."""
     if isinstance(table, str | os.PathLike):
-        path = Path(table).expanduser()
-        if not path.exists():
-            msg = f"There is no file {str(path)!r} of the vectors of all genes."
-            raise InputError(msg)
-        if path.suffix in {".h5ad", ".zarr"}:
-            import anndata
-
-            table = anndata.read_zarr(path) if path.suffix == ".zarr" else anndata.read_h5ad(path)
-        else:
-            table = read_vectors(path)
+        table = read_table(table, "table")
     if hasattr(table, "obsm"):
         key = use_rep if use_rep in table.obsm else "X_bft"
         check_embedded(table.obsm, key, "obsm", "embed")

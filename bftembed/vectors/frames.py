@@ -18,6 +18,7 @@ from bftembed.vectors.vocabulary import in_order, read_vocabulary
 from bftembed.vectors.writing import check_target, write_frame
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
@@ -177,6 +178,34 @@ def read_vectors(path: str | Path, *, key_added: str = "X_bft") -> AnnData:
     adata = AnnData(X=matrix, obs=obs, var=var, obsm={key_added: matrix.copy()})
     adata.uns["bft"] = {key_added: about.get("provenance", {})}
     return adata
+
+
+def read_table(path: str | os.PathLike[str], name: str) -> AnnData:
+    """A table of vectors by name: an AnnData file, or a file that `read_vectors` reads.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    name
+        Of the argument, for the message.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    DataError
+        If it cannot be read.
+    """
+    import anndata
+
+    source = Path(path).expanduser()
+    if not source.exists():
+        msg = f"There is no file {str(source)!r} of the vectors for `{name}`: check the path."
+        raise InputError(msg)
+    if source.suffix not in {".h5ad", ".zarr"}:
+        return read_vectors(source)
+    return anndata.read_zarr(source) if source.suffix == ".zarr" else anndata.read_h5ad(source)
 
 
 def _taken(vectors: AnnData | pd.DataFrame, use_rep: str, among: Among | None) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 import bftembed as bft
 from bftembed._unicode import writable
 from bftembed.errors import DataError, InputError
+from bftembed.vectors import read_table
 
 SUFFIXES = [".csv", ".parquet", ".vec", ".npz", ".safetensors"]
 MATRIX = np.array([[0.1, -2], [3e-38, 1 / 3], [np.nan, np.nan]], dtype=np.float32)
@@ -26,6 +27,22 @@ def embedded():
     info = {"kind": "gene", "coverage": {"genes": 3}, "n_split": np.int64(1), "sources": ["HGNC. Licence: MIT."]}
     made.uns["bft"] = {"X_bft": {"entities": info}}
     return made
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr", ".parquet"])
+def test_tables_are_read_from_files_of_an_anndata_or_of_vectors(embedded, tmp_path, suffix):
+    path = tmp_path / f"table{suffix}"
+    if suffix == ".parquet":
+        bft.write_vectors(embedded, path)
+    else:
+        embedded.write_h5ad(path) if suffix == ".h5ad" else embedded.write_zarr(path)
+    found = read_table(path, "table")[["TP53", "ALB"]]
+    np.testing.assert_array_equal(found.obsm["X_bft"], MATRIX[:2])
+
+
+def test_a_table_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"no file '.*gone.h5ad' of the vectors for `similarity`: check the path"):
+        read_table(tmp_path / "gone.h5ad", "similarity")
 
 
 def gensim_reads(path):

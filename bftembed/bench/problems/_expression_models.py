@@ -100,8 +100,9 @@ def vote(responses: Responses, unit: Any, fold: Fold) -> Floats:
 
     As `bftembed.tl.PerturbationModel` does it: effects add up, measured genes have their own, others get the vote.
     """
-    cosines = unit @ unit.T
-    cosines = np.asarray(cosines.toarray() if hasattr(cosines, "toarray") else cosines)
+    from sklearn.utils.extmath import safe_sparse_dot
+
+    cosines = safe_sparse_dot(unit, unit.T, dense_output=True)
     has_vector = cosines.diagonal() > 0
     cosines = np.where(np.outer(has_vector, has_vector), cosines, -np.inf)  # no weight
     has, change, noise = responses.has[fold.train], responses.change[fold.train], responses.noise[fold.train]

@@ -187,7 +187,8 @@ def _votes(
 
 def cosines(unit: Any, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
     """Cosines (n_rows, n_columns) of some of the unit vectors, dense or sparse; of several views their mean."""
+    from sklearn.utils.extmath import safe_sparse_dot
+
     if isinstance(unit, tuple):
         return np.asarray(np.mean([cosines(view, rows, columns) for view in unit], axis=0), dtype=np.float32)
-    product = unit[rows] @ unit[columns].T
-    return np.array(product.toarray() if hasattr(product, "toarray") else product, dtype=np.float32)
+    return np.asarray(safe_sparse_dot(unit[rows], unit[columns].T, dense_output=True), dtype=np.float32)

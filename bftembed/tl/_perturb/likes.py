@@ -13,6 +13,7 @@ import pandas as pd
 from bftembed.entities import canonical
 from bftembed.errors import InputError
 from bftembed.likeness import drug_words, gene_words, soft, unit
+from bftembed.vectors import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bftembed.tl._perturb.screen import Part
 
 _DIMENSION = re.compile(r"d?\d+")
-_NAME_COLUMNS = ("perturbation", "bft_gene", "symbol", "gene")
+_NAME_COLUMNS = ("name", "perturbation", "bft_gene", "symbol", "gene")
 
 
 class Likes:
@@ -77,9 +78,10 @@ class Likes:
         ``exp((cosine - 1) / temperature)``, times ``exp(-(difference of log10 doses / dose_width)^2 / 2)`` where both
         have a dose.
         """
+        from sklearn.utils.extmath import safe_sparse_dot
+
         one, other = (self.unit([part.name for part in parts]) for parts in (rows, columns))
-        product = one @ other.T
-        cosines = np.asarray(product.toarray() if hasattr(product, "toarray") else product)
+        cosines = safe_sparse_dot(one, other.T, dense_output=True)
         doses = [np.array([np.nan if p.dose is None else p.dose for p in parts]) for parts in (rows, columns)]
         apart = np.nan_to_num(doses[0][:, None] - doses[1])
         known = np.outer(*(self.has([part.name for part in parts]) for parts in (rows, columns)))
@@ -99,7 +101,7 @@ def _table(given: Any) -> tuple[list[list[str]], NDArray[np.float64]]:
     else:
         msg = (
             "`similarity` is 'tfidf', the AnnData of bft.embed, a DataFrame of vectors by name, or the path of one "
-            f"(h5ad, parquet, csv); got {type(given).__name__}."
+            f"(h5ad, or a file of bft.write_vectors); got {type(given).__name__}."
         )
         raise InputError(msg)
     vectors = np.asarray(vectors.toarray() if hasattr(vectors, "toarray") else vectors, dtype=np.float64)
@@ -112,13 +114,11 @@ def _table(given: Any) -> tuple[list[list[str]], NDArray[np.float64]]:
 
 
 def _read(path: Path) -> Any:
-    if not path.is_file():
+    if not path.exists():
         msg = f"`similarity` is 'tfidf' or the path of a table of vectors; there is no file {str(path)!r}."
         raise InputError(msg)
-    if path.suffix == ".parquet":
+    if path.suffix == ".parquet":  # as .csv: columns of text may stand beside those of numbers
         return pd.read_parquet(path)
     if path.suffix == ".csv":
         return pd.read_csv(path, index_col=0, keep_default_na=False, na_values=["", "nan"])
-    import anndata
-
-    return anndata.read_h5ad(path)
+    return read_table(path, "similarity")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bftembed.expression.kernels import blocks, compiled, floats, n_threads
+from bftembed.expression.kernels import blocks, compiled, floats, n_threads, to_per_10k
 from bftembed.expression.values import COUNTS_PER_CELL
 from bftembed.tl._stream.contrast import depart, sum_levels
 from bftembed.tl._stream.panel_sum import PANEL_COLUMNS, sum_panel
@@ -119,7 +119,7 @@ class WeightedSum:
         """Counts per 10,000 of the rows on the columns `known`; without `totals` the values are log-normalised."""
         if totals is not None and known.all():
             return np.where(totals > 0, COUNTS_PER_CELL, 0.0)
-        out, factors, data = np.empty(chunk.shape[0]), _factors(chunk, totals), floats(chunk.data)
+        out, factors, data = np.empty(chunk.shape[0]), to_per_10k(chunk.shape[0], totals), floats(chunk.data)
 
         def work(rows: slice) -> None:
             indptr = chunk.indptr[rows.start : rows.stop + 1]
@@ -156,7 +156,7 @@ class WeightedSum:
             Weights are 1 where the value is not zero.
         """
         data = (chunk.data != 0).astype(np.float32) if binary else floats(chunk.data)
-        factors = _factors(chunk, totals)
+        factors = to_per_10k(chunk.shape[0], totals)
         # Kept from chunk to chunk: fresh pages for every block would cost more than the arithmetic in it.
         # One more than the entries, since the last write of `_weigh` may be one that is not kept.
         pieces = list(blocks(chunk.shape[0]))
@@ -187,10 +187,3 @@ class WeightedSum:
                 _normalize(out[rows])
 
         list(self.pool.map(work, range(len(pieces))))
-
-
-def _factors(chunk: csr_matrix, totals: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    factors = np.ones(chunk.shape[0])
-    if totals is not None:
-        np.divide(COUNTS_PER_CELL, totals, out=factors, where=totals > 0)
-    return factors

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
+import bftembed as bft
 from bftembed.errors import InputError
 from bftembed.tl._perturb.likes import Likes
 from bftembed.tl._perturb.screen import Part
@@ -36,6 +37,13 @@ def test_tables_are_read_from_files(tmp_path, suffix):
     found = Likes(path, drugs=False)
     np.testing.assert_allclose(found.unit(["cx", "ax"]), Likes(TABLE, drugs=False).unit(["cx", "ax"]), atol=1e-6)
     assert found.has(["cx", "zx"]).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".vec", ".npz", ".safetensors"])
+def test_files_of_write_vectors_are_tables(tmp_path, suffix):
+    bft.write_vectors(TABLE.rename(columns="d{}".format), tmp_path / f"table{suffix}")
+    found = Likes(tmp_path / f"table{suffix}", drugs=False)
+    np.testing.assert_allclose(found.unit(["cx", "ax"]), Likes(TABLE, drugs=False).unit(["cx", "ax"]), atol=1e-6)
 
 
 def test_rows_of_conditions_are_found_by_their_perturbation():
