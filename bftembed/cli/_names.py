@@ -153,10 +153,6 @@ def names_of_all_genes() -> list[str]:
     InputError
         Without the gene tables.
     """
-    from bftembed.datasets import protein_coding_genes
+    from bftembed.datasets import protein_coding_genes, required
 
-    genes = protein_coding_genes()
-    if genes is None:
-        msg = "The tables of human genes have not been fetched: run `bftembed data fetch genes`."
-        raise InputError(msg)
-    return genes.index.tolist()
+    return required(protein_coding_genes(), "genes").index.tolist()

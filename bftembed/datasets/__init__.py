@@ -9,6 +9,7 @@ from bftembed.datasets._genes import (
     gene_sources,
     gene_table,
     protein_coding_genes,
+    required,
 )
 from bftembed.datasets._pbmc import pbmc68k_reduced
 
@@ -22,4 +23,5 @@ __all__ = [
     "gene_table",
     "pbmc68k_reduced",
     "protein_coding_genes",
+    "required",
 ]

@@ -41,6 +41,36 @@ class _Compiled(Protocol):
 T = TypeVar("T", bound=_Compiled)
 
 
+Found = TypeVar("Found")
+
+
+def required(found: Found | None, name: str) -> Found:
+    """What was found on this machine, or an error that says how to fetch it.
+
+    Parameters
+    ----------
+    found
+        What a function of this package gave.
+    name
+        What ``bftembed data fetch`` calls it.
+
+    Raises
+    ------
+    InputError
+        If nothing was found.
+
+    Examples
+    --------
+    >>> from bftembed.datasets import gene_facts, required
+    >>> required(gene_facts(), "genes").of("TP53")["full_name"]
+    'tumor protein p53'
+    """
+    if found is None:
+        msg = f"The tables of `{name}` have not been fetched: run `bftembed data fetch {name}`."
+        raise InputError(msg)
+    return found
+
+
 def gene_table(species: str = "human") -> GeneTable | None:
     """The table of gene names, from the sources that are on this machine.
 

@@ -45,10 +45,7 @@ def gene_words(names: Sequence[str], *, columns: Sequence[str] = ("full_name", *
     >>> float((words[0] @ words[1].T).toarray()[0, 0]) > float((words[0] @ words[2].T).toarray()[0, 0])
     True
     """
-    facts = datasets.gene_facts()
-    if facts is None:
-        msg = "What is known about genes has not been fetched: run `bftembed data fetch genes`."
-        raise InputError(msg)
+    facts = datasets.required(datasets.gene_facts(), "genes")
     rows, words = _of_genes(facts.digest, tuple(columns))
     return _taken(rows, words, names)
 
@@ -66,10 +63,7 @@ def drug_words(names: Sequence[str]) -> csr_matrix:
     >>> drug_words(["vorinostat", "no such drug"]).getnnz(axis=1)[1]
     np.int32(0)
     """
-    known = datasets.drug_facts()
-    if known is None:
-        msg = "The table of drugs has not been fetched: run `bftembed data fetch broad_repurposing`."
-        raise InputError(msg)
+    known = datasets.required(datasets.drug_facts(), "broad_repurposing")
     rows, words = _fitted({name: " ".join(facts.values()) for name, facts in known.items() if facts})
     return _taken(rows, words, [name.casefold() for name in names])
 

@@ -122,10 +122,7 @@ def embed(
 
 
 def _all_genes(source: TextSource, facts: Facts, key_added: str) -> AnnData:
-    genes = datasets.protein_coding_genes()
-    if genes is None:
-        msg = "The tables of human genes have not been fetched: run `bftembed data fetch genes`."
-        raise InputError(msg)
+    genes = datasets.required(datasets.protein_coding_genes(), "genes")
     symbols = [str(name) for name in genes.index]
     entities, used = gene_entities(symbols, facts=facts, needed=source.annotates)
     told = genes["facts"]

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bftembed.encoders import Encoder
-    from bftembed.genes import GeneFacts
 
 _DIMENSIONS = 300
 
@@ -81,24 +80,23 @@ class RefSeq(_Texts):
             raise InputError(msg)
 
     def describe(self) -> dict[str, Any]:
-        genes = _refseq_digest() if self.argument == "refseq" else _annotation().digest
+        genes = (
+            _refseq_digest() if self.argument == "refseq" else datasets.required(datasets.gene_facts(), "genes").digest
+        )
         texts = {"gene": genes, "drug": data.get_manifest("broad_repurposing").files[0].sha256}
         return {"spec": self.spec, "encoder": self.encoder.describe(), "texts": texts}
 
     def _texts(self, kind: str) -> Mapping[str, str]:
         template = load_template("annotation")
         if kind == "gene" and self.argument == "annotation":
-            known_genes = _annotation()
+            known_genes = datasets.required(datasets.gene_facts(), "genes")
             return {name: template.render(Entity("gene", name, known_genes.of(name))).user for name in known_genes}
         if kind == "gene":
             return {
                 name: template.render(Entity("gene", name, {"summary": text})).user
                 for name, text in _summaries().items()
             }
-        known = datasets.drug_facts()
-        if known is None:
-            msg = "The table of drugs has not been fetched: run `bftembed data fetch broad_repurposing`."
-            raise InputError(msg)
+        known = datasets.required(datasets.drug_facts(), "broad_repurposing")
         return {name: template.render(Entity("drug", name, facts)).user for name, facts in known.items()}
 
 
@@ -178,21 +176,6 @@ def _summaries() -> dict[str, str]:
         msg = "RefSeq summaries have not been fetched: run `bftembed data fetch genes`."
         raise InputError(msg)
     return summaries
-
-
-def _annotation() -> GeneFacts:
-    """All that is known of genes.
-
-    Raises
-    ------
-    InputError
-        If the gene tables have not been fetched.
-    """
-    facts = datasets.gene_facts()
-    if facts is None:
-        msg = "Facts of genes have not been fetched: run `bftembed data fetch genes`."
-        raise InputError(msg)
-    return facts
 
 
 def _refseq_digest() -> str:
