@@ -15,7 +15,7 @@ from bftembed.entities import CONTROLS
 from bftembed.errors import InputError
 from bftembed.tl._perturb.fitted import Fitted
 from bftembed.tl._perturb.likes import Likes
-from bftembed.tl._perturb.screen import Reading, parse, read_screen
+from bftembed.tl._perturb.screen import Reading, asked_conditions, read_screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from bftembed.entities import How
-    from bftembed.tl._perturb.screen import Part, Screen
+    from bftembed.tl._perturb.screen import Screen
 
 log = logging.getLogger("bftembed")
 
@@ -214,10 +214,13 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         import anndata
 
         check_is_fitted(self, "effects_")
-        predicted = self._fitted.predict(self._asked(conditions, dose))
+        reading, dosed = self._labels(self._reading["control"]), self._reading["dose_key"] is not None
+        names, asked = asked_conditions(conditions, dose, reading, dosed=dosed)
+        self._fitted.refuse_unknown(asked)
+        predicted = self._fitted.predict(asked)
         result = anndata.AnnData(
             X=predicted.change.astype(np.float32),
-            obs=predicted.basis.set_axis(pd.Index(_row_names(conditions, dose), dtype=str)),
+            obs=predicted.basis.set_axis(pd.Index(names, dtype=str)),
             var=pd.DataFrame(index=self.effects_.columns.astype(str)),
             layers={"std": predicted.std.astype(np.float32)},
         )
@@ -277,30 +280,6 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
     def _read(self, adata: AnnData, *, control: str | Sequence[str], **columns: Any) -> Screen:
         return read_screen(adata, self._labels(control), min_cells=self.min_cells, **columns)
 
-    def _asked(self, conditions: Sequence[str], dose: str | Sequence[str] | None) -> list[tuple[Part, ...]]:
-        if isinstance(conditions, str) or not len(conditions):
-            msg = f"`conditions` is a list of at least one label, got {conditions!r}: write ['KLF1', 'KLF1+MAP2K6']."
-            raise InputError(msg)
-        needed = self._reading["dose_key"] is not None
-        if needed != (dose is not None):
-            how = "with doses: pass dose=" if needed else "without doses: leave out dose="
-            msg = f"The model was fitted {how}."
-            raise InputError(msg)
-        doses = [dose] * len(conditions) if isinstance(dose, str) else None if dose is None else list(map(str, dose))
-        if doses is not None and len(doses) != len(conditions):
-            msg = f"`dose` has {len(doses)} values for {len(conditions)} conditions."
-            raise InputError(msg)
-        asked = parse(list(conditions), doses, self._labels(self._reading["control"]))
-        if controls := [label for label, parts in zip(conditions, asked, strict=True) if not parts]:
-            msg = f"{controls[0]!r} is a control, whose change is zero by definition: leave it out of `conditions`."
-            raise InputError(msg)
-        names = _row_names(conditions, dose)
-        if repeated := [name for name, n in pd.Series(names).value_counts().items() if n > 1]:
-            msg = f"`conditions` has {repeated[0]!r} more than once; give each condition once."
-            raise InputError(msg)
-        self._fitted.refuse_unknown(asked)
-        return asked
-
     def _provenance(self) -> dict[str, Any]:
         return {
             "similarity": self.similarity if isinstance(self.similarity, str) else type(self.similarity).__name__,
@@ -313,10 +292,3 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
             "gain": float(self.cv_results_["gain"].max()),
             "bftembed_version": version("bftembed"),
         }
-
-
-def _row_names(conditions: Sequence[str], dose: str | Sequence[str] | None) -> list[str]:
-    if dose is None:
-        return [str(label) for label in conditions]
-    doses = [dose] * len(conditions) if isinstance(dose, str) else dose
-    return [f"{label} | {each}" for label, each in zip(conditions, doses, strict=True)]

@@ -1,9 +1,5 @@
 """Numerics of benchmarks/cell_recipes.py, which stands outside of the package."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import anndata
 import numpy as np
 import pandas as pd
@@ -13,18 +9,6 @@ from scipy.sparse import csr_matrix
 from sklearn.metrics import adjusted_rand_score, balanced_accuracy_score, normalized_mutual_info_score
 
 import bftembed as bft
-
-PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "cell_recipes.py"
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("cell_recipes", PATH)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
 
 
 @pytest.fixture

@@ -1,9 +1,5 @@
 """Numerics of benchmarks/one_space.py, which stands outside of the package."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import anndata
 import numpy as np
 import pandas as pd
@@ -11,18 +7,6 @@ import pytest
 from scipy.sparse import csr_matrix
 
 import bftembed as bft
-
-PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "one_space.py"
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("one_space", PATH)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
 
 
 @pytest.mark.parametrize(

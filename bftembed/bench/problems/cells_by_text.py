@@ -12,6 +12,7 @@ from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.problems._clusters import N_NEIGHBORS
 from bftembed.bench.problems.cell_data import unlabelled
 from bftembed.bench.problems.cells import check_names, genes_note, with_known
+from bftembed.bench.problems.integration import standardised
 from bftembed.bench.scoring.metrics import METRICS, drawn, plain
 from bftembed.bench.scoring.scores import Score, item_weights
 from bftembed.bench.sources.base import CellVectors, cell_vectors
@@ -217,5 +218,4 @@ class CellsByText(Problem):
             if there := [gene for gene in genes if gene in cells.var_names]:
                 sc.tl.score_genes(cells, there, random_state=0)
                 found[:, column] = cells.obs["score"]
-        spread = found.std(axis=0)
-        return np.asarray((found - found.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
+        return standardised(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -143,6 +144,50 @@ def parse(labels: Sequence[str], doses: Sequence[str] | None, reading: Reading) 
     treated = [i for i, each in enumerate(found) if each.parts]
     dose_of = dict(zip(treated, log_doses([doses[i] for i in treated]), strict=True)) if doses is not None else {}
     return [tuple(sorted({Part(spelled[part], dose_of.get(i)) for part in each.parts})) for i, each in enumerate(found)]
+
+
+def asked_conditions(
+    conditions: Sequence[str], dose: str | Sequence[str] | None, reading: Reading, *, dosed: bool
+) -> tuple[list[str], list[tuple[Part, ...]]]:
+    """Names of conditions that are to be predicted, and their parts.
+
+    Parameters
+    ----------
+    conditions
+        n labels.
+    dose
+        One for all or one for each; None without doses.
+    reading
+        As that of the training data.
+    dosed
+        Whether these had doses.
+
+    Raises
+    ------
+    InputError
+        If there are no conditions, doses are missing or not expected, or a condition is a control or repeated.
+    """
+    if isinstance(conditions, str) or not len(conditions):
+        msg = f"`conditions` is a list of at least one label, got {conditions!r}: write ['KLF1', 'KLF1+MAP2K6']."
+        raise InputError(msg)
+    if dosed != (dose is not None):
+        msg = f"The model was fitted {'with doses: pass dose=' if dosed else 'without doses: leave out dose='}."
+        raise InputError(msg)
+    doses = [dose] * len(conditions) if isinstance(dose, str) else None if dose is None else list(map(str, dose))
+    if doses is not None and len(doses) != len(conditions):
+        msg = f"`dose` has {len(doses)} values for {len(conditions)} conditions: give one for all, or one for each."
+        raise InputError(msg)
+    parts = parse(list(conditions), doses, reading)
+    if controls := [label for label, each in zip(conditions, parts, strict=True) if not each]:
+        msg = f"{controls[0]!r} is a control, whose change is zero by definition: leave it out of `conditions`."
+        raise InputError(msg)
+    names = [str(label) for label in conditions]
+    if doses is not None:
+        names = [f"{label} | {each}" for label, each in zip(conditions, doses, strict=True)]
+    if repeated := [name for name, n in Counter(names).items() if n > 1]:
+        msg = f"`conditions` has {repeated[0]!r} more than once; give each condition once."
+        raise InputError(msg)
+    return names, parts
 
 
 def log_doses(doses: Sequence[str]) -> list[float]:

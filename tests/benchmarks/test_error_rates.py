@@ -1,27 +1,15 @@
 """`benchmarks/error_rates.py` on a small scale: intervals and tests are wrong as often as they say."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "error_rates.py"
 N_SETS = 200
 
 
-@pytest.fixture(scope="module")
-def error_rates():
-    spec = importlib.util.spec_from_file_location("error_rates", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(("d", "signal"), [(8, 1.0), (384, 2.0)])
-def test_of_cross_validated_scores(d, signal, error_rates):
+def test_of_cross_validated_scores(d, signal, script):
     """Limits hold 997 of 1,000 outcomes of what keeps to its word in so many sets of 130 genes."""
-    found = error_rates.rates(error_rates.simulated(error_rates.Design("ridge", 130, d, signal), N_SETS))
+    found = script.rates(script.simulated(script.Design("ridge", 130, d, signal), N_SETS))
     off = 3 * np.sqrt(0.05 * 0.95 / N_SETS)
     assert abs(found["rejects"] - 0.05) < off
     assert abs(found["covers"] - 0.95) < off / np.sqrt(2)
@@ -31,26 +19,26 @@ def test_of_cross_validated_scores(d, signal, error_rates):
         assert found["covers, fixed models"] < 0.95 - off / np.sqrt(2)
 
 
-def test_of_one_test_set(error_rates):
-    found = error_rates.rates(error_rates.simulated(error_rates.Design("effects", 60, 0, 1.0), N_SETS))
+def test_of_one_test_set(script):
+    found = script.rates(script.simulated(script.Design("effects", 60, 0, 1.0), N_SETS))
     off = 3 * np.sqrt(0.05 * 0.95 / N_SETS)
     assert abs(found["rejects"] - 0.05) < off
     assert abs(found["covers"] - 0.95) < off / np.sqrt(2)
 
 
 @pytest.mark.parametrize("kind", ["binary", "classes", "value", "terms", "pairs"])
-def test_every_design_can_be_drawn(kind, error_rates):
-    design = next(each for each in error_rates.DESIGNS if each.kind == kind)
-    (drawn,) = error_rates.simulated(design, 1)
+def test_every_design_can_be_drawn(kind, script):
+    design = next(each for each in script.DESIGNS if each.kind == kind)
+    (drawn,) = script.simulated(design, 1)
     assert all(low < score < high for score, (low, high) in zip(drawn["scores"], drawn["intervals"], strict=True))
     assert 0 < drawn["p"] < 1
 
 
-def test_what_is_there_is_not_drawn_again(error_rates, tmp_path, monkeypatch):
+def test_what_is_there_is_not_drawn_again(script, tmp_path, monkeypatch):
     path = tmp_path / "effects.jsonl"
-    design = error_rates.Design("effects", 40, 0, 1.0)
-    whole = error_rates.simulated(design, 3)
-    error_rates.simulated(design, 2, path)
-    again = error_rates.simulated(design, 3, path)
+    design = script.Design("effects", 40, 0, 1.0)
+    whole = script.simulated(design, 3)
+    script.simulated(design, 2, path)
+    again = script.simulated(design, 3, path)
     assert len(path.read_text().splitlines()) == 3
     assert [each["p"] for each in again] == [each["p"] for each in whole]
