@@ -62,7 +62,7 @@ def required(found: Found | None, name: str) -> Found:
     Examples
     --------
     >>> from bftembed.datasets import gene_facts, required
-    >>> required(gene_facts(), "genes").of("TP53")["full_name"]
+    >>> required(gene_facts(), "genes").of("TP53")["full_name"]  # doctest: +SKIP
     'tumor protein p53'
     """
     if found is None:
@@ -208,6 +208,16 @@ def gene_sources(*, tissues: bool = False) -> list[str]:
     ----------
     tissues
         Also of expression in tissues.
+
+    Returns
+    -------
+    A sentence for each.
+
+    Examples
+    --------
+    >>> from bftembed.datasets import gene_sources
+    >>> all("Licence: " in line for line in gene_sources())
+    True
     """
     names = dict.fromkeys((*NAME_SOURCES, *FACT_SOURCES, *([TISSUE_SOURCE] if tissues else [])))
     manifests = [data.get_manifest(name) for name in _available(list(names))]

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 def cell_batches(parts: AnnDataParts, batch_key: str) -> tuple[NDArray[np.intp], list[str]]:
     """Number of the batch of each cell, (n_obs,), and the names of the batches, in order.
 
+    Parameters
+    ----------
+    parts
+        Of an AnnData.
+    batch_key
+        Column of ``obs``.
+
     Raises
     ------
     InputError

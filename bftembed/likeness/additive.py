@@ -82,6 +82,17 @@ def additive_effects(has: NDArray[np.bool_], change: Floats, noise: Floats) -> E
         (n, g): change of each condition.
     noise
         (n, g): variance of its measurement; zeros where it is not known.
+
+    Returns
+    -------
+    Effects
+
+    Examples
+    --------
+    >>> has = np.array([[True, False], [False, True], [True, True]])
+    >>> effects = additive_effects(has, np.array([[1.0], [3.0], [4.0]]), np.zeros((3, 1)))
+    >>> (effects.mean + effects.deviations).round(1).tolist()
+    [[1.0], [3.0]]
     """
     x = has.astype(float)
     size = x.sum(axis=1, keepdims=True)
@@ -107,6 +118,12 @@ def voted(weights: Floats, deviations: Floats, shrinkage: float, average: float)
         ``s``; infinite for the mean alone.
     average
         ``k``.
+
+    Examples
+    --------
+    >>> deviations, share = voted(np.array([[1.0, 3.0]]), np.array([[-1.0], [1.0]]), 0.0, 1.0)
+    >>> deviations.tolist(), share.tolist()
+    ([[0.5]], [[0.25, 0.75]])
     """
     total = weights.sum(axis=1, keepdims=True)
     against = shrinkage * weights.shape[1] * average
@@ -115,7 +132,13 @@ def voted(weights: Floats, deviations: Floats, shrinkage: float, average: float)
 
 
 def average_weight(weights: Floats) -> float:
-    """Mean weight between two of p parts; 1 where there is but one."""
+    """Mean weight (p, p) between two different parts; 1 where there is but one.
+
+    Examples
+    --------
+    >>> average_weight(np.array([[1.0, 0.25], [0.75, 1.0]]))
+    0.5
+    """
     n = len(weights)
     return float((weights.sum() - np.trace(weights)) / (n * (n - 1))) if n > 1 else 1.0
 
@@ -145,6 +168,21 @@ def cross_validated(
         (p,) parts of one group are held out together, as doses of a drug; by default each part is one.
     temperatures, shrinkages
         Candidates.
+
+    Returns
+    -------
+    Choice
+
+    Examples
+    --------
+    >>> place = np.linspace(0, 1, 30)
+    >>> change = np.column_stack([place, -place])
+    >>> nothing = np.zeros_like(change)
+    >>> found = cross_validated(
+    ...     np.eye(30, dtype=bool), change, nothing, lambda t: np.exp(-abs(place[:, None] - place) / t)
+    ... )
+    >>> bool(found.errors.min() < found.usual)
+    True
     """
     n_parts = has.shape[1]
     _, group = np.unique(np.arange(n_parts) if groups is None else np.asarray(groups, dtype=str), return_inverse=True)

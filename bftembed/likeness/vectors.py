@@ -42,6 +42,17 @@ def unit(vectors: ArrayLike, *, centre: NDArray[Any] | None = None) -> NDArray[n
 def soft(cosines: ArrayLike, temperature: float) -> NDArray[np.float32]:
     """Weights ``exp((cosine - 1) / temperature)``: 1 for the same direction, the steeper the lower the temperature.
 
+    Parameters
+    ----------
+    cosines
+        Of any shape; ``-inf`` gives no weight.
+    temperature
+        Above 0.
+
+    Returns
+    -------
+    float32 of the same shape.
+
     Examples
     --------
     >>> soft([1.0, 0.9, 0.0], 0.1).round(3).tolist()

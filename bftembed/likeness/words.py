@@ -51,7 +51,16 @@ def gene_words(names: Sequence[str], *, columns: Sequence[str] = ("full_name", *
 
 
 def drug_words(names: Sequence[str]) -> csr_matrix:
-    """TF-IDF of mechanism, targets and use of drugs, (n, n_words) as `gene_words`; names in any case.
+    """TF-IDF of mechanism, targets and use of drugs.
+
+    Parameters
+    ----------
+    names
+        n names, in any case.
+
+    Returns
+    -------
+    (n, n_words) float32 rows as of `gene_words`.
 
     Raises
     ------

@@ -165,6 +165,17 @@ class Reference:
             If there is no such file, or none or several references in it.
         DataError
             If the file is damaged.
+
+        Examples
+        --------
+        >>> import anndata, tempfile
+        >>> import bftembed as bft
+        >>> reference = bft.pp.reference(anndata.AnnData(np.array([[1, 0, 3], [0, 2, 2]], dtype=np.float32)))
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     reference.write(f"{directory}/reference.parquet")
+        ...     again = bft.pp.Reference.read(f"{directory}/reference.parquet")
+        >>> again.table.equals(reference.table)
+        True
         """
         source = _checked_path(path)
         if not source.exists():
@@ -192,6 +203,8 @@ class Reference:
         ------
         InputError
             If it is none of these.
+        DataError
+            If the file is damaged.
         """
         if isinstance(value, Reference):
             return value

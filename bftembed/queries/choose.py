@@ -25,10 +25,11 @@ class Choice:
     Attributes
     ----------
     relevance
-        (n_genes, n_texts): how near each gene is to a text, beyond texts in general, in s.d. over genes; NaN for genes
-        that cannot be chosen.
+        float64 (n_genes, n_texts): how near each gene is to a text, beyond texts in general, in s.d. over genes; NaN
+        for genes that cannot be chosen.
     weights
-        (n_genes, n_texts), not negative, 0 for a gene that was not chosen; each column sums to 1, or is 0 throughout.
+        float64 (n_genes, n_texts), not negative, 0 for a gene that was not chosen; each column sums to 1, or is 0
+        throughout.
     """
 
     relevance: NDArray[np.float64]
@@ -68,6 +69,19 @@ def relevance(
     Returns
     -------
     float64 (n_genes, n_texts), NaN rows for genes without a vector.
+
+    Raises
+    ------
+    InputError
+        If the vectors cannot be whitened: other dimensions than the table, or fewer than two different ones in it.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> genes, general = rng.normal(size=(50, 20)), rng.normal(size=(9, 20))
+    >>> near = relevance(genes, genes[:2], general)
+    >>> near.shape, near.argmax(axis=0).tolist()
+    ((50, 2), [0, 1])
     """
     own, asked, general = (np.asarray(each, dtype=np.float64) for each in (genes, texts, background))
     made = pp.whiten(np.vstack([own, asked, general]), table=own if table is None else table, alpha=alpha)
@@ -94,6 +108,17 @@ def choose_genes(
         How many for each text.
     named
         Rows of genes that each text names: they are as relevant as the most relevant one.
+
+    Returns
+    -------
+    Choice
+        With the relevance of named genes raised.
+
+    Examples
+    --------
+    >>> near = np.array([[3.0, 0.0], [2.0, 1.0], [0.0, 3.0], [np.nan, np.nan]])
+    >>> choose_genes(near, n_genes=2).weights.tolist()
+    [[0.6, 0.0], [0.4, 0.25], [0.0, 0.75], [0.0, 0.0]]
     """
     near = near.copy()
     for column, rows in enumerate(named or ()):

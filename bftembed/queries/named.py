@@ -29,6 +29,11 @@ def genes_named(texts: Sequence[str]) -> list[tuple[str, ...]]:
     texts
         n texts.
 
+    Returns
+    -------
+    list
+        n tuples; empty for a text that names none.
+
     Examples
     --------
     >>> genes_named(["A CD4+ CD25- T cell with FOXP3"])  # doctest: +SKIP

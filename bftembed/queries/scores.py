@@ -165,6 +165,23 @@ def text_scores(contrast: Contrast, weights: NDArray[np.float64]) -> Scores:
     Returns
     -------
     Scores, NaN for cells that express none of the genes; calibrated ones also where all genes of a group are alike.
+
+    Raises
+    ------
+    InputError
+        If the values are neither counts nor log-normalised, or not on the level of the reference.
+
+    Examples
+    --------
+    >>> import anndata
+    >>> from bftembed import pp
+    >>> from bftembed.expression import chosen_matrix, parts_of
+    >>> cells = anndata.AnnData(np.random.default_rng(0).poisson(2, (100, 60)).astype(np.float32))
+    >>> matrix = chosen_matrix(parts_of(cells), layer=None, use_raw=False)
+    >>> contrast = Contrast.of(matrix, cells.var_names, pp.reference(cells), takes_part=np.ones(60, dtype=bool))
+    >>> weights = np.repeat([[1 / 3], [0.0]], [3, 57], axis=0)
+    >>> text_scores(contrast, weights).calibrated.shape
+    (100, 1)
     """
     n = len(contrast.columns)
     rank = np.argsort(np.argsort(contrast.detection, kind="stable"), kind="stable")
@@ -200,6 +217,11 @@ def group_means(contrast: Contrast, groups: NDArray[np.intp], n_groups: int) -> 
         (n_obs,): number of the group of each cell; others than 0 to ``n_groups - 1`` are left out.
     n_groups
         How many groups.
+
+    Raises
+    ------
+    InputError
+        As `text_scores`.
     """
     sums, sizes = np.zeros((n_groups, len(contrast.columns))), np.zeros((n_groups, 1))
     for rows, raised, zero in contrast.chunks():
@@ -220,6 +242,29 @@ def coherent(
     correlation over the texts, and the `n_genes` of the largest product are kept, with weights as in `choose_genes`. No
     label is used. The result depends on the cells that it is made of. A text whose genes correlate with no other one
     keeps them.
+
+    Parameters
+    ----------
+    contrast
+        n_obs cells and n genes.
+    choice
+        Of `choose_genes`, for these n genes and n_texts texts.
+    n_genes
+        How many genes for each text.
+    pool
+        Genes of a text, by relevance, among which they are sought.
+    shared
+        How much of a gene's mean correlation over the texts is subtracted, from 0 to 1. Of a single text nothing is.
+
+    Returns
+    -------
+    Choice
+        The same relevance, other weights.
+
+    Raises
+    ------
+    InputError
+        As `text_scores`.
     """
     weights = choice.weights
     n, n_texts = weights.shape

@@ -144,7 +144,7 @@ def write_vectors(
 
 
 def read_vectors(path: str | Path, *, key_added: str = "X_bft") -> AnnData:
-    """Read a file of vectors, of this package or of others, as :func:`bftembed.embed` gives them.
+    r"""Read a file of vectors, of this package or of others, as :func:`bftembed.embed` gives them.
 
     Parameters
     ----------
@@ -164,6 +164,16 @@ def read_vectors(path: str | Path, *, key_added: str = "X_bft") -> AnnData:
     ------
     DataError
         If the file is not there, of an unknown kind, damaged, or has no name and numbers a row.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     path = Path(directory, "genes.vec")
+    ...     _ = path.write_text("TP53 0.5 1\nALB 0 -1\n")
+    ...     genes = read_vectors(path)
+    >>> genes.obs_names.tolist(), genes.obsm["X_bft"].tolist()
+    (['TP53', 'ALB'], [[0.5, 1.0], [0.0, -1.0]])
     """
     from anndata import AnnData
 
