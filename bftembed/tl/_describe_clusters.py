@@ -161,7 +161,10 @@ def _sizes(adata: AnnData, groupby: str) -> pd.Series[int]:
         raise InputError(msg)
     sizes = labels.astype(str).value_counts()
     if len(sizes) < 2:
-        msg = f"All {len(labels)} cells are in one cluster of `{groupby}`, and there is nothing to set it apart from."
+        msg = (
+            f"All {len(labels)} cells are in one cluster of `{groupby}`, and there is nothing to set it apart from: "
+            "group by another column, or cluster at a higher resolution."
+        )
         raise InputError(msg)
     if len(alone := sizes.index[sizes < 2]):
         msg = (

@@ -112,7 +112,10 @@ def gene_vectors(parts: AnnDataParts, options: GeneOptions) -> GeneVectors:
     own = np.where((where >= 0)[:, None], vectors[where], np.float32(np.nan)).astype(np.float32)
     if np.isnan(own).any(axis=1).all():
         shown = (", ".join(map(str, some[:3])) for some in (keys, names))
-        msg = "None of the genes ({}, ...) has a vector in `table` ({}, ...).".format(*shown)
+        msg = (
+            "None of the genes ({}, ...) has a vector in `table` ({}, ...): name both alike, e.g. by bft.pp.map_genes, "
+            "or say with gene_symbols= where the symbols are."
+        ).format(*shown)
         raise InputError(msg)
     return GeneVectors(keys, symbols, own, vectors, made_with)
 

@@ -106,7 +106,7 @@ def _table(given: Any) -> tuple[list[list[str]], NDArray[np.float64]]:
         raise InputError(msg)
     vectors = np.asarray(vectors.toarray() if hasattr(vectors, "toarray") else vectors, dtype=np.float64)
     if vectors.ndim != 2 or 0 in vectors.shape:
-        msg = f"The table of `similarity` has no vectors: its shape is {vectors.shape}."
+        msg = f"The table of `similarity` has no vectors: its shape is {vectors.shape}. Give columns of numbers."
         raise InputError(msg)
     names = [[str(name) for name in frame.index]]
     names += [[str(name) for name in frame[column]] for column in _NAME_COLUMNS if column in frame]

@@ -1,0 +1,17 @@
+"""The examples in docstrings run, and give what they say."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = [path.relative_to(ROOT) for path in sorted((ROOT / "bftembed").rglob("*.py")) if ">>> " in path.read_text()]
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_examples(file, mirror):
+    parts = file.with_suffix("").parts
+    module = importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    assert doctest.testmod(module).failed == 0
