@@ -100,6 +100,8 @@ def choose_genes(
 ) -> Choice:
     """Take the most relevant genes of each text, weighted by how far each is above the first that is left out.
 
+    A gene that is no nearer to a text than genes are on average is never taken.
+
     Parameters
     ----------
     near
@@ -128,13 +130,13 @@ def choose_genes(
 
 
 def weights_of(values: NDArray[np.float64], n_genes: int) -> NDArray[np.float64]:
-    """Weights (n, t) that sum to 1 of the `n_genes` largest of each column, less the largest that is left out."""
+    """Weights (n, t) that sum to 1 of the `n_genes` largest of each column above zero, less the largest left out."""
     weights = np.zeros_like(values)
     for column, of_text in enumerate(values.T):
         order = np.argsort(-of_text, kind="stable")
-        order = order[np.isfinite(of_text[order])]
+        order = order[of_text[order] > 0]
         kept = order[:n_genes]
-        least = of_text[order[n_genes]] if len(order) > n_genes else min(of_text[kept].min(initial=0.0), 0.0)
+        least = of_text[order[n_genes]] if len(order) > n_genes else 0.0
         above = of_text[kept] - least
         weights[kept, column] = above / above.sum() if above.sum() > 0 else 1 / max(len(kept), 1)
     return weights

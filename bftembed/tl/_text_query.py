@@ -23,7 +23,7 @@ from bftembed.tl._stream.input import choose
 from bftembed.vectors import read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from anndata import AnnData
     from numpy.typing import NDArray
@@ -151,8 +151,23 @@ def chosen_by_texts(
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(symbols):
         rows.setdefault(name, []).append(row)
-    named = [[row for gene in found for row in rows.get(gene, [])] for found in genes_named(texts)]
+    said = genes_named(texts)
+    _warn_of_missing(
+        [gene for found in said if 2 * sum(gene in rows for gene in found) < len(found) for gene in found], rows
+    )
+    named = [[row for gene in found for row in rows.get(gene, [])] for found in said]
     return choose_genes(near, n_genes=n_genes, named=named)
+
+
+def _warn_of_missing(named: Sequence[str], there: Container[str]) -> None:
+    """Of texts of which most named genes cannot be chosen: others, that are less to the point, stand for them."""
+    if missing := list(dict.fromkeys(gene for gene in named if gene not in there)):
+        msg = (
+            f"Texts name {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}, which are not among the genes "
+            "that can be chosen (not in the data, without a vector, or the same in all cells): others stand for them. "
+            "Give all genes of the data, e.g. with use_raw=True, and the vectors of all genes as table=."
+        )
+        warn(msg)
 
 
 def encoded_texts(

@@ -220,3 +220,12 @@ def test_a_long_text_is_read_in_parts_with_a_warning(cells):
     longest = get_encoder().max_seq_length
     with pytest.warns(BftembedWarning, match="Say it in a sentence or two"):
         bft.tl.score_text(cells, {"long": "A lymphocyte of the blood. " * longest})
+
+
+def test_named_genes_that_are_missing_are_told(cells, monkeypatch):
+    known = [str(name) for name in cells.var_names[:1]]
+    monkeypatch.setattr("bftembed.tl._text_query.genes_named", lambda texts: [(*known, "IL7", "IL8")] * len(texts))
+    with pytest.warns(BftembedWarning, match="Texts name IL7, IL8, which are not among the genes"):
+        bft.tl.score_text(cells, TEXTS)
+    monkeypatch.setattr("bftembed.tl._text_query.genes_named", lambda texts: [(*known, "IL7")] * len(texts))
+    bft.tl.score_text(cells, TEXTS, key_added="again")
