@@ -110,12 +110,11 @@ def vote(responses: Responses, unit: Any, fold: Fold) -> Floats:
     near = cosines[np.ix_(seen, seen)]
     choice = cross_validated(has[:, seen], change, noise, lambda t: soft(near, t).astype(np.float64))
     effects = additive_effects(has[:, seen], change, noise)
+    weights = soft(cosines[:, seen], choice.temperature).astype(np.float64)
+    deviations, _ = voted(weights, effects.deviations, choice.shrinkage, average_weight(weights[seen]))
+    deviations[seen] = effects.deviations
     asked = responses.has[fold.test[0]]
-    unseen = asked & ~seen
-    average = average_weight(soft(near, choice.temperature).astype(np.float64))
-    weights = soft(cosines[np.ix_(unseen, seen)], choice.temperature).astype(np.float64)
-    deviations, _ = voted(weights, effects.deviations, choice.shrinkage, average)
-    return np.asarray(asked.sum() * effects.mean + effects.deviations[asked[seen]].sum(axis=0) + deviations.sum(axis=0))
+    return np.asarray(asked.sum() * effects.mean + asked @ deviations)
 
 
 def _by_components(responses: Responses, fold: Fold, *, unseen: bool) -> Floats:
