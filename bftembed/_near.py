@@ -1,9 +1,10 @@
-"""The nearest known name to one that is not known, and the refusal of values that are none of a few."""
+"""The nearest known name to one that is not known, and the refusal of values that an argument does not take."""
 
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 from bftembed.errors import InputError
 
@@ -46,4 +47,38 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
         *others, last = map(repr, choices)
         msg = f"`{name}` is {', '.join(others)} or {last}, got {value!r}."
+        raise InputError(msg)
+
+
+def check_number(name: str, value: Any, *, least: float, above: bool = False, whole: bool = False) -> None:
+    """Refuse a value of an argument that is no number, or is too small.
+
+    Parameters
+    ----------
+    name
+        Of the argument.
+    value
+        What was given; infinite is a number where it need not be whole.
+    least
+        The smallest number that is taken.
+    above
+        Whether it must be larger than `least`.
+    whole
+        Whether it must be a whole number.
+
+    Raises
+    ------
+    InputError
+        Names the argument and what it takes.
+
+    Examples
+    --------
+    >>> check_number("n_genes", 2.5, least=1, whole=True)
+    Traceback (most recent call last):
+    bftembed.errors.InputError: `n_genes` is a whole number, 1 or more, got 2.5.
+    """
+    kind: Any = Integral if whole else Real
+    if isinstance(value, bool) or not isinstance(value, kind) or not (value > least if above else value >= least):
+        least_of_all = f" above {least}" if above else f", {least} or more"
+        msg = f"`{name}` is a {'whole ' if whole else ''}number{least_of_all}, got {value!r}."
         raise InputError(msg)

@@ -57,18 +57,19 @@ class Choice:
     temperature, shrinkage
         ``t`` and ``s``.
     errors
-        (n_temperatures, n_shrinkages): mean squared error of conditions that were held out.
+        (n_temperatures, n_shrinkages): mean squared error of conditions that were held out; NaN if none could be.
     usual
         The same of the training mean.
-    residual
-        (g,) mean squared error of the chosen ones, per part of a condition.
+    unseen
+        (g,) variance of the effect of a part that was held out about its prediction: the squared error of the chosen
+        ones, less the noise of the changes and the posterior variance of the parts beside it.
     """
 
     temperature: float
     shrinkage: float
     errors: Floats
     usual: float
-    residual: Floats
+    unseen: Floats
 
 
 def additive_effects(has: NDArray[np.bool_], change: Floats, noise: Floats) -> Effects:
@@ -155,8 +156,9 @@ def cross_validated(
 ) -> Choice:
     """Choose temperature and shrinkage by parts that are held out with every condition that has one of them.
 
-    One group of parts at a time is held out, or one twentieth of them where there are more than 20; what is predicted
-    are the conditions that have held-out parts alone. Of equals the stronger shrinkage is taken.
+    One group of parts at a time is held out, or one twentieth of them where there are more than 20. Predicted are the
+    conditions that have none but unseen parts; where there is none, as in a screen of combinations, all that were held
+    out, with the effects of their other parts as measured. Of equals the stronger shrinkage is taken.
 
     Parameters
     ----------
@@ -189,25 +191,30 @@ def cross_validated(
     order = np.random.default_rng(0).permutation(group.max() + 1)
     kernels = [kernel(t) for t in temperatures]
     squares = np.zeros((len(temperatures), len(shrinkages), change.shape[1]))
-    n_conditions = n_held_parts = of_mean = 0.0
+    explained = np.zeros(change.shape[1])
+    n_conditions = n_unseen = of_mean = 0.0
     for held in np.array_split(order, min(len(order), _MOST_FOLDS)):
-        out = np.isin(group, held)
-        train, test = ~has[:, out].any(axis=1), ~has[:, ~out].any(axis=1)
-        seen = has[train].any(axis=0)
-        if not (train.any() and test.any()):
+        train = ~has[:, np.isin(group, held)].any(axis=1)
+        if not train.any() or train.all():
             continue
+        seen = has[train].any(axis=0)
+        test = ~train & ~has[:, seen].any(axis=1)
+        test = test if test.any() else ~train
         effects = additive_effects(has[np.ix_(train, seen)], change[train], noise[train])
-        asked = has[np.ix_(test, out)].astype(float)
-        usual = asked.sum(axis=1, keepdims=True) * effects.mean
-        n_conditions, n_held_parts = n_conditions + len(asked), n_held_parts + asked.sum()
-        of_mean += float(((change[test] - usual) ** 2).mean(axis=1).sum())
+        asked, beside = has[np.ix_(test, ~seen)].astype(float), has[np.ix_(test, seen)].astype(float)
+        posterior = np.einsum("ij,jk,ik->", beside, effects.spread, beside)
+        explained += noise[test].sum(axis=0) + posterior * noise[train].mean(axis=0)
+        n_conditions, n_unseen = n_conditions + len(asked), n_unseen + asked.sum()
+        rest = change[test] - has[test].sum(axis=1, keepdims=True) * effects.mean - beside @ effects.deviations
+        of_mean += float((rest**2).mean(axis=1).sum())
         for i, weights in enumerate(kernels):
             average = average_weight(weights[np.ix_(seen, seen)])
             for j, shrinkage in enumerate(shrinkages):
-                deviations, _ = voted(weights[np.ix_(out, seen)], effects.deviations, shrinkage, average)
-                squares[i, j] += ((change[test] - usual - asked @ deviations) ** 2).sum(axis=0)
-    errors = squares.mean(axis=2) / max(n_conditions, 1)
+                deviations, _ = voted(weights[np.ix_(~seen, seen)], effects.deviations, shrinkage, average)
+                squares[i, j] += ((rest - asked @ deviations) ** 2).sum(axis=0)
+    with np.errstate(invalid="ignore"):  # nothing could be held out: no error is known
+        errors, usual = squares.mean(axis=2) / n_conditions, float(np.divide(of_mean, n_conditions))
+        unseen = np.maximum((squares - explained) / n_unseen, 0)
     strongest = np.lexsort((-np.broadcast_to(shrinkages, errors.shape).ravel(), errors.ravel().round(12)))[0]
     i, j = np.unravel_index(strongest, errors.shape)
-    residual = squares[i, j] / max(n_held_parts, 1)
-    return Choice(float(temperatures[i]), float(shrinkages[j]), errors, of_mean / max(n_conditions, 1), residual)
+    return Choice(float(temperatures[i]), float(shrinkages[j]), errors, usual, unseen[i, j])

@@ -11,14 +11,15 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from bftembed._near import check_number
 from bftembed.entities import CONTROLS
 from bftembed.errors import InputError
 from bftembed.tl._perturb.fitted import Fitted
 from bftembed.tl._perturb.likes import Likes
-from bftembed.tl._perturb.screen import Reading, asked_conditions, read_screen
+from bftembed.tl._perturb.screen import Reading, asked_conditions, check_dosed, control_names, read_screen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from anndata import AnnData
 
@@ -158,7 +159,7 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         self._check_parameters()
         reading: dict[str, Any] = {"obs_key": obs_key, "control": control, "dose_key": dose_key}
         reading |= {"layer": layer, "values": values}
-        screen = self._read(adata, **reading)
+        screen = self._read(adata, molar=None, **reading)
         fitted = Fitted.of(
             screen,
             Likes(self.similarity, drugs=self.how == "drug"),
@@ -166,7 +167,8 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
             shrinkage=self.shrinkage,
             dose_width=self.dose_width,
         )
-        self._fitted, self._reading, self._n_cells = fitted, reading, int(screen.sizes.sum())
+        self._fitted, self._reading, self._molar = fitted, reading, screen.molar
+        self._n_cells = int(screen.sizes.sum())
         self.temperature_, self.shrinkage_, self.cv_results_ = fitted.temperature, fitted.shrinkage, fitted.results
         self.parts_ = [str(part) for part in fitted.parts]
         self.effects_ = pd.DataFrame(
@@ -183,7 +185,7 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         )
         return self
 
-    def predict(self, conditions: Sequence[str], *, dose: str | Sequence[str] | None = None) -> AnnData:
+    def predict(self, conditions: Iterable[str], *, dose: str | float | Iterable[str | float] | None = None) -> AnnData:
         """Predict the change of expression under conditions.
 
         Parameters
@@ -191,7 +193,7 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         conditions
             n labels, written as those of the training data; seen or not, single or combined.
         dose
-            One for all or one for each, if the model was fitted with doses.
+            One for all or one for each, if the model was fitted with doses: with a unit if those had one.
 
         Returns
         -------
@@ -209,13 +211,13 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         NotFittedError
             Before `fit`.
         InputError
-            If a condition is a control, repeated, or has a part that was neither measured nor has a vector.
+            If a condition is a control, repeated, or has a part that was neither measured nor has a vector, or doses
+            are missing, not expected, or have another unit than those of the training data.
         """
         import anndata
 
         check_is_fitted(self, "effects_")
-        reading, dosed = self._labels(self._reading["control"]), self._reading["dose_key"] is not None
-        names, asked = asked_conditions(conditions, dose, reading, dosed=dosed)
+        names, asked = asked_conditions(conditions, dose, self._labels(self._reading["control"], molar=self._molar))
         self._fitted.refuse_unknown(asked)
         predicted = self._fitted.predict(asked)
         result = anndata.AnnData(
@@ -246,7 +248,7 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         NotFittedError
             Before `fit`.
         InputError
-            If genes are missing, or as `fit` and `predict` do.
+            If genes are missing or a name stands for several, or as `fit` and `predict` do.
         """
         check_is_fitted(self, "effects_")
         genes = self.effects_.columns
@@ -256,29 +258,31 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
                 "score on data with the genes of the training data."
             )
             raise InputError(msg)
-        screen = self._read(adata, **(self._reading | reading))
+        same = adata.var_names.equals(genes)
+        if not (same or (adata.var_names.is_unique and genes.is_unique)):
+            msg = "Genes are matched by name, and some share one: call `adata.var_names_make_unique()` before `fit`."
+            raise InputError(msg)
+        reading = self._reading | reading
+        check_dosed(self._labels(reading["control"], molar=self._molar), reading["dose_key"] is not None, "dose_key")
+        screen = self._read(adata, molar=self._molar, **reading)
         self._fitted.refuse_unknown(screen.parts)
-        truth = screen.change[:, screen.genes.get_indexer(genes)]
+        truth = screen.change if same else screen.change[:, screen.genes.get_indexer(genes)]
         sizes = np.array([len(each) for each in screen.parts])
         usual = sizes[:, None] * self._fitted.effects.mean
         missed = ((truth - self._fitted.predict(screen.parts).change) ** 2).sum()
         return float(1 - missed / ((truth - usual) ** 2).sum())
 
     def _check_parameters(self) -> None:
-        for name, least in (("temperature", 0.0), ("dose_width", 0.0)):
-            value = getattr(self, name)
-            if value is not None and not value > least:
-                msg = f"`{name}` is above zero, got {value!r}."
-                raise InputError(msg)
-        if self.shrinkage is not None and not self.shrinkage >= 0:
-            msg = f"`shrinkage` is zero or more, got {self.shrinkage!r}."
-            raise InputError(msg)
+        for name in ("temperature", "dose_width", "shrinkage"):
+            if (value := getattr(self, name)) is not None or name == "dose_width":
+                check_number(name, value, least=0, above=name != "shrinkage")
+        check_number("min_cells", self.min_cells, least=2, whole=True)
 
-    def _labels(self, control: str | Sequence[str]) -> Reading:
-        return Reading(self.how, (control,) if isinstance(control, str) else tuple(control), self.separator)
+    def _labels(self, control: str | Sequence[str], *, molar: bool | None) -> Reading:
+        return Reading(self.how, control_names(control), self.separator, molar)
 
-    def _read(self, adata: AnnData, *, control: str | Sequence[str], **columns: Any) -> Screen:
-        return read_screen(adata, self._labels(control), min_cells=self.min_cells, **columns)
+    def _read(self, adata: AnnData, *, molar: bool | None, control: str | Sequence[str], **columns: Any) -> Screen:
+        return read_screen(adata, self._labels(control, molar=molar), min_cells=self.min_cells, **columns)
 
     def _provenance(self) -> dict[str, Any]:
         return {

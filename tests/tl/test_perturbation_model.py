@@ -185,6 +185,66 @@ def test_a_gene_seen_in_combinations_alone_is_measured(seed):
     assert np.corrcoef(predicted.X.ravel(), effect.ravel() / 2)[0, 1] > 0.85
 
 
+@pytest.mark.parametrize("layout", ["all pairs", "a ring of pairs"])
+def test_in_a_screen_of_combinations_parts_are_held_out_too(layout):
+    """What is told of unseen parts is measured, though no condition consists of one part alone."""
+    inside, gains = [], []
+    for seed in range(6):
+        vectors, effect = effects(24, seed, unpredictable=0.3)
+        pairs = [(i, j) for i in range(16) for j in range(i) if layout == "all pairs" or i - j in {1, 4, 15}]
+        change = np.array([effect[i] + effect[j] for i, j in pairs]) / 2
+        cells = cells_of([f"{names(24)[i]}+{names(24)[j]}" for i, j in pairs], change, n_cells=20, seed=seed)
+        control = cells[cells.obs["perturbation"] == "ctrl"].X.mean(axis=0)
+        model = PerturbationModel(vectors).fit(cells, values="lognorm")
+        predicted = model.predict(names(24)[16:])
+        truth = 3 + effect[16:] / 2 - control
+        measured = truth + np.random.default_rng(seed).normal(size=truth.shape) / np.sqrt(20)
+        inside.append(abs(measured - predicted.X) < 1.96 * predicted.layers["std"])
+        gains.append(model.cv_results_["gain"].max())
+    assert min(gains) > 0.1
+    assert 0.9 < np.mean(inside) < 0.98
+
+
+def test_where_nothing_can_be_held_out_the_standard_deviation_of_the_unseen_is_not_known():
+    vectors, effect = effects(6)
+    a, b, *others = vectors.index
+    cells = cells_of([f"{a}+{b}"], effect[:1] + effect[1:2])
+    with pytest.warns(BftembedWarning, match="No perturbation can be held out"):
+        model = PerturbationModel(vectors).fit(cells, values="lognorm")
+    assert model.cv_results_["mse"].isna().all()
+    assert model.shrinkage_ == np.inf
+    predicted = model.predict([f"{a}+{b}", others[0]])
+    assert np.isfinite(predicted.X).all()
+    assert np.isnan(predicted.layers["std"]).all(axis=1).tolist() == [False, True]
+
+
+@pytest.fixture(scope="module")
+def dosed():
+    vectors, effect = effects(4)
+    cells = cells_of(vectors.index, effect)
+    cells.obs["dose"] = np.where(cells.obs["perturbation"] == "ctrl", "", "1 uM")
+    return PerturbationModel(vectors, how="drug").fit(cells, dose_key="dose", values="lognorm"), cells
+
+
+def test_units_of_doses_are_those_of_the_training_data(dosed):
+    model, cells = dosed
+    name = names(1)
+    with pytest.raises(InputError, match="The dose '1' has no unit and those of the training data have a molar unit"):
+        model.predict(name, dose="1")
+    bare = cells.copy()
+    bare.obs["dose"] = bare.obs["dose"].str.removesuffix(" uM")
+    with pytest.raises(InputError, match="has no unit and those of the training data"):
+        model.score(bare)
+    with pytest.raises(InputError, match="fitted with doses: pass dose_key="):
+        model.score(cells, dose_key=None)
+    plain = clone(model).fit(bare, dose_key="dose", values="lognorm")
+    with pytest.raises(InputError, match="The dose '1 uM' has a unit and those of the training data have none"):
+        plain.predict(name, dose="1 uM")
+    one, other, third = (plain.predict(name, dose=dose).X for dose in (1.0, "1", [np.float64(1)]))
+    assert (one == other).all()
+    assert (one == third).all()
+
+
 def test_drugs_have_doses():
     """A drug at a dose that was not measured is nearest to itself at the nearest dose."""
     vectors, effect = effects(6)
@@ -243,6 +303,8 @@ def test_the_result_can_be_written(fitted, screen, tmp_path):
         ([], "list of at least one label"),
         ("pert01x", "list of at least one label"),
         (["pert01x", "pert01x"], "'pert01x' more than once"),
+        (["pert01x+pert02x", "pert02x+pert01x"], r"more than once, the second time as 'pert02x\+pert01x'"),
+        (5, "list of at least one label"),
     ],
 )
 def test_what_cannot_be_predicted_is_named(fitted, conditions, message):
@@ -263,9 +325,9 @@ def test_what_cannot_be_learnt_from_is_refused_with_the_remedy(screen):
         PerturbationModel(vectors).fit(one, values="lognorm")
     with pytest.raises(InputError, match=r"25 genes or drugs that were measured 0 have .*without: pert00x"):
         PerturbationModel(vectors.rename("other{}".format)).fit(cells, values="lognorm")
-    with pytest.raises(InputError, match="`temperature` is above zero, got 0"):
+    with pytest.raises(InputError, match="`temperature` is a number above 0, got 0"):
         PerturbationModel(vectors, temperature=0).fit(cells)
-    with pytest.raises(InputError, match="`shrinkage` is zero or more, got -1"):
+    with pytest.raises(InputError, match="`shrinkage` is a number, 0 or more, got -1"):
         PerturbationModel(vectors, shrinkage=-1).fit(cells)
     with pytest.raises(InputError, match=r"`similarity` is 'tfidf', the AnnData .*; got int"):
         PerturbationModel(3).fit(cells, values="lognorm")
@@ -285,7 +347,7 @@ def test_conditions_of_one_cell_are_left_out_or_refused(screen):
     single = cells_of(vectors.index[:5], effect[:5], n_cells=1)
     with pytest.raises(InputError, match=r"No condition has 10 cells or more|Only 1 cells"):
         PerturbationModel(vectors).fit(single, values="lognorm")
-    with pytest.raises(InputError, match="`min_cells` is at least 2"):
+    with pytest.raises(InputError, match="`min_cells` is a whole number, 2 or more, got 1"):
         PerturbationModel(vectors, min_cells=1).fit(cells)
 
 
@@ -295,6 +357,41 @@ def test_perturbations_without_a_vector_have_their_own_effect_and_no_vote(screen
         model = PerturbationModel(vectors.drop(index="pert04x")).fit(cells, values="lognorm")
     assert model.predict(["pert04x"]).obs["n_unseen"].tolist() == [0]
     assert "pert04x" not in model.predict(["pert29x"]).obs["rests_on"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reading", "message"),
+    [
+        ({"temperature": "0.1"}, {}, "`temperature` is a number above 0, got '0.1'"),
+        ({"shrinkage": "a"}, {}, "`shrinkage` is a number, 0 or more, got 'a'"),
+        ({"dose_width": None}, {}, "`dose_width` is a number above 0, got None"),
+        ({"min_cells": "10"}, {}, "`min_cells` is a whole number, 2 or more, got '10'"),
+        ({}, {"control": None}, "`control` is a name that stands for no perturbation, .* got None"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(screen, arguments, reading, message):
+    with pytest.raises(InputError, match=message):
+        PerturbationModel(screen[0], **arguments).fit(screen[2], **reading)
+
+
+def test_conditions_may_come_one_by_one_and_shares_are_not_below_zero(screen, fitted):
+    labels = list(screen[0].index[25:])
+    np.testing.assert_array_equal(fitted.predict(label for label in labels).X, fitted.predict(labels).X)
+    vectors, _, cells = screen
+    told = PerturbationModel(vectors, shrinkage=0.0).fit(cells, values="lognorm").predict(labels).obs
+    assert (told["mean_share"] >= 0).all()
+    assert not told["rests_on"].str.contains("-0 %").any()
+
+
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
+def test_genes_of_one_name_are_scored_by_place_or_refused(screen):
+    vectors, _, cells = screen
+    twice = cells.copy()
+    twice.var_names = ["g0", *twice.var_names[:-1]]
+    model = PerturbationModel(vectors).fit(twice, values="lognorm")
+    assert np.isfinite(model.score(twice))
+    with pytest.raises(InputError, match="some share one"):
+        model.score(twice[:, ::-1])
 
 
 def test_scoring_on_other_genes_is_refused(fitted, screen):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -60,7 +60,8 @@ class Fitted:
     results
         Errors of the cross-validation, a row per candidate.
     noise, unseen
-        (g,) sampling variance of a change, and variance of the effect of an unseen part about its prediction.
+        (g,) sampling variance of a change, and variance of the effect of an unseen part about its prediction: NaN if
+        none could be held out.
     """
 
     likes: Likes
@@ -85,6 +86,11 @@ class Fitted:
         ------
         InputError
             If fewer than two parts have a vector.
+
+        Warns
+        -----
+        BftembedWarning
+            If parts have no vector, or none can be held out.
         """
         parts = sorted({part for each in screen.parts for part in each}, key=str)
         known = likes.has([part.name for part in parts])
@@ -107,6 +113,12 @@ class Fitted:
             temperatures=temperatures,
             shrinkages=shrinkages,
         )
+        if np.isnan(choice.usual):
+            warn(
+                "No perturbation can be held out: each condition shares a gene or drug with all others, or has one "
+                "without a vector. Without a shrinkage given, unseen ones get the training mean; their s.d. is NaN: "
+                "add conditions of others."
+            )
         noise = screen.noise.mean(axis=0)
         return cls(
             likes,
@@ -119,7 +131,7 @@ class Fitted:
             average_weight(kernel(choice.temperature)),
             _results(choice.errors, choice.usual, temperatures, shrinkages),
             noise,
-            np.maximum(choice.residual - noise, 0),
+            choice.unseen,
         )
 
     def predict(self, conditions: Sequence[tuple[Part, ...]]) -> Predicted:
@@ -138,8 +150,10 @@ class Fitted:
         change = size[:, None] * self.effects.mean + x @ deviations
         posterior = np.einsum("ij,jk,ik->i", x[:, seen], self.effects.spread[np.ix_(own, own)], x[:, seen])
         n_unseen = x[:, ~seen].sum(axis=1)
-        variance = n_unseen[:, None] * self.unseen + (1 + posterior[:, None]) * self.noise
-        mean_share = np.where(seen, 0.0, 1 - share.sum(axis=1))
+        variance = (
+            np.where(n_unseen > 0, np.outer(self.unseen, n_unseen), 0.0).T + (1 + posterior[:, None]) * self.noise
+        )
+        mean_share = np.where(seen, 0.0, _of_the_mean(share))
         at = {part: i for i, part in enumerate(parts)}
         rests_on = ["; ".join(self._in_words(part, share[at[part]]) for part in each) for each in conditions]
         basis = pd.DataFrame(
@@ -169,7 +183,12 @@ class Fitted:
         words = [f"{names[i]} {100 * share[i]:.0f} %" for i in nearest]
         rest = share.sum() - share[nearest].sum()
         words += [f"{len(share) - len(nearest)} others {100 * rest:.0f} %"] if rest >= _LEAST_SHOWN else []
-        return f"{part}: " + ", ".join([*words, f"training mean {100 * (1 - share.sum()):.0f} %"])
+        return f"{part}: " + ", ".join([*words, f"training mean {100 * _of_the_mean(share):.0f} %"])
+
+
+def _of_the_mean(share: Floats) -> Any:
+    """What is left for the training mean, (n,) of shares (n, p): not below zero by rounding."""
+    return np.maximum(1 - share.sum(axis=-1), 0.0)
 
 
 def has_parts(conditions: Sequence[tuple[Part, ...]], parts: Sequence[Part]) -> NDArray[np.bool_]:
@@ -198,4 +217,4 @@ def _check_known(parts: Sequence[Part], known: NDArray[np.bool_]) -> None:
 def _results(errors: Floats, usual: float, temperatures: Sequence[float], shrinkages: Sequence[float]) -> pd.DataFrame:
     rows = [(t, s, errors[i, j]) for i, t in enumerate(temperatures) for j, s in enumerate(shrinkages)]
     table = pd.DataFrame(rows, columns=["temperature", "shrinkage", "mse"])
-    return table.assign(gain=1 - table["mse"] / usual if usual > 0 else 0.0)
+    return table.assign(gain=1 - table["mse"] / usual if usual > 0 else usual)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,11 +41,24 @@ class Part(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """How labels of conditions are read: arguments of `bftembed.entities.conditions_of`."""
+    """How labels of conditions are read: arguments of `bftembed.entities.conditions_of`, and the doses beside them.
+
+    ``molar`` says whether doses have a molar unit; None where that is not settled yet.
+    """
 
     how: How
     control: tuple[str, ...]
     separator: str | None
+    molar: bool | None = None
+
+
+def control_names(control: Any) -> tuple[str, ...]:
+    """Names of controls, of one or of several; `InputError` if they are no names."""
+    names = (control,) if isinstance(control, str) else tuple(control) if isinstance(control, Iterable) else ()
+    if not names or not all(isinstance(name, str) for name in names):
+        msg = f"`control` is a name that stands for no perturbation, or a list of such names, got {control!r}."
+        raise InputError(msg)
+    return names
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +78,8 @@ class Screen:
         (n,) cells.
     kind
         ``"counts"`` or ``"lognorm"``: what the values were.
+    molar
+        Whether the doses have a molar unit; None without doses.
     """
 
     parts: list[tuple[Part, ...]]
@@ -73,6 +88,7 @@ class Screen:
     genes: pd.Index[str]
     sizes: NDArray[np.intp]
     kind: str
+    molar: bool | None
 
 
 def read_screen(
@@ -93,9 +109,6 @@ def read_screen(
         If a column is missing, there are fewer than two control cells, or no condition with enough cells.
     """
     checked_anndata(adata)
-    if min_cells < 2:
-        msg = f"`min_cells` is at least 2, since a single cell says nothing of its own noise; got {min_cells}."
-        raise InputError(msg)
     check_columns(adata.obs, "adata.obs", [obs_key, *([dose_key] if dose_key else [])])
     cells = pd.DataFrame({"label": _text(adata, obs_key), "dose": _text(adata, dose_key) if dose_key else ""})
     distinct = cells.drop_duplicates().reset_index(drop=True)
@@ -124,7 +137,15 @@ def read_screen(
     kept = np.flatnonzero(sizes[1:] >= min_cells)
     _tell_of_small(parts, sizes[1:], kept, min_cells)
     noise = variances[1 + kept] / sizes[1 + kept, None]
-    return Screen([parts[i] for i in kept], means[1 + kept] - means[0], noise, adata.var_names, sizes[1 + kept], kind)
+    return Screen(
+        [parts[i] for i in kept],
+        means[1 + kept] - means[0],
+        noise,
+        adata.var_names,
+        sizes[1 + kept],
+        kind,
+        _molar([each for each, some in zip(distinct["dose"], parts_of_row, strict=True) if some]) if dose_key else None,
+    )
 
 
 def parse(labels: Sequence[str], doses: Sequence[str] | None, reading: Reading) -> list[tuple[Part, ...]]:
@@ -135,19 +156,21 @@ def parse(labels: Sequence[str], doses: Sequence[str] | None, reading: Reading) 
     Raises
     ------
     InputError
-        If a dose is no number above zero, or only some of them have a unit.
+        If a dose is no number above zero, or only some of them have a unit, also of those that `reading` is from.
     """
     found = conditions_of(labels, how=reading.how, control=reading.control, separator=reading.separator)
     names = sorted({part for each in found for part in each.parts})
     known = [name.casefold() for name in names] if reading.how == "drug" else canonical(names)
     spelled = {name: str(symbol or name) for name, symbol in zip(names, known, strict=True)}
     treated = [i for i, each in enumerate(found) if each.parts]
-    dose_of = dict(zip(treated, log_doses([doses[i] for i in treated]), strict=True)) if doses is not None else {}
+    dose_of = {}
+    if doses is not None:
+        dose_of = dict(zip(treated, log_doses([doses[i] for i in treated], molar=reading.molar), strict=True))
     return [tuple(sorted({Part(spelled[part], dose_of.get(i)) for part in each.parts})) for i, each in enumerate(found)]
 
 
 def asked_conditions(
-    conditions: Sequence[str], dose: str | Sequence[str] | None, reading: Reading, *, dosed: bool
+    conditions: Iterable[str], dose: str | float | Iterable[str | float] | None, reading: Reading
 ) -> tuple[list[str], list[tuple[Part, ...]]]:
     """Names of conditions that are to be predicted, and their parts.
 
@@ -158,45 +181,60 @@ def asked_conditions(
     dose
         One for all or one for each; None without doses.
     reading
-        As that of the training data.
-    dosed
-        Whether these had doses.
+        As that of the training data; `molar` is None if these had no doses.
 
     Raises
     ------
     InputError
-        If there are no conditions, doses are missing or not expected, or a condition is a control or repeated.
+        If there are no conditions, doses are missing, not expected or of another unit, or a condition is a control or
+        repeated, in whatever order its parts are.
     """
-    if isinstance(conditions, str) or not len(conditions):
+    labels = [] if isinstance(conditions, str) or not isinstance(conditions, Iterable) else list(map(str, conditions))
+    if not labels:
         msg = f"`conditions` is a list of at least one label, got {conditions!r}: write ['KLF1', 'KLF1+MAP2K6']."
         raise InputError(msg)
-    if dosed != (dose is not None):
-        msg = f"The model was fitted {'with doses: pass dose=' if dosed else 'without doses: leave out dose='}."
+    check_dosed(reading, dose is not None, "dose")
+    if isinstance(dose, str) or not isinstance(dose, Iterable):
+        dose = [] if dose is None else [dose] * len(labels)
+    doses = list(map(str, dose)) if reading.molar is not None else None
+    if doses is not None and len(doses) != len(labels):
+        msg = f"`dose` has {len(doses)} values for {len(labels)} conditions: give one for all, or one for each."
         raise InputError(msg)
-    doses = [dose] * len(conditions) if isinstance(dose, str) else None if dose is None else list(map(str, dose))
-    if doses is not None and len(doses) != len(conditions):
-        msg = f"`dose` has {len(doses)} values for {len(conditions)} conditions: give one for all, or one for each."
-        raise InputError(msg)
-    parts = parse(list(conditions), doses, reading)
-    if controls := [label for label, each in zip(conditions, parts, strict=True) if not each]:
+    parts = parse(labels, doses, reading)
+    if controls := [label for label, each in zip(labels, parts, strict=True) if not each]:
         msg = f"{controls[0]!r} is a control, whose change is zero by definition: leave it out of `conditions`."
         raise InputError(msg)
-    names = [str(label) for label in conditions]
+    names = labels
     if doses is not None:
-        names = [f"{label} | {each}" for label, each in zip(conditions, doses, strict=True)]
-    if repeated := [name for name, n in Counter(names).items() if n > 1]:
-        msg = f"`conditions` has {repeated[0]!r} more than once; give each condition once."
-        raise InputError(msg)
+        names = [f"{label} | {each}" for label, each in zip(labels, doses, strict=True)]
+    first: dict[tuple[Part, ...], str] = {}
+    for name, each in zip(names, parts, strict=True):
+        if each in first:
+            as_what = "" if first[each] == name else f", the second time as {name!r}"
+            msg = f"`conditions` has {first[each]!r} more than once{as_what}; give each condition once."
+            raise InputError(msg)
+        first[each] = name
     return names, parts
 
 
-def log_doses(doses: Sequence[str]) -> list[float]:
+def check_dosed(reading: Reading, has_doses: bool, name: str) -> None:  # noqa: FBT001
+    """Refuse doses for a model without, and the other way round; `name` is that of the argument."""
+    if (reading.molar is not None) != has_doses:
+        without = f"without doses: leave out {name}="
+        msg = f"The model was fitted {without if reading.molar is None else f'with doses: pass {name}='}."
+        raise InputError(msg)
+
+
+def log_doses(doses: Sequence[str], *, molar: bool | None = None) -> list[float]:
     """Base-10 logarithm of doses such as ``"10"``, ``"0.5 uM"`` or ``"100nM"`` (in M where they have a unit).
+
+    `molar` says whether those that they are compared with have a unit, if there are any.
 
     Raises
     ------
     InputError
-        If one is no number above zero, or only some of them have a unit.
+        If one is no number above zero, or only some of them, or of them and those that they are compared with, have a
+        unit.
 
     Examples
     --------
@@ -213,7 +251,16 @@ def log_doses(doses: Sequence[str]) -> list[float]:
         without = next(dose for dose, unit in zip(doses, units, strict=True) if not unit)
         msg = f"Some doses have a unit and others, such as {without!r}, have not: write all of them alike."
         raise InputError(msg)
+    if doses and molar is not None and molar != bool(units[0]):
+        here, there = ("no unit", "a molar unit") if molar else ("a unit", "none")
+        msg = f"The dose {doses[0]!r} has {here} and those of the training data have {there}: write all of them alike."
+        raise InputError(msg)
     return [round(math.log10(number * _MOLAR.get(unit, 1.0)), 6) for number, unit in zip(numbers, units, strict=True)]
+
+
+def _molar(doses: Sequence[str]) -> bool:
+    """Whether doses that `log_doses` takes have a molar unit."""
+    return any((match := _DOSE.fullmatch(dose)) is not None and match[2] is not None for dose in doses)
 
 
 def _number(text: str) -> float:
