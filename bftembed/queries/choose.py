@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bftembed import pp
+from bftembed.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,8 @@ def relevance(
     Raises
     ------
     InputError
-        If the vectors cannot be whitened: other dimensions than the table, or fewer than two different ones in it.
+        If genes, texts, background and table have not all the same dimensions, or the table has fewer than two
+        different vectors.
 
     Examples
     --------
@@ -84,6 +86,12 @@ def relevance(
     ((50, 2), [0, 1])
     """
     own, asked, general = (np.asarray(each, dtype=np.float64) for each in (genes, texts, background))
+    if len({each.shape[1:] for each in (own, asked, general)}) > 1:
+        msg = (
+            f"The vectors of genes have {own.shape[-1]} dimensions, those of texts {asked.shape[-1]}: encode both with "
+            "the same encoder."
+        )
+        raise InputError(msg)
     made = pp.whiten(np.vstack([own, asked, general]), table=own if table is None else table, alpha=alpha)
     made = made.astype(np.float64)
     lengths = np.linalg.norm(made, axis=1, keepdims=True)

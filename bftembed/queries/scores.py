@@ -39,9 +39,10 @@ class Contrast:
     matrix
         (n_obs, n_vars), counts or log-normalised.
     columns
-        (n,) positions of the genes that take part.
+        (n,) positions of the genes that take part, in the order of their names: so ties, in detection or relevance,
+        are broken alike whatever the order of the columns.
     mean, sd
-        (n_batches, n), of log-normalised expression; the s.d. is positive.
+        (n_batches, n), of log-normalised expression; where the s.d. is 0, z-scores are 0.
     detection
         (n,) share of cells in which a gene is not zero.
     batches
@@ -92,11 +93,12 @@ class Contrast:
         Raises
         ------
         InputError
-            If no gene takes part, is in the reference, varies there and is seen in 0.5 % of its cells.
+            If no gene takes part, is in the reference, varies in a batch of it and is seen in 0.5 % of its cells.
         """
-        where = reference.genes.get_indexer(pd.Index(np.asarray(genes, dtype=object)))
+        names = np.asarray(genes, dtype=object)
+        where = reference.genes.get_indexer(pd.Index(names))
         detection = np.average(reference.detection, axis=0, weights=reference.n_cells)
-        varies = (reference.sd.min(axis=0) > 0) & (detection >= LEAST_DETECTION)
+        varies = (reference.sd.max(axis=0) > 0) & (detection >= LEAST_DETECTION)
         columns = np.flatnonzero((where >= 0) & takes_part & varies[where])
         if not len(columns):
             msg = (
@@ -104,6 +106,7 @@ class Contrast:
                 "a vector; none has both and varies. Give a reference of the same genes, by canonical or by own names."
             )
             raise InputError(msg)
+        columns = columns[np.argsort(names[columns].astype(str), kind="stable")]
         rows = where[columns]
         codes = np.zeros(matrix.x.shape[0], dtype=np.intp) if batches is None else batches
         levels = reference.level[:, rows].sum(axis=1)
@@ -113,7 +116,8 @@ class Contrast:
 
     def chunks(self) -> Iterator[tuple[NDArray[np.intp], csr_matrix, NDArray[np.float64]]]:
         """Yield rows of one batch: their numbers, z-scores less those of a zero (CSR), and those of a zero (n,)."""
-        zeros = np.clip(-self.mean / self.sd, -CLIP, CLIP)
+        inverse = np.divide(1.0, self.sd, out=np.zeros_like(self.sd), where=self.sd > 0)
+        zeros = np.clip(-self.mean * inverse, -CLIP, CLIP)
         check = None if self.levels is None else LevelCheck(self.levels, self.batches)
         for start, rows, _ in normalised_chunks(self.matrix, values=self.values):
             codes = self.batches[start : start + rows.shape[0]]
@@ -124,7 +128,7 @@ class Contrast:
                 mine = np.flatnonzero(codes == batch)
                 part = chosen[mine]
                 genes = part.indices
-                z = np.clip((part.data - self.mean[batch, genes]) / self.sd[batch, genes], -CLIP, CLIP)
+                z = np.clip((part.data - self.mean[batch, genes]) * inverse[batch, genes], -CLIP, CLIP)
                 part.data = z - zeros[batch, genes]
                 yield start + mine, part, zeros[batch]
         if check is not None:

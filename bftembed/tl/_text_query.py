@@ -19,7 +19,7 @@ from bftembed.errors import InputError
 from bftembed.expression import check_columns, chosen_matrix, column_of, gene_names, parts_of
 from bftembed.queries import BACKGROUND, Choice, Contrast, choose_genes, genes_named, relevance
 from bftembed.tl._stream.contrast import batches_of
-from bftembed.tl._stream.input import choose
+from bftembed.tl._stream.input import checked_vectors, choose
 from bftembed.vectors import read_table
 
 if TYPE_CHECKING:
@@ -234,9 +234,10 @@ def _read_table(table: Any, use_rep: str) -> tuple[list[str], NDArray[np.float32
         key = use_rep if use_rep in table.obsm else "X_bft"
         check_embedded(table.obsm, key, "obsm", "embed")
         names = table.obs.get("bft_gene", table.obs_names)
-        return list(map(str, names)), np.asarray(table.obsm[key], dtype=np.float32), _encoder_of(table.uns, key)
+        vectors = checked_vectors(table.obsm[key], f"`table.obsm[{key!r}]`")
+        return list(map(str, names)), vectors, _encoder_of(table.uns, key)
     if isinstance(table, pd.DataFrame):
-        return list(map(str, table.index)), table.select_dtypes("number").to_numpy(dtype=np.float32), {}
+        return list(map(str, table.index)), checked_vectors(table.select_dtypes("number"), "`table`"), {}
     msg = f"`table` is the AnnData of bft.embed, a DataFrame by gene, or the path of one, not a {type(table).__name__}."
     raise InputError(msg)
 

@@ -229,3 +229,41 @@ def test_named_genes_that_are_missing_are_told(cells, monkeypatch):
         bft.tl.score_text(cells, TEXTS)
     monkeypatch.setattr("bftembed.tl._text_query.genes_named", lambda texts: [(*known, "IL7")] * len(texts))
     bft.tl.score_text(cells, TEXTS, key_added="again")
+
+
+def test_the_order_of_the_genes_does_not_matter(cells):
+    cells = cells[::4].copy()
+    reference = bft.pp.reference(cells)
+    assert len(np.unique(reference.detection)) < 6  # of 68 genes: ties
+    columns = [f"text_{name}" for name in TEXTS]
+    bft.tl.score_text(cells, TEXTS, reference=reference)
+    other = cells[:, np.random.default_rng(1).permutation(cells.n_vars)].copy()
+    bft.tl.score_text(other, TEXTS, reference=reference)
+    pd.testing.assert_frame_equal(other.obs[columns], cells.obs[columns], atol=1e-6)
+
+
+def test_a_small_batch_leaves_the_other_cells_their_genes(cells):
+    cells.obs["donor"] = ["a", "b"] * 20
+    few = cells[:2].copy()
+    few.X = csr_matrix(np.tile(few.X.toarray()[:1], (2, 1)) + np.eye(2, cells.n_vars, dtype=np.float32))
+    few.obs["donor"] = "few"
+    together = anndata.concat([cells, few], merge="same", uns_merge="same", index_unique="-")
+    reference = bft.pp.reference(together, batch_key="donor")
+    assert (reference.sd == 0).any()
+    bft.tl.score_text(together, TEXTS, batch_key="donor")
+    bft.tl.score_text(cells, TEXTS, batch_key="donor")
+    np.testing.assert_allclose(together.obs["text_T cell"][:40], cells.obs["text_T cell"], atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda frame: frame.iloc[:, :5], "vectors of genes have 5 dimensions, those of texts 384"),
+        (lambda frame: frame.iloc[:, :0].assign(name="x"), "`table` must be numbers"),
+        (lambda frame: frame.assign(**{"0": np.inf}), "hold NaN or infinity"),
+    ],
+)
+def test_vectors_that_are_not_of_the_encoder_are_refused(cells, table, make, message):
+    frame = pd.DataFrame(table.X, index=table.obs_names).rename(columns=str)
+    with pytest.raises(InputError, match=message):
+        bft.tl.score_text(cells, TEXTS, table=make(frame), encoder="default")

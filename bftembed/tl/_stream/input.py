@@ -40,32 +40,40 @@ def choose(parts: AnnDataParts, *, use_rep: str, layer: str | None, use_raw: boo
 
 
 def _vectors(parts: AnnDataParts, use_rep: str, *, use_raw: bool) -> NDArray[np.float32]:
+    where = f"`.varm[{use_rep!r}]`"
     if use_raw and parts.raw is not None and use_rep in parts.raw.varm:
-        return _checked(parts.raw.varm[use_rep], use_rep)
+        return checked_vectors(parts.raw.varm[use_rep], where)
     if use_rep not in parts.varm:
         msg = (
             f"There are no gene vectors in `.varm[{use_rep!r}]` (it has {sorted(parts.varm)}); "
             "call bft.tl.embed_genes(adata) first, or pass use_rep=."
         )
         raise InputError(msg)
-    vectors = _checked(parts.varm[use_rep], use_rep)
+    vectors = checked_vectors(parts.varm[use_rep], where)
     return _matched(vectors, parts, parts.raw) if use_raw and parts.raw is not None else vectors
 
 
-def _checked(element: Any, use_rep: str) -> NDArray[np.float32]:
+def checked_vectors(element: Any, where: str) -> NDArray[np.float32]:
+    """Vectors float32 (n, d), a gene a row; NaN rows for those without one.
+
+    Raises
+    ------
+    InputError
+        If they are no such numbers, or no gene has a vector; `where` is what the message calls them.
+    """
     vectors = np.asarray(element)
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu" or vectors.shape[1] == 0:
         how = ": its texts were not encoded (encoder='none')" if vectors.ndim == 2 and not vectors.shape[1] else ""
-        msg = f"`.varm[{use_rep!r}]` must be numbers (n_vars, d); it is {vectors.dtype} {vectors.shape}{how}."
+        msg = f"{where} must be numbers, a row for each gene; it is {vectors.dtype} {vectors.shape}{how}."
         raise InputError(msg)
     vectors = np.array(vectors, dtype=np.float32)
     missing, broken = np.isnan(vectors).all(axis=1), ~np.isfinite(vectors).all(axis=1)
     if missing.all():
-        msg = f"No gene has a vector: every row of `.varm[{use_rep!r}]` is NaN. Run bft.tl.embed_genes again."
+        msg = f"No gene has a vector: every row of {where} is NaN. Embed the genes again."
         raise InputError(msg)
     if (broken & ~missing).any():
         msg = (
-            f"{int((broken & ~missing).sum())} rows of `.varm[{use_rep!r}]` hold NaN or infinity beside numbers "
+            f"{int((broken & ~missing).sum())} rows of {where} hold NaN or infinity beside numbers "
             f"(first: row {int(np.flatnonzero(broken & ~missing)[0])}); a gene without a vector is a row of NaN alone."
         )
         raise InputError(msg)
