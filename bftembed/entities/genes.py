@@ -188,8 +188,9 @@ def gene_set_entities(
     sets
         Genes by name of the set.
     facts
-        ``"auto"``: full names (up to 50 genes), the first sentence of the RefSeq summaries (up to 20), and GO processes
-        of several of the genes, where the gene tables are on this machine; ``"none"``: symbols alone.
+        ``"auto"``: full names (up to 50 genes), the first sentences of the RefSeq summaries (up to 20, and
+        one that several share once), and GO processes of several of the genes, where the gene tables are on this
+        machine; ``"none"``: symbols alone.
     check
         Whether to look for genes that the gene table does not know.
 
@@ -222,7 +223,8 @@ def _of_set(genes: Sequence[str], known: GeneFacts | None) -> dict[str, str]:
     )
     shared = [term for term, n in terms.most_common() if n > 1 or len(genes) == 1][:_MOST_PROCESSES]
     lines = {"genes": listed} | ({"processes of several of them": "; ".join(shared)} if shared else {})
+    saying: dict[str, list[str]] = {}  # genes of one family share a first sentence: it is said once, of all of them
     for gene in genes if len(genes) <= _MOST_DESCRIBED else ():
         if summary := of_genes[gene].get("summary"):
-            lines[gene] = re.split(r"(?<=[.!?])\s+(?=[A-Z])", summary, maxsplit=1)[0]
-    return lines
+            saying.setdefault(re.split(r"(?<=[.!?])\s+(?=[A-Z])", summary, maxsplit=1)[0], []).append(gene)
+    return lines | {", ".join(those): sentence for sentence, those in saying.items()}

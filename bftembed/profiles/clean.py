@@ -60,7 +60,7 @@ class CleanedText:
     issues: tuple[str, ...] = ()
 
 
-def clean(text: str, *, finish_reason: str = "stop") -> CleanedText:
+def clean(text: str, *, finish_reason: str = "stop", generated: bool = True) -> CleanedText:
     """Strip what is not profile from a completion.
 
     Parameters
@@ -69,6 +69,9 @@ def clean(text: str, *, finish_reason: str = "stop") -> CleanedText:
         As the engine gave it.
     finish_reason
         ``"length"`` where the text was cut at the token limit: its unfinished last sentence (or list item) is dropped.
+    generated
+        Whether a model wrote it. Annotation may repeat itself, where genes are alike; a model that does has run into a
+        loop.
 
     Examples
     --------
@@ -93,7 +96,7 @@ def clean(text: str, *, finish_reason: str = "stop") -> CleanedText:
         text, issue = _whole_sentences(text)
         issues.append(issue)
     status: Status = "ok" if re.search(r"\w", text) else "empty"
-    if status == "ok" and repeated_share(text) > 0.5:
+    if status == "ok" and generated and repeated_share(text) > 0.5:
         status = "degenerate"
     return CleanedText(text, status, tuple(issues))
 

@@ -84,7 +84,9 @@ def plan_profiles(
     # What an earlier version of this package made stays under its key, unless it is to be made again.
     keys = [next((key for key in each if key in stored and not stored[key].pending), each[0]) for each in options]
     requests = {key: replace(request, id=key) for key, request in zip(keys, rendered, strict=True)}
-    return Plan(recipe, keys, requests, {key: stored[key] for key in requests if key in stored})
+    # Annotation that was once taken for the loop of a model is made again.
+    again = {key for key in requests if key in stored and stored[key].status == "degenerate" and not engine.generates}
+    return Plan(recipe, keys, requests, {key: stored[key] for key in requests if key in stored and key not in again})
 
 
 def estimate(plan: Plan, engine: Engine, store: ProfileStore) -> dict[str, float]:
@@ -216,7 +218,7 @@ class _Job:
             tokens, began = 0, time.perf_counter()
             last = began
             for batch in self.engine.generate(requests, sampling=sampling):
-                done = [_profile(completion, self.plan, attempt) for completion in batch]
+                done = [_profile(one, self.plan, attempt, generated=self.engine.generates) for one in batch]
                 now = time.perf_counter()
                 self.store.add(done, seconds=now - last)
                 last = now
@@ -225,10 +227,11 @@ class _Job:
                 bar.update(len(done), note=f"{tokens / (now - began):.0f} tokens/s" if tokens else "")
 
 
-def _profile(completion: Completion, plan: Plan, attempt: int) -> Profile:
+def _profile(completion: Completion, plan: Plan, attempt: int, *, generated: bool) -> Profile:
     request = plan.requests[completion.id]
     failed = completion.finish_reason == "error"
-    cleaned = clean("" if failed else completion.text, finish_reason=completion.finish_reason)
+    text = "" if failed else completion.text
+    cleaned = clean(text, finish_reason=completion.finish_reason, generated=generated)
     error = completion.error
     if cleaned.status == "empty" and "unfinished_thought" in cleaned.issues:
         error = (

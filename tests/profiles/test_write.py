@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import anndata
 import pandas as pd
@@ -204,3 +205,13 @@ def test_progress_bar_says_tokens_per_second(store, recorder, capsys):
 
 def test_no_entities_is_an_empty_result(store, recorder):
     assert write_profiles([], recorder(), store=store).texts == []
+
+
+def test_annotation_that_repeats_itself_is_kept_and_made_again_where_it_was_not(store):
+    entity = Entity("gene", "A", {"summary": "A ribosomal protein of the small subunit. " * 20})
+    written = write_profiles([entity], AnnotationEngine(), store=store)
+    assert written.profiles[0].status == "ok"
+    with ProfileStore(store.path.with_name("former.sqlite")) as former:
+        former.add_recipe(written.recipe)
+        former.add([replace(written.profiles[0], status="degenerate")])
+        assert write_profiles([entity], AnnotationEngine(), store=former).profiles[0].status == "ok"
