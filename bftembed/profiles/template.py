@@ -56,7 +56,7 @@ def load_template(template: str | Path) -> PromptTemplate:
     ----------
     template
         Name of one that is shipped (``gene``, ``cell``, ``cluster``, ``drug``, ``perturbation``, ``gene_set``,
-        ``annotation``), or path of a file of the user's own.
+        ``annotation``, ``annotation_of_genes``), or path of a file of the user's own.
 
     Raises
     ------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from bftembed.tl._entities import TextOptions
 
 log = logging.getLogger("bftembed")
+_LONGEST_NAME = 300
 
 
 def describe_clusters(
@@ -44,7 +47,8 @@ def describe_clusters(
     The genes are those with the largest t of Welch's test between the log-normalised expression of the cluster and that
     of all other cells, as :func:`scanpy.tl.rank_genes_groups` ranks them (``method="t-test"``); moments come from one
     pass over the matrix. Their names, full names, the first sentences of their summaries and the processes that
-    they share make the prompt. **The names of the clusters are not in it**, so that labels can be grouped by.
+    they share make the prompt. **The names of the clusters are not in it**, so that labels can be grouped by: in the
+    store a cluster goes by its genes.
 
     Parameters
     ----------
@@ -73,8 +77,8 @@ def describe_clusters(
     Returns
     -------
     AnnData
-        One row per cluster. ``X`` and ``obsm[key_added]``: float32, shape (n_clusters, d); ``obs["n_cells"]``,
-        ``obs["genes"]`` (the genes, the most distinctive first), ``obs[f"{key_added}_text"]``,
+        One row per cluster, in the order of the categories. ``X`` and ``obsm[key_added]``: float32, shape (n_clusters,
+        d); ``obs["n_cells"]``, ``obs["genes"]`` (the genes, the most distinctive first), ``obs[f"{key_added}_text"]``,
         ``obs[f"{key_added}_text_key"]``; ``uns["bft"][key_added]["entities"]``: provenance.
 
     Raises
@@ -104,14 +108,16 @@ def describe_clusters(
         raise InputError(msg)
     sizes = _sizes(adata, groupby)
     told = pp.reference(adata, batch_key=groupby, layer=layer, use_raw=use_raw, values=values, progress=source.progress)
-    genes = {name: _highest(t, told.genes, n_top) for name, t in zip(told.batches, welch(told), strict=True)}
+    by_name = dict(zip(told.batches, welch(told), strict=True))
+    genes = {str(name): _highest(by_name[str(name)], told.genes, n_top) for name in sizes.index}
     if none := [name for name, those in genes.items() if not those]:
         msg = f"No gene is higher in cluster {none[0]!r} of `{groupby}` than in the other cells: merge it with another."
         raise InputError(msg)
-    # Numbers in place of names: a template may have the name of an entity in the prompt, as that of annotation does.
-    sets = {f"cluster {i}": those for i, those in enumerate(genes.values(), start=1)}
-    known, used = gene_set_entities(sets, facts=facts, check=False)
-    entities = [Entity("cluster", entity.id, entity.facts) for entity in known]
+    known, used = gene_set_entities(genes, facts=facts, check=False)
+    # Genes in place of names, which a template may put into the prompt: those of another data set are another entity.
+    entities = [Entity("cluster", _by_genes(genes[entity.id]), entity.facts) for entity in known]
+    if source.annotates and source.template is None:
+        source = replace(source, template="annotation_of_genes")
     info = {"method": "Welch's t against all other cells", "groupby": groupby, "n_top": n_top}
     result = embed_entities(entities, source, names=list(genes), facts=used, **info)
     log.info(result.summary(f"obsm[{key_added!r}]"))
@@ -149,8 +155,17 @@ def _highest(t: NDArray[np.float64], genes: pd.Index, n: int) -> list[str]:
     return [str(genes[i]) for i in order if t[i] > 0]
 
 
+def _by_genes(genes: list[str]) -> str:
+    """A name made of genes, all of which decide it, also where they are too many for a name."""
+    name = ", ".join(genes)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{', '.join(genes[:10])} and {len(genes) - 10} others ({digest})"
+
+
 def _sizes(adata: AnnData, groupby: str) -> pd.Series[int]:
-    """Cells of each cluster, by its name as text."""
+    """Cells of each cluster, by its name as text, in the order of the categories."""
     check_columns(adata.obs, "adata.obs", [groupby])
     labels = column_of(adata.obs, groupby)
     if n_missing := int((labels.isna() | (labels.astype(str) == "")).sum()):
@@ -159,7 +174,11 @@ def _sizes(adata: AnnData, groupby: str) -> pd.Series[int]:
             f"`adata[adata.obs[{groupby!r}].notna()]`, or give them one."
         )
         raise InputError(msg)
+    dtype = getattr(adata.obs[groupby], "dtype", None)
+    categories = getattr(dtype, "categories", labels.astype("category").cat.categories)
+    order = dict.fromkeys(map(str, categories))
     sizes = labels.astype(str).value_counts()
+    sizes = sizes.reindex([name for name in order if name in sizes.index])
     if len(sizes) < 2:
         msg = (
             f"All {len(labels)} cells are in one cluster of `{groupby}`, and there is nothing to set it apart from: "

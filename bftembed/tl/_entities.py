@@ -156,7 +156,7 @@ def embed_entities(
     source
         Where their texts come from and who encodes them.
     names
-        Other names of the entities, under which given texts are looked up too.
+        Other names of the entities, under which given texts are looked up too, and which messages use.
     info
         Further provenance.
 
@@ -171,11 +171,11 @@ def embed_entities(
         msg = "There is nothing to embed: the list of names is empty."
         raise InputError(msg)
     get_encoder(source.encoder)  # a wrong name should not come up after hours of generation
+    other = names or [entity.id for entity in entities]
     if source.profiles is None:
-        texts, keys, details = _written(entities, source)
+        texts, keys, details = _written(entities, other, source)
     else:
         by_id = read_texts(source.profiles, kind=entities[0].kind, recipe=source.recipe)
-        other = names or [entity.id for entity in entities]
         texts = [by_id.get(entity.id) or by_id.get(name) for entity, name in zip(entities, other, strict=True)]
         # Other spellings of one entity share its text.
         shared = {entity.id: text for entity, text in zip(entities, texts, strict=True) if text}
@@ -183,7 +183,7 @@ def embed_entities(
         keys = [""] * len(texts)
         details = {"counts": {"given": len(by_id), "missing": sum(text is None for text in texts)}}
         if not any(texts):
-            msg = f"None of {len(entities)} names (e.g. `{entities[0].id}`) has a text in `profiles`."
+            msg = f"None of {len(entities)} names (e.g. `{other[0]}`) has a text in `profiles`."
             raise InputError(msg)
     vectors, described = encode_texts(texts, source)
     provenance = {
@@ -216,7 +216,10 @@ def open_store(store: ProfileStore | str | Path | None) -> ProfileStore:
     return store if isinstance(store, ProfileStore) else ProfileStore(store)
 
 
-def _written(entities: Sequence[Entity], source: TextSource) -> tuple[list[str | None], list[str], dict[str, Any]]:
+def _written(
+    entities: Sequence[Entity], names: Sequence[str], source: TextSource
+) -> tuple[list[str | None], list[str], dict[str, Any]]:
+    """Texts, their keys and provenance; messages call the entities by `names`."""
     engine = get_engine(source.engine)
     store = open_store(source.store)
     try:
@@ -237,9 +240,9 @@ def _written(entities: Sequence[Entity], source: TextSource) -> tuple[list[str |
         msg = f"Not one of {len(entities)} profiles can be used. Reasons: {'; '.join(reasons)[:600]}."
         raise BftembedError(msg)
     if failed:
-        names = [e.id for e, p in zip(entities, written.profiles, strict=True) if p.status != "ok"]
+        bad = [name for name, p in zip(names, written.profiles, strict=True) if p.status != "ok"]
         why = "have no annotation" if source.annotates else "got no usable profile"
-        shown = ", ".join(name[:40] for name in names[:5]) + (", ..." if len(names) > 5 else "")
+        shown = ", ".join(name[:40] for name in bad[:5]) + (", ..." if len(bad) > 5 else "")
         log.warning("%d of %d names %s, and no vector: %s", len(failed), len(entities), why, shown)
     details = {
         "engine": {**engine.describe(), **engine.provenance()},

@@ -81,5 +81,5 @@ def test_a_template_that_is_no_text_is_named(tmp_path):
 
 
 def test_missing_template_lists_the_shipped_ones(tmp_path):
-    with pytest.raises(TemplateError, match="annotation, cell, cell_type, cluster, drug, gene"):
+    with pytest.raises(TemplateError, match="annotation, annotation_of_genes, cell, cell_type, cluster, drug, gene"):
         load_template(tmp_path / "nothing.txt")

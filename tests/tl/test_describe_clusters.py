@@ -8,7 +8,7 @@ from scipy import sparse
 import bftembed as bft
 from bftembed.errors import InputError
 from bftembed.profiles import ProfileStore
-from bftembed.tl._describe_clusters import welch
+from bftembed.tl._describe_clusters import _by_genes, welch
 
 GENES = ["CD3E", "CD3D", "MS4A1", "CD79A", "LYZ", "ACTB"]
 TEXTS = {"secret-a": "T cells.", "secret-b": "B cells.", "secret-c": "Monocytes."}
@@ -99,3 +99,38 @@ def test_what_cannot_be_described_is_said(cells):
     flat.obs["label"] = ["low", "low", "high", "high"]
     with pytest.raises(InputError, match="No gene is higher in cluster 'low'"):
         describe(flat, values="lognorm")
+
+
+def test_a_cluster_goes_by_its_genes_and_in_the_order_of_the_categories(cells, tmp_path, caplog):
+    cells.obs["label"] = pd.Categorical(np.repeat(["10", "2", "1"], 20), categories=["10", "unused", "2", "1"])
+    options = {"profiles": None, "engine": "annotation", "encoder": "none", "store": tmp_path / "s.sqlite"}
+    found = describe(cells, n_top=2, **options)
+    assert found.obs_names.tolist() == ["10", "2", "1"]
+    assert found.obs["X_bft_text"].tolist() == [f"{genes}." for genes in found.obs["genes"]]
+    with ProfileStore(tmp_path / "s.sqlite") as store:
+        assert set(store.frame()["entity"]) == set(found.obs["genes"])
+    others = cells[:, GENES[::-1]].copy()
+    others.var_names = ["ALB", "APOA1", "HBB", "HBA1", "INS", "GCG"]
+    caplog.clear()
+    with caplog.at_level("INFO", logger="bftembed"):
+        describe(others, n_top=2, template="cluster", **options)
+    assert "missing names" not in caplog.text  # the texts in the store are of other genes
+
+
+def test_names_of_many_genes_are_told_apart():
+    genes = [f"GENE{i}" for i in range(500)]
+    assert _by_genes(genes[:3]) == "GENE0, GENE1, GENE2"
+    assert len(_by_genes(genes)) < 300
+    assert _by_genes(genes) != _by_genes([*genes[:-1], "ALB"])
+
+
+def test_ribosomal_genes_have_a_text(cells, mirror, tmp_path):
+    names = [*(f"RPS{i}" for i in range(10, 20)), *(f"RPL{i}" for i in range(10, 15)), "LYZ"]
+    draw = np.random.default_rng(0)
+    level = np.array([[9] * 15 + [1], [3] * 15 + [9]]).repeat(20, axis=0)
+    obs = pd.DataFrame({"label": ["ribosomes"] * 20 + ["rest"] * 20}, index=[f"c{i}" for i in range(40)])
+    few = anndata.AnnData(draw.poisson(level).astype(np.float32), obs, pd.DataFrame(index=names))
+    options = {"engine": "annotation", "encoder": "none", "store": tmp_path / "s.sqlite"}
+    text = bft.tl.describe_clusters(few, "label", **options).obs.loc["ribosomes", "X_bft_text"]
+    assert text.startswith("RP")
+    assert text.count("the organelles that catalyze protein synthesis") == 1
