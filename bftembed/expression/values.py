@@ -226,7 +226,9 @@ class LevelCheck:
     """Whether cells are normalised as those of a reference: by their counts per 10,000 on the genes of both.
 
     Cells differ in what share of their counts is on some of the genes, so that a few cells alone are not refused
-    before they are ten times off.
+    before they are ten times off. Cells without any of these genes are usual where the genes are few, and count in what
+    is expected; where there are many, they may be empty. So cells are refused if they have too much with those
+    counted, or too little without them.
 
     Parameters
     ----------
@@ -238,15 +240,16 @@ class LevelCheck:
 
     def __init__(self, expected: NDArray[np.float64], batches: NDArray[np.intp]) -> None:
         self._of_batch, self._batches = expected, batches
-        self._found = self._expected = 0.0
+        self._found = self._expected = self._expected_there = 0.0
         self._n = 0
 
     def add(self, start: int, levels: NDArray[np.float64]) -> None:
-        """Take note of rows ``start, start + 1, ...`` with these counts per 10,000; a row of none does not count."""
-        there = levels > 0
+        """Take note of rows ``start, start + 1, ...`` with these counts per 10,000."""
+        expected = self._of_batch[self._batches[start : start + len(levels)]]
         self._found += float(levels.sum())
-        self._expected += float(self._of_batch[self._batches[start : start + len(levels)]][there].sum())
-        self._n += int(there.sum())
+        self._expected += float(expected.sum())
+        self._expected_there += float(expected[levels > 0].sum())
+        self._n += len(levels)
 
     def finish(self) -> None:
         """Refuse cells that are normalised otherwise.
@@ -257,7 +260,7 @@ class LevelCheck:
             With what was found and what was expected.
         """
         most = 2.0 if self._n >= 100 else 10.0
-        if not self._n or 1 / most <= self._found / max(self._expected, 1e-300) <= most:
+        if self._found <= most * self._expected and self._expected_there <= most * self._found:
             return
         msg = (
             "These cells are normalised otherwise than those of the reference: on the genes of both they have on "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -213,7 +213,8 @@ def contrast_of(
         made = pp.Reference.of(reference)
     codes = batches_of(parts, made, batch_key)
     with_vector = np.asarray(np.isfinite(genes.vectors).all(axis=1))
-    return Contrast.of(matrix, genes.keys, made, takes_part=with_vector, batches=codes, values=values)
+    contrast = Contrast.of(matrix, genes.keys, made, takes_part=with_vector, batches=codes, values=values)
+    return contrast if reference is not None else replace(contrast, levels=None)  # nothing to check of these cells
 
 
 def _symbols(parts: AnnDataParts, keys: NDArray[np.object_], options: GeneOptions) -> NDArray[np.object_]:

@@ -211,3 +211,10 @@ def test_even_few_cells_are_refused_when_they_are_ten_times_off():
 def test_cells_without_any_of_the_genes_tell_nothing_of_the_level():
     check_levels(np.zeros(3))
     check_levels(np.r_[np.full(100, 1e4), np.zeros(300)])
+
+
+def test_few_genes_fit_the_reference_of_the_same_cells():
+    levels = np.r_[np.full(10, 58.0), np.zeros(90)]  # nine cells of ten have no counts of these genes
+    check_levels(levels, expected=5.8)
+    with pytest.raises(InputError, match=r"average 5.8 counts per 10,000, the reference 1\."):
+        check_levels(levels, expected=1.0)
