@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from bftembed.errors import InputError
 if TYPE_CHECKING:
     import os
 
+_NAMES = ("cell type", "celltype", "name", "type", "label")
+_DEFINITIONS = ("description", "definition", "def", "text")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -21,8 +24,9 @@ def read_cell_types(path: str | os.PathLike[str]) -> dict[str, str]:
     ----------
     path
         An ontology in the OBO format, such as the Cell Ontology (``.obo``): ``name`` and ``def`` of each term that is
-        not obsolete. Or a text file with a type a line: ``NAME``, or ``NAME<tab>DEFINITION``; empty lines and those
-        that begin with ``#`` are passed over.
+        not obsolete. A table with commas (``.csv``), names in the first column and definitions in the second. Or a
+        text file with a type a line: ``NAME``, or ``NAME<tab>DEFINITION``. Empty lines and those that begin with ``#``
+        are passed over; a first line such as ``cell_type,description`` says which columns these are.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def read_cell_types(path: str | os.PathLike[str]) -> dict[str, str]:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         msg = f"The types of cells in `{source}` cannot be read: {reason}."
         raise InputError(msg) from error
-    found = _of_obo(text) if source.suffix == ".obo" else _of_lines(text)
+    found = _of_obo(text) if source.suffix == ".obo" else _of_table(text, "," if source.suffix == ".csv" else "\t")
     if not found:
         what = "no [Term] with a name" if source.suffix == ".obo" else "no line with a name"
         msg = f"`{source}` has {what}: write a type of cell on each line, or give an ontology that ends in .obo."
@@ -64,9 +68,26 @@ def read_cell_types(path: str | os.PathLike[str]) -> dict[str, str]:
     return types
 
 
-def _of_lines(text: str) -> list[tuple[str, str]]:
-    lines = [line.partition("\t") for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return [(name.strip(), definition.strip()) for name, _, definition in lines if name.strip()]
+def _of_table(text: str, separator: str) -> list[tuple[str, str]]:
+    """Names and definitions of a table, whose header may say where they are."""
+    lines = [line for line in text.splitlines(keepends=True) if line.strip() and not line.startswith("#")]
+    if separator == ",":  # a quoted definition may go over several lines
+        rows = list(csv.reader(lines, skipinitialspace=True))
+    else:
+        rows = [line.split(separator) for line in lines]
+    rows = [[cell.strip() for cell in row] for row in rows]
+    header = [re.sub(r"[\s_.-]+", " ", cell.casefold()) for cell in rows[0]] if rows else []
+    name = next((header.index(word) for word in _NAMES if word in header), None)
+    definition = next((header.index(word) for word in _DEFINITIONS if word in header), None)
+    if name is not None and (definition is not None or len(header) == 1):
+        rows = rows[1:]
+    else:
+        name, definition = 0, 1
+    found = []
+    for row in rows:
+        padded = dict(enumerate(row))
+        found.append((padded.get(name, ""), padded.get(-1 if definition is None else definition, "")))
+    return [(one, about) for one, about in found if one]
 
 
 def _of_obo(text: str) -> list[tuple[str, str]]:

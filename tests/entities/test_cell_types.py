@@ -44,6 +44,34 @@ def test_names_on_lines(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        (
+            "a.tsv",
+            "cell_type\tdescription\nB cell\tMakes antibodies, and more.\n",
+            {"B cell": "Makes antibodies, and more."},
+        ),
+        (
+            "a.csv",
+            'B cell,"Makes antibodies, and\nmore."\n"T cell, CD4+"\n',
+            {"B cell": "Makes antibodies, and\nmore.", "T cell, CD4+": ""},
+        ),
+        (
+            "a.csv",
+            "id,Definition,Cell type\n1,Makes antibodies.,B cell\n2,,neuron\n",
+            {"B cell": "Makes antibodies.", "neuron": ""},
+        ),
+        ("a.txt", "Cell type\nB cell\n", {"B cell": ""}),
+        ("a.tsv", "neuron\tA cell.\nB cell\tA lymphocyte.\n", {"neuron": "A cell.", "B cell": "A lymphocyte."}),
+        ("a.tsv", "name\tA type called so.\n", {"name": "A type called so."}),
+    ],
+)
+def test_headers_and_tables_with_commas(tmp_path, name, content, found):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert read_cell_types(tmp_path / name) == found
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.obo", b"[Typedef]\nname: part of\n", "no .Term. with a name"),
