@@ -265,7 +265,10 @@ def _in_uns(source: Path, use_rep: str | None) -> Any:
             keys = [key for key in keys if key == use_rep]
         if len(keys) != 1:
             found = (
-                f"the references of {', '.join(keys)}: say which with use_rep=" if keys else f"no reference: {_MAKE}"
+                f"the references of {', '.join(keys)}: read one, reference=bft.pp.Reference.read({str(source)!r}, "
+                f"use_rep={keys[0]!r}); for the command line write that to a file with Reference.write"
+                if keys
+                else f"no reference: {_MAKE}"
             )
             msg = f"`{source}` holds {found}."
             raise InputError(msg)

@@ -44,7 +44,7 @@ def test_it_is_found_in_the_file_of_an_embedding(made, tmp_path):
     np.testing.assert_array_equal(Reference.read(path).mean, made.mean)
     uns["bft"]["b"] = uns["bft"]["a"]
     anndata.AnnData(uns=uns).write_h5ad(path)
-    with pytest.raises(InputError, match="the references of a, b: say which with use_rep="):
+    with pytest.raises(InputError, match=r"of a, b: read one, reference=bft.pp.Reference.read\('.*', use_rep='a'\)"):
         Reference.read(path)
     np.testing.assert_array_equal(Reference.read(path, use_rep="b").mean, made.mean)
     with pytest.raises(InputError, match="no reference"):
