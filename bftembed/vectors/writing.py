@@ -125,8 +125,8 @@ def _npz(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
 def _safetensors(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
     tensors = {"vectors": np.ascontiguousarray(frame.to_numpy()), "known": _known(frame)}
     header = {"names": json.dumps(frame.index.tolist(), ensure_ascii=False), KEY: _text(about)}
-    with replacing(path) as made:
-        require("safetensors.numpy").save_file(tensors, made, metadata=header)
+    with replacing(path) as made:  # `save_file` would let nobody else read it
+        made.write_bytes(require("safetensors.numpy").save(tensors, metadata=header))
 
 
 def _known(frame: pd.DataFrame) -> Any:

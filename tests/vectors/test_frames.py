@@ -1,4 +1,5 @@
 import json
+import os
 
 import anndata
 import numpy as np
@@ -171,3 +172,18 @@ def test_what_cannot_be_written_is_said(embedded, tmp_path):
     (tmp_path / "v.csv").mkdir()
     with pytest.raises(DataError, match="cannot be written"):
         bft.write_vectors(embedded, tmp_path / "v.csv")
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+def test_an_anndata_is_not_taken_for_a_file_of_vectors(embedded, suffix, tmp_path):
+    getattr(embedded, f"write_{suffix[1:]}")(tmp_path / f"v{suffix}")
+    with pytest.raises(DataError, match=rf"holds an AnnData.*anndata.read_{suffix[1:]}\(path\)"):
+        bft.read_vectors(tmp_path / f"v{suffix}")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_all_files_are_read_by_those_who_read_a_new_file(embedded, tmp_path):
+    (tmp_path / "plain").touch()
+    for suffix in SUFFIXES:
+        bft.write_vectors(embedded, tmp_path / f"v{suffix}")
+        assert (tmp_path / f"v{suffix}").stat().st_mode == (tmp_path / "plain").stat().st_mode
