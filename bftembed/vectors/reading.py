@@ -89,7 +89,7 @@ def impostor(head: bytes) -> str | None:
 
 def _suffix(path: Path) -> str:
     if path.suffix in {".h5ad", ".zarr"} and path.exists():
-        how = f"read it with anndata.read_{path.suffix[1:]}(path); bft.write_vectors writes its vectors to a file of these"
+        how = f"read it with anndata.read_{path.suffix[1:]}(path); bft.write_vectors writes its vectors alone"
         refuse(f"{path} holds an AnnData, and not vectors alone: {how}.")
     if path.is_dir():
         refuse(f"{path} is a directory, not a file of vectors. Name the file in it.")
