@@ -79,7 +79,7 @@ def run(
     >>> run(find_tasks(names=["gene_property.dosage"]), ["random", "tfidf"], "runs/first")  # doctest: +SKIP
     """
     check_choice("overwrite", overwrite, get_args(Overwrite))
-    sources = _sources(embeddings, encoder)
+    sources = _sources(embeddings, encoder, fast=fast)
     settings = RunSettings(Path(directory).expanduser(), fast, overwrite, n_jobs)
     tasks = _listed(tasks)
     _fetch_names(tasks)
@@ -109,7 +109,7 @@ def pending(
     InputError
         As `run` does, but for embeddings that cannot be read.
     """
-    sources = _sources(embeddings, encoder)
+    sources = _sources(embeddings, encoder, fast=fast)
     settings = RunSettings(Path(directory).expanduser(), fast, overwrite, 1)
     return [(job.loaded.task.name, job.source.label) for job in _pending(_listed(tasks), sources, settings)]
 
@@ -127,13 +127,15 @@ def _listed(tasks: Iterable[Task]) -> list[Task]:
     return listed
 
 
-def _sources(embeddings: str | Sequence[str | Source], encoder: Any) -> list[Source]:
+def _sources(embeddings: str | Sequence[str | Source], encoder: Any, *, fast: bool) -> list[Source]:
     listed = [embeddings] if isinstance(embeddings, str) else embeddings
     sources = [get_source(each, encoder=encoder) for each in listed]
     labels = [source.label for source in sources]
     if not sources or len(set(labels)) < len(labels):
         msg = f"Give every embedding a label of its own (LABEL=KIND:ARGUMENT); got {', '.join(labels) or 'none'}."
         raise InputError(msg)
+    for source in sources:
+        source.fast = fast
     return sources
 
 

@@ -38,6 +38,7 @@ class _ByRecipe(Source):
         return self.source.drugs(names)
 
     def all_genes(self) -> NDArray[np.float32] | None:
+        self.source.fast = self.fast
         return self.source.all_genes()
 
 

@@ -54,8 +54,8 @@ class _Texts(Source):
     def genes(self, names: Sequence[str]) -> NDArray[np.float32]:
         return self._encoded(names, "gene")
 
-    def all_genes(self) -> NDArray[np.float32]:
-        return self.genes(list(self._texts("gene")))
+    def all_genes(self) -> NDArray[np.float32] | None:
+        return None if self.fast else self.genes(list(self._texts("gene")))
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return encode_cached(list(texts), self.encoder, query=True)[0]

@@ -64,3 +64,11 @@ def test_annotation_has_all_facts(mirror):
     assert "T cell receptor complex" in texts["CD3E"]
     assert len(texts) > len(get_source("text:refseq")._texts("gene"))
     assert get_source("text:annotation").describe() != get_source("text:refseq").describe()
+
+
+def test_a_fast_run_encodes_no_more_genes_than_the_cells_have(tmp_path):
+    source = profiles(tmp_path / "p.sqlite", ("gene", "TP53", "A tumour suppressor."), ("gene", "KRAS", "An oncogene."))
+    assert len(source.all_genes()) == 2
+    within = get_source("mean:random")
+    within.source, within.fast = source, True
+    assert within.all_genes() is None
