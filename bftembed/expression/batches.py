@@ -40,5 +40,6 @@ def cell_batches(parts: AnnDataParts, batch_key: str) -> tuple[NDArray[np.intp],
             f"{str(first)!r}): name their batch, or leave these cells out."
         )
         raise InputError(msg)
-    names, codes = np.unique(column.astype(str).to_numpy(dtype=str), return_inverse=True)
+    # As objects: an array of texts drops NUL at their end.
+    names, codes = np.unique(column.astype(str).to_numpy(dtype=object), return_inverse=True)
     return codes.astype(np.intp), names.tolist()

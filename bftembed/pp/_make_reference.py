@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bftembed._near import check_number
 from bftembed._progress import progress as shown
 from bftembed.errors import InputError
 from bftembed.expression import (
@@ -70,7 +71,8 @@ def reference(
     n_top_genes
         Genes that are marked as highly variable: those of the largest dispersion over all cells (of all batches
         together), standardised among genes of similar mean, as `scanpy.pp.highly_variable_genes` finds them
-        (``flavor="seurat"``).
+        (``flavor="seurat"``) where each gene is expressed by some cell: genes without expression take no part here,
+        while there they share a bin with genes of low mean.
     min_detection
         Only genes that more than this share of the cells express are marked as highly variable.
     progress
@@ -93,9 +95,8 @@ def reference(
     >>> bft.pp.reference(anndata.AnnData(counts), n_top_genes=10)
     Reference(30 genes, 10 highly variable, of 100 cells)
     """
-    if n_top_genes < 1:
-        msg = f"n_top_genes={n_top_genes} must be at least 1."
-        raise InputError(msg)
+    check_number("n_top_genes", n_top_genes, least=1, whole=True)
+    check_number("min_detection", min_detection, least=-np.inf)
     if not 0 <= min_detection < 1:
         msg = f"min_detection={min_detection} is a share of the cells: 0 or more, and less than 1."
         raise InputError(msg)
@@ -148,7 +149,7 @@ def streamed_reference(
                 "gene": pd.Categorical(np.tile(genes, len(batches)), categories=genes),
                 "batch": pd.Categorical(np.repeat(batches, len(genes)), categories=batches),
                 "n_cells": np.repeat(sizes, len(genes)),
-                **{name: numbers[:, named].ravel() for name, numbers in columns.items()},
+                **{name: columns.pop(name)[:, named].ravel() for name in list(columns)},
                 "highly_variable": np.tile(_highest(spread[named], n_top_genes), len(batches)),
             }
         )
@@ -186,12 +187,12 @@ def _moments_of_batches(
     pooled = Moments(n_genes)
     for batch in moments:
         pooled.include(batch.levels)
-    columns = {
-        "mean": np.array([batch.logs.mean for batch in moments]),
-        "sd": np.sqrt([batch.logs.variance for batch in moments]),
-        "detection": np.array([batch.detection for batch in moments]),
-        "level": np.array([batch.levels.mean for batch in moments]),
-    }
+    columns = {name: np.empty((n_batches, n_genes)) for name in ("mean", "sd", "detection", "level")}
+    while moments:  # each is given up for its row: the table of many batches is large
+        batch = moments.pop()
+        row = len(moments)
+        columns["mean"][row], columns["sd"][row] = batch.logs.mean, np.sqrt(batch.logs.variance)
+        columns["detection"][row], columns["level"][row] = batch.detection, batch.levels.mean
     return columns, pooled
 
 

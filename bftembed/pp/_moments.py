@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
+_PIECE_ROWS = 64  # fewer take less time than the array of all genes that each piece has
 _ROUNDING = 1e-12  # of an s.d., relative to the mean
 
 
@@ -92,61 +93,61 @@ def add_cells(
     totals
         Of the counts of each row; None for log-normalised values.
     batches
-        Number of the batch of each row.
+        Number of the batch of each row, from 0.
     """
     factors, data = to_per_10k(rows.shape[0], totals), floats(rows.data)
-    ends = np.linspace(0, rows.shape[0], n_threads() + 1).astype(int)
+    if not rows.shape[0]:
+        return
+    order = np.argsort(batches, kind="stable")
+    starts = np.flatnonzero(np.diff(batches[order], prepend=-1))
+    pieces = [piece for batch in np.split(order, starts[1:]) for piece in np.array_split(batch, _n_pieces(len(batch)))]
 
-    def work(start: int, stop: int) -> list[tuple[int, int, NDArray[np.float64]]]:
-        mine, indptr, found = batches[start:stop], rows.indptr[start : stop + 1], []
-        begin, end = indptr[0], indptr[-1]
-        piece = data[begin:end].astype(np.float64) * np.repeat(factors[start:stop], np.diff(indptr))
-        logs = piece if totals is None else np.log1p(piece)
-        levels = np.expm1(piece) if totals is None else piece
-        for batch in np.unique(mine):
-            sums = np.zeros((rows.shape[1], 6))
-            n = _sum(logs, levels, rows.indices[begin:end], indptr - begin, mine, batch, sums)
-            found.append((int(batch), n, sums))
-        return found
+    def work(piece: NDArray[np.intp]) -> NDArray[np.float64]:
+        sums = np.zeros((rows.shape[1], 6))
+        _sum(data, rows.indices, rows.indptr, piece, factors, totals is None, sums)
+        return sums
 
-    for found in pool.map(work, ends[:-1], ends[1:]):
-        for batch, n, sums in found:
-            moments[batch].merge(n, sums)
+    # As many pieces at a time as threads: each has an array of the size of all genes.
+    for first in range(0, len(pieces), n_threads()):
+        some = pieces[first : first + n_threads()]
+        for piece, sums in zip(some, pool.map(work, some), strict=True):
+            moments[batches[piece[0]]].merge(len(piece), sums)
+
+
+def _n_pieces(n_rows: int) -> int:
+    """Pieces of the rows of a batch, one for a thread where there is enough to do for each."""
+    return min(n_threads(), max(1, n_rows // _PIECE_ROWS))
 
 
 @compiled  # pragma: no cover (runs as machine code)
 def _sum(  # noqa: PLR0917
-    logs: NDArray[np.float64],
-    levels: NDArray[np.float64],
+    data: NDArray[np.floating],
     indices: NDArray[np.integer],
     indptr: NDArray[np.integer],
-    batches: NDArray[np.intp],
-    batch: int,
+    rows: NDArray[np.intp],
+    factors: NDArray[np.float64],
+    is_log: bool,  # noqa: FBT001
     out: NDArray[np.float64],
-) -> int:
-    """Entries, entries above zero, mean and squared deviations of logs, and of levels, into `out`; number of rows."""
-    n = 0
-    for row in range(batches.size):
-        if batches[row] == batch:
-            n += 1
-            for i in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
-                gene = np.uint64(indices[i])
-                out[gene, 0] += 1
-                out[gene, 1] += logs[i] > 0
-                out[gene, 2] += logs[i]
-                out[gene, 4] += levels[i]
+) -> None:
+    """Entries, entries above zero, mean and squared deviations of logs, and of levels, of `rows` into `out`."""
+    n = rows.size
+    for row in rows:
+        for i in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            gene, value = np.uint64(indices[i]), data[i] * factors[row]
+            out[gene, 0] += 1
+            out[gene, 1] += value > 0
+            out[gene, 2] += value if is_log else np.log1p(value)
+            out[gene, 4] += np.expm1(value) if is_log else value
     for number in range(out.shape[0]):
         out[number, 2] /= n
         out[number, 4] /= n
         out[number, 3] = (n - out[number, 0]) * out[number, 2] ** 2
         out[number, 5] = (n - out[number, 0]) * out[number, 4] ** 2
-    for row in range(batches.size):
-        if batches[row] == batch:
-            for i in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
-                gene = np.uint64(indices[i])
-                out[gene, 3] += (logs[i] - out[gene, 2]) ** 2
-                out[gene, 5] += (levels[i] - out[gene, 4]) ** 2
-    return n
+    for row in rows:
+        for i in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            gene, value = np.uint64(indices[i]), data[i] * factors[row]
+            out[gene, 3] += ((value if is_log else np.log1p(value)) - out[gene, 2]) ** 2
+            out[gene, 5] += ((np.expm1(value) if is_log else value) - out[gene, 4]) ** 2
 
 
 def dispersions(mean: NDArray[np.float64], variance: NDArray[np.float64], *, n_bins: int = 20) -> NDArray[np.float64]:

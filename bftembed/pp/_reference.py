@@ -52,7 +52,7 @@ class Reference:
     Raises
     ------
     InputError
-        If the table is not of this form, or no gene varies.
+        If the table is not of this form, or no highly variable gene varies in a batch.
 
     Examples
     --------
@@ -216,34 +216,60 @@ class Reference:
         raise InputError(msg)
 
 
-def _check_table(table: pd.DataFrame) -> None:
+def _check_table(table: Any) -> None:
+    if not isinstance(table, pd.DataFrame):
+        msg = f"A reference is made of a table, a DataFrame, not of a {type(table).__name__}: {_MAKE}."
+        raise InputError(msg)
     missing = [name for name in _COLUMNS if name not in table.columns]
     if missing:
         msg = f"A reference has the columns {', '.join(_COLUMNS)}; {', '.join(missing)} are missing: {_MAKE}."
         raise InputError(msg)
+    for kind, names in (("numbers", (*_NUMBERS, "n_cells")), ("True and False", ("highly_variable",))):
+        is_kind = pd.api.types.is_numeric_dtype if kind == "numbers" else pd.api.types.is_bool_dtype
+        if bad := [name for name in names if not is_kind(table[name])]:
+            msg = f"The column {bad[0]!r} of a reference holds {kind}, not {table[bad[0]].dtype}: {_MAKE}."
+            raise InputError(msg)
     batches = table["batch"].drop_duplicates()
-    genes = table["gene"].astype(str).to_numpy()
-    n_genes = len(table) // max(len(batches), 1)
-    first = genes[:n_genes]
-    regular = (
-        n_genes > 0
-        and len(set(first)) == n_genes
-        and np.array_equal(genes, np.tile(first, len(batches)))
-        and np.array_equal(table["batch"].astype(str), np.repeat(batches.astype(str).to_numpy(), n_genes))
-    )
-    numbers = table[[*_NUMBERS, "n_cells"]].to_numpy(dtype=float) if regular else np.full((1, 1), np.nan)
-    if not regular or not np.isfinite(numbers).all() or (numbers < 0).any():
+    if not _is_regular(table, batches):
         msg = (
-            "A reference has the same genes in the same order for each batch, each once, and numbers that are not "
-            f"negative; this table does not: {_MAKE}, and change nothing of it."
+            "A reference has the same genes in the same order for each batch, each once, numbers that are not "
+            "negative, the same `n_cells` (above zero) throughout a batch, and the same `highly_variable` in all; this "
+            f"table does not: {_MAKE}, and change nothing of it."
         )
         raise InputError(msg)
     chosen = table["highly_variable"].to_numpy(dtype=bool)
-    sd = table["sd"].to_numpy(dtype=float)
-    if not chosen.any() or not (sd.reshape(len(batches), -1) > 0).any(axis=1).all():
-        what = "no highly variable gene" if not chosen.any() else "a batch in which all s.d. are zero"
+    varies = (table["sd"].to_numpy(dtype=float) > 0) & chosen
+    if not chosen.any() or not varies.reshape(len(batches), -1).any(axis=1).all():
+        what = (
+            "a batch in which all s.d. are zero among highly variable genes"
+            if chosen.any()
+            else "no highly variable gene"
+        )
         msg = f"This reference has {what}: nothing can be compared with it; {_MAKE} of cells that differ."
         raise InputError(msg)
+
+
+def _is_regular(table: pd.DataFrame, batches: pd.Series[Any]) -> bool:
+    """Whether all batches have the same genes, each once, and numbers that can be."""
+    genes = table["gene"].astype(str).to_numpy()
+    n_genes = len(table) // max(len(batches), 1)
+    first = genes[:n_genes]
+    if (
+        n_genes == 0
+        or len(set(first)) < n_genes
+        or not np.array_equal(genes, np.tile(first, len(batches)))
+        or not np.array_equal(table["batch"].astype(str), np.repeat(batches.astype(str).to_numpy(), n_genes))
+    ):
+        return False
+    cells = table["n_cells"].to_numpy(dtype=float, na_value=np.nan).reshape(-1, n_genes)
+    chosen = table["highly_variable"].to_numpy().reshape(-1, n_genes)
+    for name in _NUMBERS:  # one after the other: the table may be large
+        numbers = table[name].to_numpy(dtype=float, na_value=np.nan)
+        if not ((numbers >= 0) & (numbers < np.inf)).all():
+            return False
+    return bool(
+        ((cells > 0) & (cells < np.inf)).all() and (cells == cells[:, :1]).all() and (chosen == chosen[0]).all()
+    )
 
 
 def _checked_path(path: str | os.PathLike[str]) -> Path:

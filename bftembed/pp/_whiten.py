@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from bftembed._near import check_number
 from bftembed.errors import InputError
 from bftembed.expression import opened
 
@@ -78,10 +79,13 @@ def whiten(
             f"The vectors have {d} dimensions and those of `table` {of_all.shape[1]}: make both with the same encoder."
         )
         raise InputError(msg)
-    if not (np.isfinite(alpha) and alpha >= 0):
+    check_number("alpha", alpha, least=0)
+    if not np.isfinite(alpha):
         msg = f"alpha={alpha} must be 0 (subtract the mean) or more; 1 whitens."
         raise InputError(msg)
-    if n_components is not None and not 1 <= n_components <= d:
+    if n_components is not None:
+        check_number("n_components", n_components, least=1, whole=True)
+    if n_components is not None and n_components > d:
         msg = f"n_components={n_components} must be from 1 to the {d} dimensions of the vectors, or None."
         raise InputError(msg)
     # One thread: for matrices of this size several wait for each other, on a busy machine twenty times as long.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bftembed._keys import checked_key
-from bftembed._near import check_choice
+from bftembed._near import check_choice, check_number
 from bftembed.errors import InputError
 from bftembed.tl._stream import DEPARTURES
 
@@ -159,9 +159,8 @@ def embed_cells(  # noqa: PLR0913
         given = "reference" if reference is not None else "batch_key"
         msg = f'{given}= is for weights="contrast" or "zscore"; weights={weights!r} knows no reference: leave it out.'
         raise InputError(msg)
-    if chunk_size is not None and chunk_size < 1:
-        msg = f"chunk_size={chunk_size} must be at least 1, or None."
-        raise InputError(msg)
+    if chunk_size is not None:
+        check_number("chunk_size", chunk_size, least=1, whole=True)
     # Here, and not at the top: numba and anndata take seconds to import.
     from bftembed.tl._stream.run import WeightedOptions, embed_weighted
 
@@ -193,6 +192,10 @@ def _check_used(weights: str, alpha: float | None, *, center: bool, table: Any, 
             f"{given}= is for whitening, which weights={weights!r} does not do by itself: pass whiten=, e.g. whiten=1."
         )
         raise InputError(msg)
+    if alpha is not None:
+        check_number("whiten", alpha, least=0)
+    if n_components is not None:
+        check_number("n_components", n_components, least=1, whole=True)
     if alpha is not None and center:
         msg = f"whiten={alpha} subtracts the mean of the vectors already: leave center=True out, or pass whiten=None."
         raise InputError(msg)

@@ -46,3 +46,10 @@ def test_categories_as_anndata_wrote_them_before_08(tmp_path):
     with opened(tmp_path / "a.h5ad") as parts:
         codes, names = cell_batches(parts, "b")
     assert (codes.tolist(), names) == ([1, 0, 1], ["x", "y"])
+
+
+def test_names_that_differ_by_nul_are_two_batches():
+    adata = anndata.AnnData(np.ones((3, 1), dtype=np.float32))
+    adata.obs["batch"] = ["a\0", "a", "b"]
+    codes, names = cell_batches(parts_of(adata), "batch")
+    assert (codes.tolist(), names) == ([1, 0, 2], ["a", "a\0", "b"])

@@ -187,7 +187,7 @@ def test_cells_that_are_all_the_same_have_no_reference():
     [
         (lambda a: a, {"batch_key": "bach"}, r"no column `bach`.*Did you mean `batch`"),
         (lambda a: a[:0], {}, "0 cells"),
-        (lambda a: a, {"n_top_genes": 0}, "n_top_genes=0"),
+        (lambda a: a, {"n_top_genes": 0}, "`n_top_genes` is a whole number"),
         (lambda a: a, {"layer": "no"}, "no layer 'no'"),
         (lambda a: a, {"values": "cpm"}, "`values` is"),
         (lambda a: a, {"values": "lognorm"}, "no logarithm of counts"),
@@ -205,3 +205,10 @@ def test_cells_without_a_batch_are_named():
     adata.obs["batch"] = [None, *["b"] * (adata.n_obs - 1)]
     with pytest.raises(InputError, match=r"1 of 120 cells have no entry in `adata.obs\['batch'\]` \(first: 'c0'\)"):
         bft.pp.reference(adata, batch_key="batch")
+
+
+@pytest.mark.parametrize("n", [50.5, "50", None, 0])
+def test_numbers_of_genes_that_are_none_are_named(n):
+    adata = anndata.AnnData(np.random.default_rng(0).poisson(2, (20, 5)).astype(np.float32))
+    with pytest.raises(InputError, match="`n_top_genes` is a whole number, 1 or more, got"):
+        bft.pp.reference(adata, n_top_genes=n)

@@ -1,4 +1,5 @@
 import itertools
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import anndata
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from bftembed.expression.kernels import n_threads
 from bftembed.pp._moments import GeneMoments, Moments, add_cells, dispersions
 
 
@@ -86,3 +88,29 @@ def test_dispersions_are_those_of_scanpy(genes):
     found = dispersions(counts.mean(axis=0), counts.var(axis=0, ddof=1))
     np.testing.assert_allclose(found, frame["dispersions_norm"], rtol=1e-6)
     assert np.isnan(found[3])
+
+
+def test_many_batches_are_summed_without_an_array_for_each_at_a_time(monkeypatch):
+    """Of the arrays over all genes, at most one for each thread is there at a time."""
+    alive, most = [], []
+
+    class Counted(np.ndarray):
+        pass
+
+    zeros = np.zeros
+
+    def counted(*args, **kwargs):
+        array = zeros(*args, **kwargs)
+        if array.ndim == 2:
+            array = array.view(Counted)
+            alive.append(weakref.ref(array))
+            most.append(sum(one() is not None for one in alive))
+        return array
+
+    x = sparse.random_array((400, 5), density=0.5, rng=0).tocsr()
+    moments = [GeneMoments(5) for _ in range(200)]
+    monkeypatch.setattr(np, "zeros", counted)
+    with ThreadPoolExecutor(2) as pool:
+        add_cells(moments, sparse.csr_matrix(x), None, np.arange(400) % 200, pool)
+    assert len(most) == 200
+    assert max(most) <= 2 * n_threads()

@@ -97,3 +97,32 @@ def test_places_that_cannot_be_written(made, tmp_path):
     (tmp_path / "r.parquet").mkdir()
     with pytest.raises(DataError, match="cannot be written"):
         made.write(tmp_path / "r.parquet")
+
+
+def changed(table, column, rows, value):
+    other = table.astype({column: object}) if isinstance(value, str) else table.copy()
+    other.loc[rows, column] = value
+    return other
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda t: t.assign(sd=t["sd"].where(~t["highly_variable"], 0.0)),
+            "all s.d. are zero among highly variable genes",
+        ),
+        (
+            lambda t: t.assign(highly_variable=t["highly_variable"].astype(str)),
+            "'highly_variable' of a reference holds",
+        ),
+        (lambda t: changed(t, "highly_variable", [0], value=not t["highly_variable"][0]), "`highly_variable` in all"),
+        (lambda t: t.assign(n_cells=0), "`n_cells` .above zero."),
+        (lambda t: changed(t, "n_cells", [0], 7), "`n_cells` .above zero. throughout a batch"),
+        (lambda t: changed(t, "mean", [0], "much"), "'mean' of a reference holds numbers, not object"),
+        (lambda t: t.to_dict(), "is made of a table, a DataFrame, not of a dict"),
+    ],
+)
+def test_tables_that_nothing_can_be_compared_with_are_refused(made, change, message):
+    with pytest.raises(InputError, match=message):
+        Reference(change(made.table))

@@ -115,9 +115,9 @@ def test_the_table_comes_in_many_forms(tmp_path):
         ({"table": np.full((4, 7), np.nan)}, "0 vectors have no covariance"),
         ({"table": "none.h5ad"}, "There is no file"),
         ({"table": anndata.AnnData(np.eye(3))}, r"`table` has no 'X_bft' in varm \(\[\]\)"),
-        ({"alpha": -1}, "alpha=-1 must be 0"),
-        ({"alpha": np.nan}, "alpha=nan must be 0"),
-        ({"n_components": 0}, "n_components=0 must be from 1 to the 7"),
+        ({"alpha": -1}, "`alpha` is a number, 0 or more, got -1"),
+        ({"alpha": np.nan}, "`alpha` is a number, 0 or more, got nan"),
+        ({"n_components": 0}, "`n_components` is a whole number, 1 or more, got 0"),
         ({"n_components": 8}, "n_components=8 must be from 1 to the 7"),
     ],
 )
@@ -141,3 +141,12 @@ def test_vectors_of_any_size():
     expected = bft.pp.whiten(table)
     for factor in (1e-30, 1e30):
         np.testing.assert_allclose(bft.pp.whiten(table * factor), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"alpha": "yes"}, "`alpha` is a number, 0 or more, got 'yes'"), ({"n_components": 2.5}, "is a whole number")],
+)
+def test_arguments_of_another_kind_are_named(arguments, message):
+    with pytest.raises(InputError, match=message):
+        bft.pp.whiten(np.random.default_rng(0).random((9, 4)), **arguments)

@@ -223,7 +223,7 @@ def test_cells_without_weight(adata):
         ({"weights": "tfidf"}, "`weights` is .* or 'binary', got 'tfidf'"),
         ({"values": "cpm"}, "`values` is 'auto', 'counts' or 'lognorm', got 'cpm'"),
         ({"empty": "drop"}, "`empty` is 'raise' or 'nan', got 'drop'"),
-        ({"chunk_size": 0}, "chunk_size=0 must be at least 1"),
+        ({"chunk_size": 0}, "`chunk_size` is a whole number, 1 or more, got 0"),
         ({"use_rep": "X_no"}, "call bft.tl.embed_genes"),
         ({"layer": "no"}, "no layer 'no'"),
         ({"output": "x.csv"}, "must end in"),
