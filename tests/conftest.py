@@ -1,5 +1,6 @@
 """What all tests share: real data from a mirror, and a cache of their own."""
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -94,3 +95,20 @@ def installed(tmp_path, monkeypatch):
     yield install
     for name in there:
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def small_files():
+    """A context in which no file grows beyond so many bytes, as on a full disk; only where the system has limits."""
+    resource = pytest.importorskip("resource", reason="this system has no limit of the size of files")
+
+    @contextlib.contextmanager
+    def limited(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

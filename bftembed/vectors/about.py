@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bftembed._optional import require
+from bftembed._warn import warn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KEY = "bftembed"
 """Where it stands: in the metadata of Parquet and safetensors, as an array of npz."""
@@ -19,8 +24,20 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def about_of(path: Path) -> dict[str, Any]:
+def names_digest(names: Sequence[str]) -> str:
+    """What tells whether a file beside vectors is of these names, in this order."""
+    return hashlib.sha256("\n".join(names).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def about_of(path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
     """What `write_vectors` put into a file or beside it; empty for files of others.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    names
+        Those in the file. What stands beside a file but is of other names is left out, with a warning.
 
     Returns
     -------
@@ -30,7 +47,15 @@ def about_of(path: Path) -> dict[str, Any]:
     """
     text = _text_of(Path(path))
     found = json.loads(text) if text else {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    if names is not None and found.get("names_digest", expected := names_digest(names)) != expected:
+        warn(
+            f"`{beside(path)}` is of other names than `{path}`, which was written anew without it: left out are "
+            "provenance and columns such as `ensembl`. Delete it, or write the vectors again."
+        )
+        return {}
+    return found
 
 
 def _text_of(path: Path) -> str | None:

@@ -109,7 +109,8 @@ def write_vectors(
     Raises
     ------
     InputError
-        If there is no such embedding, the suffix is another one, or the format cannot hold the names.
+        If there is no such embedding, the suffix is another one, the format cannot hold the names, they only count
+        (0, 1, 2 ...), or numbers are infinite.
     DataError
         If the file cannot be written, or that of the vocabulary cannot be read.
 
@@ -165,6 +166,11 @@ def read_vectors(path: str | Path, *, key_added: str = "X_bft") -> AnnData:
     DataError
         If the file is not there, of an unknown kind, damaged, or has no name and numbers a row.
 
+    Warns
+    -----
+    BftembedWarning
+        If the file that `write_vectors` put beside it is of other names, and is left out.
+
     Examples
     --------
     >>> import tempfile
@@ -180,7 +186,7 @@ def read_vectors(path: str | Path, *, key_added: str = "X_bft") -> AnnData:
     checked_key(key_added)
     path = Path(path).expanduser()
     names, matrix = read_file(path)
-    about = about_of(path)
+    about = about_of(path, names)
     renamed = about.get("renamed", {})
     columns = {name: values for name, values in about.get("columns", {}).items() if len(values) == len(names)}
     obs = pd.DataFrame(columns, index=pd.Index([renamed.get(name, name) for name in names], dtype=str))
@@ -247,7 +253,8 @@ def _values(column: pd.Series[Any]) -> list[Any]:
 
 def _float32(frame: pd.DataFrame) -> pd.DataFrame:
     try:
-        return frame.astype(np.float32)
+        with np.errstate(over="ignore"):  # too large becomes infinite, and is refused as such
+            return frame.astype(np.float32)
     except (TypeError, ValueError) as error:
         msg = f"A table of vectors has names in its index and numbers in all columns ({error})."
         raise InputError(msg) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from bftembed.errors import BftembedError, DataError
 from bftembed.vectors.array_files import read_dictionary, read_npz, read_parquet, read_safetensors
-from bftembed.vectors.rows import is_count, refuse
+from bftembed.vectors.rows import only_count, refuse
 from bftembed.vectors.text_files import read_table, read_word2vec
 
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bftembed.vectors.rows import Rows
-
-# What dimensions are called; a file whose rows are called so, in order, has its genes in columns or nowhere.
-_DIMENSION = re.compile(r"(?:dim|dimension|emb|embedding|pc|component|feature|latent|v|x)?[ _.-]?(\d+)", re.IGNORECASE)
 
 
 class Vectors(NamedTuple):
@@ -149,8 +145,7 @@ def _checked_names(path: Path, rows: Rows) -> list[str]:
     if repeated:
         shown = ", ".join(map(repr, repeated[:5])) + " ..." * (len(repeated) > 5)
         refuse(f"{len(repeated)} names stand in more than one row of {path}: {shown}. Keep one row of each.")
-    numbers = [int(match[1]) for match in map(_DIMENSION.fullmatch, names) if match]
-    if len(numbers) == len(names) > 1 and is_count(numbers):
+    if only_count(names):
         advice = "Put names first; if the genes are in columns, transpose the file: pd.read_csv(path, index_col=0).T"
         refuse(f"The rows of {path} are called {names[0]!r}, {names[1]!r} ..., which name no genes. {advice}")
     return names

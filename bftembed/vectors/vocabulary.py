@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +40,13 @@ def read_vocabulary(vocabulary: str | Path | Mapping[str, int] | Sequence[str]) 
     """
     what = f"`{vocabulary}`" if isinstance(vocabulary, str | Path) else "the vocabulary"
     content = _content(Path(vocabulary).expanduser()) if isinstance(vocabulary, str | Path) else vocabulary
+    if not isinstance(content, Iterable):
+        msg = f"{what} must be names in order, names with their indices, or a file of one; got {content!r}."
+        raise InputError(msg)
     if isinstance(content, Mapping):
-        names = sorted(content, key=lambda name: content[name])
-        if [content[name] for name in names] != list(range(len(names))):
+        numbered = all(isinstance(index, Integral) for index in content.values())
+        names = sorted(content, key=lambda name: content[name]) if numbered else list(content)
+        if not numbered or [content[name] for name in names] != list(range(len(names))):
             msg = f"{what} has {len(names)} names, whose indices are not 0 to {len(names) - 1}, each once: mend them."
             raise InputError(msg)
     else:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from bftembed._files import replacing
 from bftembed._optional import needs, require
 from bftembed._unicode import writable
 from bftembed.errors import DataError, InputError
-from bftembed.vectors.about import KEY, beside
+from bftembed.vectors.about import KEY, beside, names_digest
+from bftembed.vectors.rows import only_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +61,7 @@ def write_frame(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
     Raises
     ------
     InputError
-        If the names are empty or repeated, or the format cannot hold them.
+        If the names are empty, repeated or only count, the format cannot hold them, or a number is infinite.
     DataError
         If the file cannot be written.
     """
@@ -68,6 +70,14 @@ def write_frame(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
         repeated = next((name for name in names if names.count(name) > 1), "") if "" not in names else ""
         what = f"the name {repeated!r} stands in several rows" if repeated else "a name is empty"
         msg = f"Vectors are written by name, and {what}: make names unique (`adata.var_names_make_unique()`)."
+        raise InputError(msg)
+    numbers = frame.select_dtypes("number").to_numpy()
+    if only_count(names) and numbers.size:
+        msg = f"The names are {names[0]!r}, {names[1]!r} ..., which name no genes: put names into the index."
+        raise InputError(msg)
+    if (infinite := np.isinf(numbers)).any():
+        name = names[int(np.argmax(infinite.any(axis=1)))]
+        msg = f"A number of {name!r} is infinite, or too large for float32: mend it, or leave {name!r} out."
         raise InputError(msg)
     try:
         WRITERS[path.suffix](frame.set_axis(names), about, path)
@@ -78,8 +88,12 @@ def write_frame(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
 
 def _csv(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
     with replacing(path) as made:
-        frame.rename_axis("name").to_csv(made)
-    _write_beside(about, path)
+        # Python before 3.13 puts no quotes around a carriage return, which ends a line.
+        quoting: Literal[0, 2] = (
+            csv.QUOTE_NONNUMERIC if any("\r" in name for name in frame.index) else csv.QUOTE_MINIMAL
+        )
+        frame.rename_axis("name").to_csv(made, quoting=quoting)
+    _write_beside(about, path, frame.index.tolist())
 
 
 def _parquet(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
@@ -113,7 +127,7 @@ def _word2vec(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
         file.write(f"{len(names)} {frame.shape[1]}\n")
         for name, row in zip(names, frame.to_numpy(), strict=True):
             file.write(f"{name} {' '.join(map('%.9g'.__mod__, row.tolist()))}\n")
-    _write_beside({**about, "renamed": renamed}, path)
+    _write_beside({**about, "renamed": renamed}, path, names)
 
 
 def _npz(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
@@ -138,9 +152,9 @@ def _text(about: dict[str, Any]) -> str:
     return json.dumps(about, ensure_ascii=False, default=str)
 
 
-def _write_beside(about: dict[str, Any], path: Path) -> None:
+def _write_beside(about: dict[str, Any], path: Path, names: list[str]) -> None:
     with replacing(beside(path)) as made:
-        made.write_text(_text(about), encoding="utf-8")
+        made.write_text(_text({**about, "names_digest": names_digest(names)}), encoding="utf-8")
 
 
 WRITERS: dict[str, Writer] = {

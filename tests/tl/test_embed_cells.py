@@ -476,3 +476,13 @@ def test_layers_without_x_however_they_are_passed(output, adata, tmp_path):
             InputError, match=r"`.X` of this AnnData is empty \(None\); pass layer=, one of \['counts'\]"
         ):
             embed_cells(source, output=output and tmp_path / "none.h5ad")
+
+
+@pytest.mark.parametrize("keep_x", [True, False])
+def test_a_full_disk_is_said_where_elements_are_copied(adata, tmp_path, keep_x, small_files):
+    """HDF5 raises errors of two kinds there."""
+    adata.uns["much"] = np.random.default_rng(0).random(50_000)
+    path = saved(adata, tmp_path, "h5ad")
+    with pytest.raises(DataError, match=r"out.h5ad' cannot be written .*Free space"), small_files(60_000):
+        embed_cells(path, output=tmp_path / "out.h5ad", keep_x=keep_x)
+    assert names(tmp_path) == [path.name]

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 import bftembed as bft
 from bftembed._unicode import writable
-from bftembed.errors import DataError, InputError
+from bftembed.errors import BftembedWarning, DataError, InputError
 from bftembed.vectors import read_table
 
 SUFFIXES = [".csv", ".parquet", ".vec", ".npz", ".safetensors"]
@@ -187,3 +187,45 @@ def test_all_files_are_read_by_those_who_read_a_new_file(embedded, tmp_path):
     for suffix in SUFFIXES:
         bft.write_vectors(embedded, tmp_path / f"v{suffix}")
         assert (tmp_path / f"v{suffix}").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".vec"])
+def test_what_stands_beside_other_names_is_left_out(embedded, suffix, tmp_path):
+    """Another program wrote the file anew, with as many genes in another order."""
+    path = tmp_path / f"v{suffix}"
+    bft.write_vectors(embedded, path)
+    header, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([header, *lines[::-1]]) + "\n")
+    with pytest.warns(BftembedWarning, match=r"v\.(csv|vec)\.json` is of other names than"):
+        found = bft.read_vectors(path)
+    assert found.obs_names.tolist() == ["ALB", "TP53"]
+    assert found.obs.columns.empty
+    assert not bft.get.provenance(found)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (pd.DataFrame([[1.0], [np.inf]], index=["A", "B"]), "A number of 'B' is infinite, or too large for float32"),
+        (pd.DataFrame([[1.0], [1e300]], index=["A", "B"]), "A number of 'B' is infinite, or too large for float32"),
+        (pd.DataFrame(np.ones((2, 2)), index=["0", "1"]), "which name no genes"),
+        (pd.DataFrame(np.ones((2, 2)), index=["dim_1", "dim_2"]), "which name no genes"),
+    ],
+)
+def test_what_would_not_be_read_is_not_written(table, message, suffix, tmp_path):
+    with pytest.raises(InputError, match=message):
+        bft.write_vectors(table, tmp_path / f"v{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_carriage_return_in_a_name_comes_back_from_csv(tmp_path):
+    bft.write_vectors(pd.DataFrame(np.ones((2, 2)), index=["a\rb", "c"]), tmp_path / "v.csv")
+    assert bft.read_vectors(tmp_path / "v.csv").obs_names.tolist() == ["a\rb", "c"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_is_said(suffix, tmp_path, small_files):
+    with pytest.raises(DataError, match=r"cannot be written .*Free space"), small_files(2000):
+        bft.write_vectors(pd.DataFrame(np.ones((500, 9)), index=[f"g{i}" for i in range(500)]), tmp_path / f"v{suffix}")
+    assert not list(tmp_path.iterdir())

@@ -34,6 +34,14 @@ def test_no_names_are_refused(content):
         read_vocabulary(content)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"), [(5, "names with their indices, or a file of one; got 5"), ({"A": "0", "B": 1}, "0 to 1")]
+)
+def test_values_of_another_kind_are_named(content, message):
+    with pytest.raises(InputError, match=message):
+        read_vocabulary(content)
+
+
 def test_files_that_hold_none_are_refused(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_vocabulary(tmp_path / "none.json")

@@ -149,7 +149,7 @@ class EmbeddingFile:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # HDF5 raises either
             raise _cannot_write(self.target, error) from error
 
     def _open(self, zarr_format: int | None) -> Any:
@@ -214,7 +214,8 @@ class EmbeddingFile:
             self.root.close()
 
 
-def _cannot_write(target: Path, error: OSError) -> DataError:
+def _cannot_write(target: Path, error: Exception) -> DataError:
     state = "is unchanged" if target.exists() else "was not made"
-    msg = f"{str(target)!r} cannot be written ({error}). It {state}. Free space, or choose another output=."
+    reason = " ".join(str(error).split())  # those of HDF5 have several lines
+    msg = f"{str(target)!r} cannot be written ({reason}). It {state}. Free space, or choose another output=."
     return DataError(msg)
