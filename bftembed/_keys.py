@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bftembed._near import did_you_mean
+from bftembed._unicode import writable
 from bftembed.errors import InputError
 
 _IN_OBSM = {"cells", "perturbations", "entities", "reference"}
@@ -17,12 +18,45 @@ def checked_key(key: str) -> str:
     Raises
     ------
     InputError
-        If it is empty or has a slash, which HDF5 and zarr take for a path.
+        If it is empty, or has what files cannot hold: a slash (a path for HDF5 and zarr), NUL or half a character.
     """
-    if not isinstance(key, str) or not key.strip() or "/" in key:
+    if not isinstance(key, str) or key.strip() in {"", ".", ".."} or "/" in key or writable(key) != key:
         msg = f"key_added={key!r} cannot be a key: give a name without `/`, e.g. 'X_bft'."
         raise InputError(msg)
     return key
+
+
+def check_place(adata: Any, key: str) -> None:
+    """Refuse an AnnData that results cannot be put into under `key`, before any work is done for them.
+
+    Raises
+    ------
+    InputError
+        If the key cannot be one, ``adata`` is a view of a backed AnnData, or something else is in ``adata.uns["bft"]``.
+    """
+    checked_key(key)
+    if getattr(adata, "is_view", False) and adata.isbacked:
+        msg = "`adata` is a view of a backed AnnData; call adata.to_memory(), or give the whole object."
+        raise InputError(msg)
+    held_sides(adata.uns, key)
+
+
+def held_sides(uns: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """What ``uns["bft"][key]`` holds, of each side; empty if it is not there.
+
+    Raises
+    ------
+    InputError
+        If something else is in its place.
+    """
+    held: Any = uns
+    for name, where in (("bft", "adata.uns['bft']"), (key, f"adata.uns['bft'][{key!r}]")):
+        held = held.get(name, {})
+        if not hasattr(held, "keys"):
+            msg = f"`{where}` is a {type(held).__name__}, not what this package keeps there: `del {where}` first."
+            raise InputError(msg)
+    found: Mapping[str, Any] = held
+    return found
 
 
 def check_embedded(held: Mapping[str, Any], use_rep: str, place: str, verb: str) -> None:
@@ -46,7 +80,7 @@ def with_provenance(bft: Mapping[str, Any], key: str, side: str, info: dict[str,
     the reference of cells. `beside` is kept next to it as it is.
     """
     gone = _IN_OBSM if side in _IN_OBSM else {side}
-    kept = {name: known for name, known in bft.get(key, {}).items() if name not in gone}
+    kept = {name: known for name, known in held_sides({"bft": bft}, key).items() if name not in gone}
     return {**bft, key: {**kept, side: _storable(info), **beside}}
 
 

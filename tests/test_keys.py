@@ -7,7 +7,7 @@ from bftembed._keys import with_provenance
 from bftembed.errors import InputError
 
 
-@pytest.mark.parametrize("key", ["", " ", "a/b", None])
+@pytest.mark.parametrize("key", ["", " ", "a/b", ".", "a\0", None])
 def test_keys_that_files_cannot_hold_are_refused_before_any_work(key):
     adata = anndata.AnnData(np.ones((1, 1), dtype=np.float32))
     calls = [
@@ -43,3 +43,19 @@ def test_whatever_an_engine_says_of_itself_can_be_written(tmp_path):
     assert list(found["nested"]["3"]) == ["[1]", "['b']"]
     assert found["flags"].tolist() == [True, False]
     assert found["array"].tolist() == [0, 1, 2]
+
+
+def test_a_view_of_a_backed_anndata_is_refused_before_any_work(tmp_path):
+    adata = anndata.AnnData(np.ones((2, 1), dtype=np.float32), uns={"bft": {}})
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    view = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")[:1]
+    calls = [
+        lambda: bft.tl.embed_genes(view),
+        lambda: bft.tl.embed_cells(view),
+        lambda: bft.tl.embed_cell_profiles(view),
+        lambda: bft.tl.score_text(view, "T cell"),
+        lambda: bft.tl.annotate(view, ["T cell", "B cell"]),
+    ]
+    for call in calls:
+        with pytest.raises(InputError, match="view of a backed AnnData"):
+            call()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bftembed._keys import check_embedded
+import numpy as np
+
+from bftembed._keys import check_embedded, held_sides
 from bftembed._near import did_you_mean
 from bftembed._optional import needs
 from bftembed.errors import InputError
@@ -38,7 +40,8 @@ def text_scores(
     key
         ``key_added`` of `score_text`.
     groupby
-        Column of ``.obs`` with groups, e.g. clusters: their mean scores as ``scanpy.pl.matrixplot``. By default panels.
+        Column of ``.obs`` with groups, e.g. clusters (each number is a group): their mean scores as
+        ``scanpy.pl.matrixplot``. By default panels.
     basis
         Key of ``.obsm`` with the coordinates of the panels.
     kwargs
@@ -70,20 +73,42 @@ def text_scores(
     how = {"cmap": "RdBu_r", "vcenter": 0, **kwargs}
     if groupby is None:
         check_embedded(adata.obsm, basis, "obsm", "embed_cells")
+        if np.ndim(adata.obsm[basis]) != 2 or np.shape(adata.obsm[basis])[1] < 2:
+            msg = f"`adata.obsm[{basis!r}]` has no two coordinates: give the key of a map, e.g. basis='X_umap'."
+            raise InputError(msg)
         return sc.pl.embedding(adata, basis=basis, color=columns, **{"title": names, **how})
-    return sc.pl.matrixplot(adata, columns, groupby, **{"colorbar_title": "mean score", **how})
+    return sc.pl.matrixplot(
+        _by_category(adata, columns, groupby), columns, groupby, **{"colorbar_title": "mean score", **how}
+    )
+
+
+def _by_category(adata: AnnData, columns: list[str], groupby: str) -> AnnData:
+    """The cells with numbers or texts of `groupby` as categories, since scanpy cuts numbers into intervals."""
+    from anndata import AnnData
+    from pandas import Categorical
+
+    if hasattr(adata.obs[groupby], "cat"):
+        return adata
+    groups = Categorical(adata.obs[groupby])
+    obs = adata.obs[columns].assign(**{groupby: groups.rename_categories(str)})
+    return AnnData(obs=obs, obsm=dict(adata.obsm), uns=dict(adata.uns))
 
 
 def _names(adata: AnnData, texts: Sequence[str] | str | None, key: str) -> list[str]:
-    info = adata.uns.get("bft", {}).get(key, {})
+    info = held_sides(adata.uns, key)
     if "scores" not in info:
-        known = [name for name, sides in adata.uns.get("bft", {}).items() if "scores" in sides]
+        known = [
+            name for name, sides in adata.uns.get("bft", {}).items() if hasattr(sides, "keys") and "scores" in sides
+        ]
         there = f"there are those of {', '.join(map(repr, known))}" if known else "bft.tl.score_text makes them"
         msg = f"`adata` has no scores of texts under {key!r}: {there}.{did_you_mean(key, known)}"
         raise InputError(msg)
     asked = list(info["scores"]["texts"]["name"])
-    wanted = asked if texts is None else [texts] if isinstance(texts, str) else list(texts)
+    wanted = asked if texts is None else [texts] if isinstance(texts, str | int) else list(texts)
+    if not wanted:
+        msg = f"`texts` is empty: name some of those that were asked, {', '.join(asked)}, or None for all."
+        raise InputError(msg)
     if unknown := [name for name in wanted if name not in asked]:
         msg = f"`{unknown[0]}` is no text that was asked under {key!r}; these were {', '.join(asked)}."
-        raise InputError(msg + did_you_mean(unknown[0], asked))
+        raise InputError(msg + did_you_mean(str(unknown[0]), asked))
     return wanted

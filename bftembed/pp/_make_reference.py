@@ -205,7 +205,7 @@ def _highest(values: NDArray[np.float64], n: int) -> NDArray[np.bool_]:
 
 def _check_spread(sd: NDArray[np.float64], batches: list[str], batch_key: str | None) -> None:
     if (flat := np.flatnonzero(~(sd > 0).any(axis=1))).size:
-        whose = f"batch {batches[flat[0]]!r} of `adata.obs[{batch_key!r}]`" if batch_key else "the data"
+        whose = f"the cells of {batches[flat[0]]!r} in `adata.obs[{batch_key!r}]`" if batch_key else "the data"
         msg = (
             f"No gene varies in {whose}: all s.d. are zero. Are all cells copies of one, or empty? Leave these cells "
             "out, or take a reference of other cells."

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bftembed._keys import checked_key, with_provenance
-from bftembed._near import did_you_mean
+from bftembed._keys import check_place, with_provenance
+from bftembed._near import check_number, did_you_mean
 from bftembed.entities import entities_of, read_cell_types
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata, made_actual, parts_of
 from bftembed.queries import coherent, group_means, text_scores
 from bftembed.tl._entities import TextSource, embed_entities
 from bftembed.tl._score_text import described
-from bftembed.tl._text_query import GeneOptions, checked_texts, chosen_by_texts, contrast_of, gene_vectors
+from bftembed.tl._text_query import GeneOptions, checked_texts, chosen_by_texts, columns_made, contrast_of, gene_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,8 +103,8 @@ def annotate(  # noqa: PLR0913
     Raises
     ------
     InputError
-        If there are fewer than two types, texts are empty or equal, or vectors, values, reference or graph cannot be
-        used.
+        If there are fewer than two types, texts are empty or equal, a column of that name is not from `annotate`, or
+        vectors, values, reference or graph cannot be used.
 
     Warns
     -----
@@ -124,8 +124,12 @@ def annotate(  # noqa: PLR0913
     >>> adata.obs["bft_type"].tolist()
     ['T cell', 'hepatocyte', 'T cell']
     """
-    checked_key(key_added)
     checked_anndata(adata)
+    check_place(adata, key_added)
+    check_number("n_genes", n_genes, least=1, whole=True)
+    check_number("threshold", threshold, least=-np.inf)
+    made = [key_added, f"{key_added}_score", f"{key_added}_margin"]
+    columns = columns_made(adata, key_added, "types", made, place="obs")
     asked = _described_types(types, engine)
     graph = None if neighbors_key is None else _graph(adata, neighbors_key)
     options = GeneOptions(use_rep, table, layer, use_raw, gene_symbols)
@@ -147,6 +151,7 @@ def annotate(  # noqa: PLR0913
         n_genes=n_genes,
         threshold=threshold,
         neighbors_key=neighbors_key or "",
+        columns=columns,
         encoder=dict(genes.made_with),
     )
     with made_actual():
@@ -166,20 +171,16 @@ def _described_types(types: Any, engine: str | Engine | None) -> dict[str, str]:
     elif isinstance(types, Mapping):
         given = dict(types)
     else:
-        given = dict.fromkeys(types, "")
-    bare = [name for name, text in given.items() if isinstance(text, str) and not text.strip()]
-    if isinstance(types, Mapping) and bare:
-        msg = f"The text of `{bare[0]}` is empty: say in a sentence what is meant, or give the names as a list."
-        raise InputError(msg)
+        given = dict.fromkeys(checked_texts(types), "")
+    given = checked_texts(given, bare=not isinstance(types, Mapping))
+    bare = [name for name, text in given.items() if not text.strip()]
     written = dict.fromkeys(bare, "")
     if bare and engine is not None:
         entities, _ = entities_of(bare, kind="cell")
         texts = embed_entities(entities, TextSource(engine=engine, encoder="none")).texts
         written = {name: text or "" for name, text in zip(bare, texts, strict=True)}
-    described_as = {name: text or written.get(name, "") for name, text in given.items()}
+    described_as = checked_texts(given | written, bare=True)
     asked = checked_texts({name: f"{name}: {text}" if text else name for name, text in described_as.items()})
-    if told := {name: text for name, text in described_as.items() if text}:
-        checked_texts(told)  # two may differ in their names alone
     if len(asked) < 2:
         msg = f"There is one type only ({next(iter(asked))!r}): give at least two, or ask bft.tl.score_text."
         raise InputError(msg)
@@ -191,15 +192,20 @@ def _described_types(types: Any, engine: str | Engine | None) -> dict[str, str]:
 
 def _graph(adata: AnnData, key: str) -> Any:
     """Connectivities (n_obs, n_obs) of a neighbour graph."""
-    found = adata.uns[key].get("connectivities_key", key) if key in adata.uns else key
+    graphs = {name: entry["connectivities_key"] for name, entry in adata.uns.items() if _is_graph(entry)}
+    found = graphs.get(key, key)
     if found not in adata.obsp:
-        known = [*(name for name in adata.uns if "connectivities_key" in adata.uns[name]), *adata.obsp]
+        known = [*graphs, *adata.obsp]
         msg = (
             f"There is no neighbour graph {key!r}: call sc.pp.neighbors(adata) first, and give its key in .uns, or "
-            f"that of a matrix in .obsp ({', '.join(known) or 'there is none'}).{did_you_mean(key, known)}"
+            f"that of a matrix in .obsp ({', '.join(known) or 'there is none'}).{did_you_mean(str(key), known)}"
         )
         raise InputError(msg)
     return adata.obsp[found]
+
+
+def _is_graph(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and "connectivities_key" in entry
 
 
 def _smoothed(scores: NDArray[np.float64], graph: Any) -> NDArray[np.float64]:

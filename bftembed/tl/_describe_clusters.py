@@ -11,6 +11,7 @@ import numpy as np
 
 from bftembed import pp
 from bftembed._keys import checked_key
+from bftembed._near import check_number
 from bftembed.entities import gene_set_entities
 from bftembed.errors import InputError
 from bftembed.expression import check_columns, checked_anndata, column_of
@@ -103,9 +104,7 @@ def describe_clusters(
     checked_key(key_added)
     checked_anndata(adata)
     source = TextSource.of("describe_clusters", text_options)
-    if n_top < 1:
-        msg = f"n_top={n_top} must be at least 1."
-        raise InputError(msg)
+    check_number("n_top", n_top, least=1, whole=True)
     sizes = _sizes(adata, groupby)
     told = pp.reference(adata, batch_key=groupby, layer=layer, use_raw=use_raw, values=values, progress=source.progress)
     by_name = dict(zip(told.batches, welch(told), strict=True))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bftembed import pp
-from bftembed._keys import checked_key, with_provenance
+from bftembed._keys import check_place, checked_key, with_provenance
 from bftembed._near import check_choice
 from bftembed.errors import InputError
 from bftembed.expression import check_columns, chosen_matrix, column_of, made_actual, normalised_chunks, parts_of
@@ -119,7 +119,9 @@ def embed_cell_profiles(
     if n_top < 1:
         msg = f"n_top={n_top} must be at least 1."
         raise InputError(msg)
-    matrix = chosen_matrix(parts_of(adata), layer=layer, use_raw=use_raw)
+    parts = parts_of(adata)
+    check_place(adata, key_added)
+    matrix = chosen_matrix(parts, layer=layer, use_raw=use_raw)
     source = TextSource.of("embed_cell_profiles", text_options)
     _check_fields(adata, obs_fields, allow_labels)
     names = _gene_names(adata, use_raw=use_raw)

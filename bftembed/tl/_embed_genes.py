@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bftembed import pp
-from bftembed._keys import checked_key, with_provenance
+from bftembed._keys import check_place, with_provenance
 from bftembed.entities import gene_entities
 from bftembed.expression import checked_anndata, chosen_genes, column_of, made_actual
 from bftembed.tl._entities import TextSource, embed_entities
@@ -116,8 +116,8 @@ def embed_genes(  # noqa: PLR0913 -- one signature with all options, as users of
     >>> adata = sc.datasets.pbmc68k_reduced()
     >>> bft.tl.embed_genes(adata, mask_var="highly_variable")  # doctest: +SKIP
     """
-    checked_key(key_added)
     checked_anndata(adata)
+    check_place(adata, key_added)
     source = TextSource(engine, encoder, template, sampling, store, profiles, recipe, progress)
     if gene_symbols is not None or "bft_gene" not in adata.var:
         pp.map_genes(adata, gene_symbols=gene_symbols)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from bftembed._keys import checked_key, with_provenance
-from bftembed._near import check_choice
+from bftembed._keys import check_place, with_provenance
+from bftembed._near import check_choice, check_number
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata, made_actual, parts_of
 from bftembed.queries import Choice, coherent, text_scores
-from bftembed.tl._text_query import GeneOptions, checked_texts, chosen_by_texts, contrast_of, gene_vectors
+from bftembed.tl._text_query import GeneOptions, checked_texts, chosen_by_texts, columns_made, contrast_of, gene_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,12 +98,13 @@ def score_text(  # noqa: PLR0913
         without a vector.
     ``.uns["bft"][key_added]["scores"]``, or ``["gene_scores"]`` : dict
         ``texts``; ``chosen``, a table of ``text``, ``gene``, ``weight`` and ``relevance``, the largest weight first;
-        parameters, version, date.
+        ``columns``, those made with this key, which alone are overwritten; parameters, version, date.
 
     Raises
     ------
     InputError
-        If texts are empty or equal, or vectors, values or reference cannot be used.
+        If texts are empty or equal, a column of that name is not from `score_text`, or vectors, values or reference
+        cannot be used.
 
     Warns
     -----
@@ -122,41 +123,46 @@ def score_text(  # noqa: PLR0913
     >>> int(adata.obs["text_T cell"].argmin())
     1
     """
-    checked_key(key_added)
     checked_anndata(adata)
+    check_place(adata, key_added)
     check_choice("among", among, ("cells", "genes"))
     if use_raw and among == "genes":
         msg = 'use_raw=True has no place with among="genes": the scores are of the genes of `adata.var`.'
         raise InputError(msg)
+    check_number("n_genes", n_genes, least=1, whole=True)
     asked = checked_texts(texts)
     if slashed := [name for name in asked if "/" in name]:
         msg = f"The name {slashed[0]!r} of a text cannot be that of a column in a file: give a name without `/`."
         raise InputError(msg)
+    frame, side = ("var", "gene_scores") if among == "genes" else ("obs", "scores")
+    names = [f"{key_added}_{name}" for name in asked]
+    columns = columns_made(adata, key_added, side, names, place=frame)
     options = GeneOptions(use_rep, table, layer, use_raw, gene_symbols)
     genes = gene_vectors(parts_of(adata), options)
     if among == "genes":
         choice = chosen_by_texts(genes, list(asked.values()), n_genes=n_genes, encoder=encoder)
-        found, symbols, frame, side = choice.relevance, genes.symbols, "var", "gene_scores"
+        found, symbols = choice.relevance, genes.symbols
     else:
         contrast = contrast_of(adata, genes, options, reference=reference, batch_key=batch_key, values=values)
         choice = chosen_by_texts(genes, list(asked.values()), n_genes=n_genes, encoder=encoder, usable=contrast.columns)
         if expressed_together:
             choice = coherent(contrast, choice, n_genes=n_genes)
         found = text_scores(contrast, choice.weights).calibrated
-        symbols, frame, side = genes.symbols[contrast.columns], "obs", "scores"
+        symbols = genes.symbols[contrast.columns]
     with made_actual():
-        for name, column in zip(asked, found.T, strict=True):
-            getattr(adata, frame)[f"{key_added}_{name}"] = column
+        for name, column in zip(names, found.T, strict=True):
+            getattr(adata, frame)[name] = column
         info = described(
             asked,
             choice,
             symbols,
             n_genes=n_genes,
             expressed_together=expressed_together,
+            columns=columns,
             encoder=dict(genes.made_with),
         )
         adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, side, info)
-    log.info("%d texts -> %s", len(asked), ", ".join(f"{frame}['{key_added}_{name}']" for name in list(asked)[:3]))
+    log.info("%d texts -> %s", len(asked), ", ".join(f"{frame}['{name}']" for name in names[:3]))
 
 
 def described(

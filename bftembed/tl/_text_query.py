@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from bftembed import pp
-from bftembed._keys import check_embedded
+from bftembed._keys import check_embedded, held_sides
+from bftembed._near import check_number
+from bftembed._unicode import writable
 from bftembed._warn import warn
 from bftembed.encoders import encode_cached, restore_encoder
 from bftembed.entities import canonical
@@ -64,16 +66,24 @@ class GeneOptions:
     gene_symbols: str | None = None
 
 
-def checked_texts(texts: Any) -> dict[str, str]:
+def checked_texts(texts: Any, *, bare: bool = False) -> dict[str, str]:
     """Texts by name; texts without names are their own.
+
+    Parameters
+    ----------
+    texts
+        A text, several, or names and texts.
+    bare
+        Whether a text may be ``""``: its name stands for it.
 
     Raises
     ------
     InputError
-        If there are none, one is empty or no text, a name cannot be a key of a file, or two say the same.
+        If there are none, one is empty, no text or cannot be in a file, or two say the same.
     """
     given = {texts: texts} if isinstance(texts, str) else texts
-    given = dict(given) if isinstance(given, Mapping) else {text: text for text in given}
+    if not isinstance(given, Mapping):
+        given = _by_themselves(given)
     if not given:
         msg = "There is no text to ask for: give one, a list, or names and texts, {'monocyte': 'A phagocyte of ...'}."
         raise InputError(msg)
@@ -82,15 +92,46 @@ def checked_texts(texts: Any) -> dict[str, str]:
         if not isinstance(name, str) or not name.strip():
             msg = f"The name {name!r} of a text must be a word: it is the name of a result."
             raise InputError(msg)
-        if not isinstance(text, str) or not text.strip():
-            msg = f"The text of `{name}` is empty: say in a sentence what is meant, or leave it out."
+        if not isinstance(text, str) or not (text.strip() or bare):
+            what = "empty" if isinstance(text, str) or text is None else f"{text!r}, which is no text"
+            msg = f"The text of `{name}` is {what}: say in a sentence what is meant, or leave it out."
+            raise InputError(msg)
+        if writable(name + text) != name + text:
+            msg = f"The text {text!a} of {name!a} holds NUL or half a character, which no file can hold."
             raise InputError(msg)
         key = " ".join(text.casefold().split())
-        if key in seen:
+        if key and key in seen:
             msg = f"`{seen[key]}` and `{name}` have the same text ({text[:60]!r}): say what sets them apart."
             raise InputError(msg)
         seen[key] = name
-    return given
+    return dict(given)
+
+
+def _by_themselves(texts: Any) -> dict[str, str]:
+    if not isinstance(texts, Iterable):
+        msg = f"Texts are a text, a list, or a mapping of names to texts, not a {type(texts).__name__}."
+        raise InputError(msg)
+    listed = list(texts)
+    if others := [each for each in listed if not isinstance(each, str)]:
+        msg = f"Among the texts is {others[0]!r}, which is no text."
+        raise InputError(msg)
+    return dict(zip(listed, listed, strict=True))
+
+
+def columns_made(adata: AnnData, key: str, side: str, names: Sequence[str], *, place: str) -> list[str]:
+    """Names of the columns of ``adata.obs`` or ``adata.var`` that are of `key`: `names`, and those of earlier calls.
+
+    Raises
+    ------
+    InputError
+        If one of `names` is there and no earlier call with this key made it.
+    """
+    there = set(map(str, getattr(adata, place).columns))
+    made = there & set(map(str, held_sides(adata.uns, key).get(side, {}).get("columns", ())))
+    if foreign := [name for name in names if name in there - made]:
+        msg = f"`adata.{place}` has a column `{foreign[0]}` already: give another key_added, or delete the column."
+        raise InputError(msg)
+    return sorted(made | set(names))
 
 
 def gene_vectors(parts: AnnDataParts, options: GeneOptions) -> GeneVectors:
@@ -140,9 +181,7 @@ def chosen_by_texts(
     BftembedWarning
         If a text is longer than the encoder takes.
     """
-    if n_genes < 1:
-        msg = f"n_genes={n_genes} must be at least 1."
-        raise InputError(msg)
+    check_number("n_genes", n_genes, least=1, whole=True)
     asked, general = encoded_texts(texts, genes.made_with, encoder)
     near = relevance(genes.vectors, asked, general, table=genes.table)
     symbols = genes.symbols
@@ -244,5 +283,5 @@ def _read_table(table: Any, use_rep: str) -> tuple[list[str], NDArray[np.float32
 
 
 def _encoder_of(uns: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    sides = dict(uns.get("bft", {}).get(key, {}))
-    return next((dict(side["encoder"]) for side in sides.values() if "encoder" in side), {})
+    sides = held_sides(uns, key).values()
+    return next((dict(side["encoder"]) for side in sides if hasattr(side, "keys") and "encoder" in side), {})

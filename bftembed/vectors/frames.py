@@ -10,7 +10,7 @@ import pandas as pd
 
 from bftembed._keys import check_embedded, checked_key
 from bftembed._near import check_choice
-from bftembed.errors import InputError
+from bftembed.errors import DataError, InputError
 from bftembed.expression import checked_anndata
 from bftembed.vectors.about import about_of
 from bftembed.vectors.reading import read_file
@@ -221,7 +221,12 @@ def read_table(path: str | os.PathLike[str], name: str) -> AnnData:
         raise InputError(msg)
     if source.suffix not in {".h5ad", ".zarr"}:
         return read_vectors(source)
-    return anndata.read_zarr(source) if source.suffix == ".zarr" else anndata.read_h5ad(source)
+    try:
+        return anndata.read_zarr(source) if source.suffix == ".zarr" else anndata.read_h5ad(source)
+    except Exception as error:  # h5py, zarr and anndata raise errors that have no common base
+        reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:200]}"
+        msg = f"`{source}` cannot be read as an AnnData ({reason}): download or write it again."
+        raise DataError(msg) from error
 
 
 def _taken(vectors: AnnData | pd.DataFrame, use_rep: str, among: Among | None) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -41,6 +41,15 @@ def test_a_matrix_of_texts_by_groups_has_their_means(cells):
     np.testing.assert_allclose(plot.values_df["text_liver"], means)
 
 
+@pytest.mark.parametrize("numbers", [[1, 2, 3], [0.5, 1.0, 2.0], [False, True, True]])
+def test_numbers_are_groups_too(cells, numbers):
+    cells.obs["number"] = numbers * 10
+    plot = bft.pl.text_scores(cells, groupby="number", return_fig=True)
+    means = cells.obs.groupby("number")["text_T cell"].mean()
+    np.testing.assert_allclose(plot.values_df["text_T cell"], means)
+    assert cells.obs["number"].tolist() == numbers * 10
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -48,9 +57,15 @@ def test_a_matrix_of_texts_by_groups_has_their_means(cells):
         ({"texts": ["livr"]}, "`livr` is no text that was asked.*Did you mean `liver`"),
         ({"groupby": "leiden"}, "no column `leiden`"),
         ({"basis": "X_tsne"}, "no `X_tsne`"),
+        ({"basis": "X_line"}, "no two coordinates"),
+        ({"texts": []}, "`texts` is empty"),
+        ({"texts": 5}, "`5` is no text that was asked"),
+        ({"key": "odd"}, "not what this package keeps"),
     ],
 )
 def test_what_is_missing_is_told(cells, options, message):
+    cells.obsm["X_line"] = np.zeros((30, 1))
+    cells.uns["bft"]["odd"] = 5
     with pytest.raises(InputError, match=message):
         bft.pl.text_scores(cells, show=False, **options)
     del cells.uns["bft"]

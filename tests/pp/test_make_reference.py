@@ -178,7 +178,7 @@ def test_cells_that_are_all_the_same_have_no_reference():
         bft.pp.reference(adata)
     adata.X = sparse.vstack([adata.X[:60], cells().X[60:]], format="csr")
     adata.obs["batch"] = np.repeat(["flat", "other"], 60)
-    with pytest.raises(InputError, match="No gene varies in batch 'flat'"):
+    with pytest.raises(InputError, match="No gene varies in the cells of 'flat'"):
         bft.pp.reference(adata, batch_key="batch")
 
 

@@ -109,8 +109,10 @@ def test_scores_are_averaged_over_a_neighbour_graph(cells):
     np.testing.assert_allclose(cells.obsm["graph_scores"], expected, rtol=1e-4, atol=1e-5)
     bft.tl.annotate(cells, TYPES, neighbors_key="connectivities", key_added="matrix")
     np.testing.assert_array_equal(cells.obsm["matrix_scores"], cells.obsm["graph_scores"])
-    with pytest.raises(InputError, match="no neighbour graph 'neighbor'"):
-        bft.tl.annotate(cells, TYPES, neighbors_key="neighbor")
+    cells.uns["n_pcs"] = 30
+    for key in ("neighbor", "n_pcs"):
+        with pytest.raises(InputError, match=f"no neighbour graph '{key}'"):
+            bft.tl.annotate(cells, TYPES, neighbors_key=key)
 
 
 def test_a_cell_without_scores_takes_those_of_its_neighbours(cells):
@@ -154,6 +156,11 @@ def test_an_engine_writes_descriptions_of_bare_names(cells, tmp_path, monkeypatc
         (["T cell"], "one type only"),
         ({"a": "", "b": "B cell"}, "The text of `a` is empty"),
         ({"a": "B cell", "b": "B cell"}, "`a` and `b` have the same text"),
+        ({"a": "Same text.", "b": "same  TEXT."}, "`a` and `b` have the same text"),
+        ({"a": np.nan, "b": "B cell"}, "nan, which is no text"),
+        ({"a": None, "b": "B cell"}, "The text of `a` is empty"),
+        (["T\0cell", "B cell"], "holds NUL"),
+        (None, "not a NoneType"),
         (["T cell", "t  CELL"], "have the same text"),
         (["T cell", "unassigned"], "another name"),
         ("none.txt", "cannot be read"),
@@ -162,3 +169,10 @@ def test_an_engine_writes_descriptions_of_bare_names(cells, tmp_path, monkeypatc
 def test_types_that_cannot_be_asked(cells, types, message):
     with pytest.raises(InputError, match=message):
         bft.tl.annotate(cells, types)
+
+
+def test_bad_arguments_and_columns_of_others_are_refused(cells):
+    with pytest.raises(InputError, match="`threshold` is a number"):
+        bft.tl.annotate(cells, TYPES, threshold="a")
+    with pytest.raises(InputError, match=r"`adata.obs` has a column `truth` already"):
+        bft.tl.annotate(cells, TYPES, key_added="truth")

@@ -84,8 +84,8 @@ def test_real_clusters_are_told_by_what_is_known_of_their_genes(mirror, tmp_path
 def test_what_cannot_be_described_is_said(cells):
     with pytest.raises(InputError, match=r"has no column `labels`.*Did you mean `label`"):
         describe(cells, "labels")
-    with pytest.raises(InputError, match="n_top=0 must be at least 1"):
-        describe(cells, n_top=0)
+    with pytest.raises(InputError, match="`n_top` is a whole number"):
+        describe(cells, n_top=2.5)
     cells.obs["some"] = [np.nan, *cells.obs["label"][1:]]
     with pytest.raises(InputError, match=r"1 of 60 cells have no cluster in `some`: leave them out"):
         describe(cells, "some")
@@ -134,3 +134,11 @@ def test_ribosomal_genes_have_a_text(cells, mirror, tmp_path):
     text = bft.tl.describe_clusters(few, "label", **options).obs.loc["ribosomes", "X_bft_text"]
     assert text.startswith("RP")
     assert text.count("the organelles that catalyze protein synthesis") == 1
+
+
+def test_other_names_of_the_clusters_change_no_text(cells, tmp_path):
+    cells.obs["other"] = cells.obs["label"].map(dict(zip(TEXTS, "zyx", strict=True)))
+    options = {"profiles": None, "engine": "annotation", "encoder": "none", "store": tmp_path / "s.sqlite"}
+    found, again = (describe(cells, groupby, **options).obs for groupby in ("label", "other"))
+    for column in ("X_bft_text", "X_bft_text_key"):
+        assert found[column].tolist() == again[column].tolist()[::-1]

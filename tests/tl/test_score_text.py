@@ -6,7 +6,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 import bftembed as bft
 from bftembed.encoders import get_encoder
-from bftembed.errors import BftembedWarning, InputError
+from bftembed.errors import BftembedWarning, DataError, InputError
 
 T_CELL = ["CD3E", "CD3D", "CD3G", "CD2"]
 LIVER = ["ALB", "APOA1", "APOB", "TF"]
@@ -176,6 +176,11 @@ def test_results_can_be_written(cells, tmp_path):
         ({"": "text"}, "must be a word"),
         ({"a": "B cell", "b": " b  CELL"}, "`a` and `b` have the same text"),
         ({"CD4+/CD25+": "T cell"}, "without `/`"),
+        ({"a": 5}, "5, which is no text"),
+        ("T\0cell", "holds NUL"),
+        ({"a": "T\ud800cell"}, "holds NUL or half a character"),
+        (None, "not a NoneType"),
+        ([["T cell"]], "Among the texts is"),
     ],
 )
 def test_texts_that_cannot_be_asked(cells, texts, message):
@@ -184,8 +189,8 @@ def test_texts_that_cannot_be_asked(cells, texts, message):
 
 
 def test_bad_input_is_told(cells):
-    with pytest.raises(InputError, match="n_genes=0"):
-        bft.tl.score_text(cells, TEXTS, n_genes=0)
+    with pytest.raises(InputError, match="`n_genes` is a whole number"):
+        bft.tl.score_text(cells, TEXTS, n_genes=2.5)
     with pytest.raises(InputError, match="among"):
         bft.tl.score_text(cells, TEXTS, among="proteins")
     with pytest.raises(InputError, match="no gene vectors"):
@@ -267,3 +272,29 @@ def test_vectors_that_are_not_of_the_encoder_are_refused(cells, table, make, mes
     frame = pd.DataFrame(table.X, index=table.obs_names).rename(columns=str)
     with pytest.raises(InputError, match=message):
         bft.tl.score_text(cells, TEXTS, table=make(frame), encoder="default")
+
+
+def test_only_columns_of_earlier_calls_with_the_key_are_overwritten(cells, tmp_path):
+    cells.obs["cell_T cell"] = "mine"
+    with pytest.raises(InputError, match=r"`adata.obs` has a column `cell_T cell` already"):
+        bft.tl.score_text(cells, TEXTS, key_added="cell")
+    assert set(cells.obs) == {"cell_T cell"}
+    bft.tl.score_text(cells, TEXTS)
+    bft.tl.score_text(cells, "blood plasma")
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    bft.tl.score_text(anndata.read_h5ad(tmp_path / "cells.h5ad"), TEXTS)
+
+
+@pytest.mark.parametrize("uns", [5, {"text": 5}])
+def test_nothing_is_written_where_something_else_is_in_uns(cells, table, uns):
+    cells.uns["bft"] = uns
+    with pytest.raises(InputError, match="not what this package keeps there"):
+        bft.tl.score_text(cells, TEXTS, table=table)
+    assert list(cells.obs) == []
+
+
+def test_a_damaged_table_is_told(cells, table, tmp_path):
+    table.write_h5ad(tmp_path / "genes.h5ad")
+    (tmp_path / "genes.h5ad").write_bytes((tmp_path / "genes.h5ad").read_bytes()[:9000])
+    with pytest.raises(DataError, match="cannot be read as an AnnData"):
+        bft.tl.score_text(cells, TEXTS, table=tmp_path / "genes.h5ad")

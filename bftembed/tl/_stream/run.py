@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed import pp
-from bftembed._keys import with_provenance
+from bftembed._keys import check_place, with_provenance
 from bftembed._progress import progress
 from bftembed.errors import InputError
 from bftembed.expression import (
@@ -73,9 +73,8 @@ def embed_weighted(
     if is_path and output is None:
         msg = f"adata={str(adata)!r} is a path: pass output=, the .h5ad or .zarr to write (it may be the same path)."
         raise InputError(msg)
-    if not is_path and getattr(adata, "is_view", False) and adata.isbacked:
-        msg = "`adata` is a view of a backed AnnData; call adata.to_memory() or embed the whole object."
-        raise InputError(msg)
+    if hasattr(adata, "uns"):
+        check_place(adata, key_added)
     if options.values == "lognorm" and options.weights == "log":
         raise InputError(_logged_twice('A matrix with values="lognorm"'))
     with opened(adata) as parts:
