@@ -146,7 +146,7 @@ def is_names(source: Path | None, all_genes: str | None, kind: str) -> bool:
 
 
 def names_of_all_genes() -> list[str]:
-    """Symbols of all protein-coding genes of `human`.
+    """Symbols of all protein-coding genes of `human` that HGNC approves, as `bft.embed` takes them.
 
     Raises
     ------
@@ -155,4 +155,5 @@ def names_of_all_genes() -> list[str]:
     """
     from bftembed.datasets import protein_coding_genes, required
 
-    return required(protein_coding_genes(), "genes").index.tolist()
+    genes = required(protein_coding_genes(), "genes")
+    return genes.index[genes["approved"]].tolist()

@@ -41,7 +41,8 @@ def embed(
     names
         Names; for gene sets a mapping from the set's name to its genes. Perturbations are written ``"KLF1"``,
         ``"KLF1+MAP2K6"`` (both at once; the order makes no difference) or, with ``how="drug"``, ``"vorinostat"``.
-        ``"human"`` stands for all its protein-coding genes (`bftembed.datasets.protein_coding_genes`).
+        ``"human"`` stands for all its protein-coding genes (`bftembed.datasets.protein_coding_genes`) that HGNC
+        approves.
     kind
         ``"gene"``, ``"cell"`` (names of types of cells), ``"drug"``, ``"gene_set"`` or ``"perturbation"``.
     how
@@ -122,7 +123,8 @@ def embed(
 
 
 def _all_genes(source: TextSource, facts: Facts, key_added: str) -> AnnData:
-    genes = datasets.required(datasets.protein_coding_genes(), "genes")
+    every = datasets.required(datasets.protein_coding_genes(), "genes")
+    genes = every[every["approved"]]
     symbols = [str(name) for name in genes.index]
     entities, used = gene_entities(symbols, facts=facts, needed=source.annotates)
     told = genes["facts"]
@@ -132,9 +134,9 @@ def _all_genes(source: TextSource, facts: Facts, key_added: str) -> AnnData:
         "GO terms": int(told.str.contains("GO").sum()),
         "RefSeq summary and GO terms": int((told == "RefSeq and GO").sum()),
         "name only": int((told == "name only").sum()),
-        "symbol approved by HGNC": int(genes["approved"].sum()),
         "Ensembl id": int((genes["ensembl"] != "").sum()),
         "protein-coding in Ensembl": int((genes["biotype"] == "protein_coding").sum()),
+        "left out, not approved by HGNC": len(every) - len(genes),
     }
     sources = datasets.gene_sources(tissues=facts == "auto+tissues")
     result = embed_entities(entities, source, facts=used, species="human", coverage=coverage, sources=sources)

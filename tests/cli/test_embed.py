@@ -163,8 +163,10 @@ def test_mudata_is_refused_with_the_line_that_reads_one_modality(no_generation, 
 
 def test_all_genes_from_the_command_line(mirror, monkeypatch, tmp_path):
     monkeypatch.setenv("BFTEMBED_MIRROR", str(mirror))
-    few = datasets.protein_coding_genes().loc[["ALB", "TP53"]]
-    monkeypatch.setattr("bftembed.datasets.protein_coding_genes", lambda: few)
+    every = datasets.protein_coding_genes()
+    few = every.loc[["ALB", "TP53"]]
+    more = pd.concat([few, every[~every["approved"]].head(1)])
+    monkeypatch.setattr("bftembed.datasets.protein_coding_genes", lambda: more)
     store = ("--store", tmp_path / "s.sqlite")
     assert "g.vec: 2 x 384" in invoke("embed", "--all-genes", "human", "-o", tmp_path / "g.vec", *store)
     assert bft.read_vectors(tmp_path / "g.vec").obs["ensembl"].tolist() == few["ensembl"].tolist()

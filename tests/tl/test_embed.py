@@ -1,5 +1,6 @@
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 
 import bftembed as bft
@@ -100,8 +101,9 @@ def test_bad_names_are_refused(names, kind, message):
 
 def test_all_genes_of_human(mirror, monkeypatch, tmp_path):
     every = datasets.protein_coding_genes()
-    few = every.loc[["ALB", "MT-CO1", "TP53", every.index[every["facts"] == "name only"][0]]]
-    monkeypatch.setattr("bftembed.datasets.protein_coding_genes", lambda: few)
+    few = every.loc[["ALB", "MT-CO1", "TP53", every.index[every["approved"] & (every["facts"] == "name only")][0]]]
+    more = pd.concat([few, every[~every["approved"]].head(2)])
+    monkeypatch.setattr("bftembed.datasets.protein_coding_genes", lambda: more)
     adata = bft.embed("human", store=tmp_path / "s.sqlite")
     assert adata.obs_names.tolist() == few.index.tolist()
     assert np.isfinite(adata.X).all()
@@ -111,6 +113,7 @@ def test_all_genes_of_human(mirror, monkeypatch, tmp_path):
     assert info["engine"]["engine"] == "annotation"
     assert info["coverage"]["genes"] == 4
     assert info["coverage"]["name only"] == 1
+    assert info["coverage"]["left out, not approved by HGNC"] == 2
     assert any(line.startswith("RefSeq gene summaries") and "Licence: MIT" in line for line in info["sources"])
     for suffix in ("h5ad", "parquet", "vec"):
         path = tmp_path / f"genes.{suffix}"
