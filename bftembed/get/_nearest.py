@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from bftembed._keys import check_embedded
 from bftembed._near import check_choice, did_you_mean
 from bftembed._warn import warn
 from bftembed.encoders import encode_cached, restore_encoder
+from bftembed.entities import canonical
 from bftembed.errors import InputError
 from bftembed.expression import check_columns, checked_anndata
 
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
 
     from bftembed.encoders import Encoder
 
+log = logging.getLogger("bftembed")
 QueryType = Literal["gene", "cell", "text"]
 #: Capitals and digits, as symbols of genes are written; ``C1orf112`` too.
 _SYMBOL = re.compile(r"(?=.*[A-Z0-9]{2})[A-Z0-9][A-Z0-9.-]*|C\d+orf\d+")
+#: What may be another name of a gene: a word with a digit, or of capitals.
+_OTHER_NAME = re.compile(r"(?=.*(\d|[A-Z]{3}))[A-Za-z0-9.-]+")
 _CLOSE, _VERY_CLOSE = 0.75, 0.9
 
 
@@ -55,7 +60,7 @@ def nearest(
         With embeddings in ``varm[use_rep]`` or ``obsm[use_rep]``.
     query
         Name of a gene (``var_names``, ``var["bft_gene"]``, or `gene_symbols`) or of an observation, or a free text; or
-        a list of these.
+        a list of these. Another name of a gene (``"HER2"``) stands for its symbol, where the gene tables are.
     among
         ``"genes"`` (``varm``) or ``"cells"`` (``obsm``: cells, or the rows of `bft.embed`); by default genes where
         there are any.
@@ -173,8 +178,9 @@ def _find(
         return None, "", none
     asked = {f"{query_type}s": sides[f"{query_type}s"]} if query_type else sides
     without = ""
+    names = _names_of(query, asked)
     for name, side in asked.items():
-        rows = np.flatnonzero(np.any([column == query for column in side.columns], axis=0))
+        rows = np.flatnonzero(np.any([column == known for column in side.columns for known in names], axis=0))
         for row in rows if side.held is not None else ():
             if np.isfinite(vector := np.asarray(side.held)[row]).all():
                 return np.asarray(vector, dtype=np.float32), name, rows
@@ -185,6 +191,17 @@ def _find(
         raise InputError(msg)
     _misspelt(query, [name for side in asked.values() for name in side.names], query_type)
     return None, "", none
+
+
+def _names_of(query: str, asked: dict[str, _Side]) -> list[str]:
+    """The query, or the symbol that it is another name of (HER2, CD20), if it looks like the name of a gene."""
+    if any(query in side.names for side in asked.values()) or not _OTHER_NAME.fullmatch(query):
+        return [query]
+    symbol = canonical([query])[0]
+    if symbol is None or symbol == query or not any(symbol in side.names for side in asked.values()):
+        return [query]
+    log.info("`%s` is read as %s, of which it is another name.", query, symbol)
+    return [query, str(symbol)]
 
 
 def _misspelt(query: str, names: list[str], query_type: str | None) -> None:
