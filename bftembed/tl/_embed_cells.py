@@ -85,7 +85,8 @@ def embed_cells(  # noqa: PLR0913
     reference
         For ``"contrast"`` and ``"zscore"``: what is usual for each gene, from :func:`bftembed.pp.reference`, the table
         that an earlier call left in ``.uns["bft"][key_added]["reference"]``, or the path of a file with it. By default
-        it is made of these cells. Genes are matched by name; those that the cells lack add nothing.
+        it is made of these cells. Genes are matched by name; those that the cells lack add nothing. Give the same
+        `table` too where cells with other genes are to lie in one space, since the vectors are whitened by it.
     batch_key
         For ``"contrast"`` and ``"zscore"``: column of `.obs`; each cell is compared with the reference of its batch.
         A contrast is then ``clip((x - mean_b) / sd_b, -10, 10) * sd`` with the mean and s.d. of the batch and the s.d.

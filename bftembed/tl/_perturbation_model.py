@@ -129,6 +129,7 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
         ----------
         adata
             Cells by genes, counts or log-normalised values, in memory, lazy or backed: one pass over chunks of cells.
+            Of one cell line and one kind of perturbation: all cells of a condition are pooled, and all controls.
         obs_key
             Column of ``obs`` with the condition: ``"KLF1"``, ``"KLF1+MAP2K6"``, ``"vorinostat"``, ``"control"``.
         control
