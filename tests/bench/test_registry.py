@@ -61,7 +61,7 @@ def test_families_and_names_choose():
     assert not any(name.startswith("gene_property") for name in names if name != "gene_property.dosage")
     with pytest.raises(InputError, match=r"There is no task 'gene_propety'\. Did you mean `gene_property`\?"):
         find_tasks(names=["gene_propety"])
-    with pytest.raises(InputError, match=r"There is no task 'xyz'\. There are cell_clustering, "):
+    with pytest.raises(InputError, match=r"There is no task 'xyz'\. There are cell_annotation, "):
         find_tasks(names=["xyz"])
 
 
