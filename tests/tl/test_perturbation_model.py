@@ -182,7 +182,8 @@ def test_a_gene_seen_in_combinations_alone_is_measured(seed):
     cells = cells_of([f"{a[i]}+{a[j]}" for i, j in pairs], change, spread=0.3)
     predicted = PerturbationModel(vectors).fit(cells, values="lognorm").predict(a)
     assert (predicted.obs["n_unseen"] == 0).all()
-    assert np.corrcoef(predicted.X.ravel(), effect.ravel() / 2)[0, 1] > 0.6  # 0.79 is the least of a hundred seeds, 0.96 the median
+    # Of a hundred seeds the least is 0.79, the median 0.96.
+    assert np.corrcoef(predicted.X.ravel(), effect.ravel() / 2)[0, 1] > 0.6
 
 
 @pytest.mark.parametrize("layout", ["all pairs", "a ring of pairs"])
