@@ -155,6 +155,10 @@ class _Side:
     held: Any
     columns: list[NDArray[np.object_]]
 
+    def rows(self, name: str) -> NDArray[np.intp]:
+        """Those that go by this name."""
+        return np.flatnonzero(np.any([column == name for column in self.columns], axis=0))
+
     @cached_property
     def names(self) -> list[str]:
         """All names, each once; made where a query is none of them."""
@@ -178,9 +182,13 @@ def _find(
         return None, "", none
     asked = {f"{query_type}s": sides[f"{query_type}s"]} if query_type else sides
     without = ""
-    names = _names_of(query, asked)
+    found = {name: side.rows(query) for name, side in asked.items()}
+    if not any(map(len, found.values())) and (symbol := _symbol_of(query)):
+        found = {name: side.rows(symbol) for name, side in asked.items()}
+        if any(map(len, found.values())):
+            log.info("`%s` is read as %s, of which it is another name.", query, symbol)
     for name, side in asked.items():
-        rows = np.flatnonzero(np.any([column == known for column in side.columns for known in names], axis=0))
+        rows = found[name]
         for row in rows if side.held is not None else ():
             if np.isfinite(vector := np.asarray(side.held)[row]).all():
                 return np.asarray(vector, dtype=np.float32), name, rows
@@ -193,15 +201,9 @@ def _find(
     return None, "", none
 
 
-def _names_of(query: str, asked: dict[str, _Side]) -> list[str]:
-    """The query, or the symbol that it is another name of (HER2, CD20), if it looks like the name of a gene."""
-    if any(query in side.names for side in asked.values()) or not _OTHER_NAME.fullmatch(query):
-        return [query]
-    symbol = canonical([query])[0]
-    if symbol is None or symbol == query or not any(symbol in side.names for side in asked.values()):
-        return [query]
-    log.info("`%s` is read as %s, of which it is another name.", query, symbol)
-    return [query, str(symbol)]
+def _symbol_of(query: str) -> str | None:
+    """The symbol that a query is another name of (HER2, CD20), if it looks like the name of a gene."""
+    return canonical([query])[0] if _OTHER_NAME.fullmatch(query) else None
 
 
 def _misspelt(query: str, names: list[str], query_type: str | None) -> None:
