@@ -137,15 +137,17 @@ def welch(reference: pp.Reference) -> NDArray[np.float64]:
     numpy.ndarray
         (n_groups, n_genes); 0 where neither varies.
     """
-    n = reference.n_cells[:, None].astype(np.float64)
-    mean, variance = reference.mean, reference.sd**2
-    squares = (n - 1) * variance + n * mean**2
+    from scipy.stats import ttest_ind_from_stats
+
+    n = reference.n_cells[:, None]
+    mean, sd = reference.mean, reference.sd
+    squares = (n - 1) * sd**2 + n * mean**2
     n_rest = n.sum() - n
     mean_rest = ((n * mean).sum(axis=0) - n * mean) / n_rest
     variance_rest = np.maximum(squares.sum(axis=0) - squares - n_rest * mean_rest**2, 0) / (n_rest - 1)
-    error = np.sqrt(variance / n + variance_rest / n_rest)
-    t: NDArray[np.float64] = np.divide(mean - mean_rest, error, out=np.zeros_like(error), where=error > 0)
-    return t
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = ttest_ind_from_stats(mean, sd, n, mean_rest, np.sqrt(variance_rest), n_rest, equal_var=False)
+    return np.where((sd > 0) | (variance_rest > 0), found.statistic, 0.0)
 
 
 def _highest(t: NDArray[np.float64], genes: pd.Index, n: int) -> list[str]:
