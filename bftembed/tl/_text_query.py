@@ -12,7 +12,6 @@ import pandas as pd
 
 from bftembed import pp
 from bftembed._keys import check_embedded, held_sides
-from bftembed._near import check_number
 from bftembed._unicode import writable
 from bftembed._warn import warn
 from bftembed.encoders import encode_cached, restore_encoder
@@ -174,14 +173,13 @@ def chosen_by_texts(
     Raises
     ------
     InputError
-        If `n_genes` is no number of genes, or the encoder of the vectors is not known.
+        If the encoder of the vectors is not known.
 
     Warns
     -----
     BftembedWarning
         If a text is longer than the encoder takes.
     """
-    check_number("n_genes", n_genes, least=1, whole=True)
     asked, general = encoded_texts(texts, genes.made_with, encoder)
     near = relevance(genes.vectors, asked, general, table=genes.table)
     symbols = genes.symbols
