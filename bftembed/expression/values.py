@@ -23,6 +23,7 @@ logger = logging.getLogger("bftembed")
 
 Values = Literal["auto", "counts", "lognorm"]
 COUNTS_PER_CELL = 1e4
+LARGEST_Z = 10.0  # of a z-score, as in scanpy's recipe for clustering (`sc.pp.scale(adata, max_value=10)`)
 LARGEST_LOG = 30.0  # exp(30) counts in one cell: no logarithm of counts gets there
 #: What a row holds: bits of one number per row.
 NONZERO, FRACTION, LARGE, NEGATIVE, NONFINITE, UNSORTED, OUTSIDE = (np.uint8(1 << bit) for bit in range(7))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bftembed.errors import InputError
 from bftembed.expression import LevelCheck, normalised_chunks
+from bftembed.expression.values import LARGEST_Z
 from bftembed.queries.choose import N_GENES, SHARED, Choice, weights_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from bftembed.expression import Matrix
     from bftembed.pp import Reference
 
-CLIP = 10.0
 #: Groups of genes of similar detection, within which a random gene stands for a chosen one; fewer of few genes.
 N_GROUPS, GROUP_SIZE = 20, 25
 #: Genes of a text, by relevance, among which those are sought that are expressed together.
@@ -117,7 +117,7 @@ class Contrast:
     def chunks(self) -> Iterator[tuple[NDArray[np.intp], csr_matrix, NDArray[np.float64]]]:
         """Yield rows of one batch: their numbers, z-scores less those of a zero (CSR), and those of a zero (n,)."""
         inverse = np.divide(1.0, self.sd, out=np.zeros_like(self.sd), where=self.sd > 0)
-        zeros = np.clip(-self.mean * inverse, -CLIP, CLIP)
+        zeros = np.clip(-self.mean * inverse, -LARGEST_Z, LARGEST_Z)
         check = None if self.levels is None else LevelCheck(self.levels, self.batches)
         for start, rows, _ in normalised_chunks(self.matrix, values=self.values):
             codes = self.batches[start : start + rows.shape[0]]
@@ -128,7 +128,7 @@ class Contrast:
                 mine = np.flatnonzero(codes == batch)
                 part = chosen[mine]
                 genes = part.indices
-                z = np.clip((part.data - self.mean[batch, genes]) * inverse[batch, genes], -CLIP, CLIP)
+                z = np.clip((part.data - self.mean[batch, genes]) * inverse[batch, genes], -LARGEST_Z, LARGEST_Z)
                 part.data = z - zeros[batch, genes]
                 yield start + mine, part, zeros[batch]
         if check is not None:

@@ -4,8 +4,8 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from bftembed.expression import chosen_matrix, parts_of
+from bftembed.expression.values import LARGEST_Z
 from bftembed.queries import Choice, Contrast, choose_genes, coherent, group_means, text_scores
-from bftembed.queries.scores import CLIP
 
 N_CELLS, N_GENES = 120, 200
 
@@ -32,7 +32,7 @@ def contrast_of(counts, batches=None, columns=None):
         batches=codes,
     )
     z = (logged[:, columns] - contrast.mean[codes]) / contrast.sd[codes]
-    return contrast, np.clip(z, -CLIP, CLIP)
+    return contrast, np.clip(z, -LARGEST_Z, LARGEST_Z)
 
 
 def test_chunks_are_z_scores(counts):

@@ -11,14 +11,13 @@ from bftembed._warn import warn
 from bftembed.errors import InputError
 from bftembed.expression import cell_batches, gene_names
 from bftembed.expression.kernels import compiled
+from bftembed.expression.values import LARGEST_Z
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bftembed.expression import AnnDataParts
     from bftembed.pp import Reference
-
-MAX_VALUE = 10.0  # of a z-score, as in scanpy's recipe for clustering (`sc.pp.scale(adata, max_value=10)`)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def contrast_of(
         inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
     if not scaled and len(sd) > 1:  # back from the s.d. of a batch to that within all
         vectors[used] *= np.sqrt(np.average(sd**2, axis=0, weights=reference.n_cells))[:, None]
-    zero = np.clip(-mean * inverse, -MAX_VALUE, MAX_VALUE)
+    zero = np.clip(-mean * inverse, -LARGEST_Z, LARGEST_Z)
     return Contrast(
         vectors=vectors,
         terms=np.stack([mean, inverse, zero], axis=2),
@@ -190,7 +189,7 @@ def depart(  # noqa: PLR0917
         for i in range(np.uint64(ends[row]), np.uint64(ends[row + 1])):
             slot = np.uint64(used[i])
             z = (np.float64(weights[i]) - of_batch[slot, 0]) * of_batch[slot, 1]
-            weights[i] = np.float32((min(max(z, -MAX_VALUE), MAX_VALUE) - of_batch[slot, 2]) * factor)
+            weights[i] = np.float32((min(max(z, -LARGEST_Z), LARGEST_Z) - of_batch[slot, 2]) * factor)
 
 
 @compiled  # pragma: no cover (runs as machine code)
