@@ -11,7 +11,7 @@ from bftembed._lazy import attach
 
 if TYPE_CHECKING:
     from bftembed.bench.base import Evaluation, Problem, Published, Task, TaskInfo, task
-    from bftembed.bench.problems.cell_data import CellData, load_cells, small_part
+    from bftembed.bench.problems.cell_data import CELL_DATA_INFO, CellData, load_cells, small_part
     from bftembed.bench.problems.cells import CellLabels
     from bftembed.bench.problems.cells_by_text import CellsByText, TypeText
     from bftembed.bench.problems.drugs import DrugDistances, DrugLabels, compounds, drug_labels
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bftembed.bench.sources.grammar import get_source
 
 __all__ = [
+    "CELL_DATA_INFO",
     "CONSTANT",
     "FOREST",
     "LINEAR",
@@ -87,6 +88,7 @@ __getattr__, __dir__ = attach(
     {
         "BatchIntegration": "problems.integration",
         "CONSTANT": "scoring.probes",
+        "CELL_DATA_INFO": "problems.cell_data",
         "CellData": "problems.cell_data",
         "CellLabels": "problems.cells",
         "CellVectors": "sources.base",

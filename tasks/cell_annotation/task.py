@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bftembed.bench import CellData, CellsByText, Task, TaskInfo, TypeText, load_cells, small_part
+from bftembed.bench import CELL_DATA_INFO, CellData, CellsByText, Task, TaskInfo, TypeText, load_cells, small_part
 
 #: Written once, in the manner of an ontology's definitions, before any of them was tried; markers likewise.
 _TEXTS = {
@@ -101,6 +101,7 @@ def _task(name: str, cells: CellData, types: dict[str, str], *, trap: str, **inf
         return CellsByText(small_part(adata, n_genes=300) if fast else adata, texts, removed=removed)
 
     fields = {
+        **CELL_DATA_INFO[cells],
         "kind": "cell",
         "main_score": "balanced accuracy",
         "chance": round(1 / len(types), 4),
@@ -126,10 +127,6 @@ TASKS = [
             "HSC": "stem",
         },
         title="Types of blood cells of three 10x technologies from texts, 9 types",
-        data=("symphony_pbmc", "hgnc_genes"),
-        licence="GPL",
-        citation="Kang JB et al. Efficient and precise single-cell reference atlas mapping with Symphony. "
-        "Nat Commun 12, 5890 (2021).",
         trap="Seven megakaryocytes and three stem cells weigh two ninths of the score.",
     ),
     _task(
@@ -148,10 +145,6 @@ TASKS = [
             "CD4+/CD45RA+/CD25- Naive T": "naive CD4 T",
         },
         title="Types of blood cells as they come with scanpy from texts, 10 types",
-        data=("hgnc_genes",),
-        licence="none stated; comes with scanpy (BSD-3-Clause)",
-        citation="Zheng GXY et al. Massively parallel digital transcriptional profiling of single cells. "
-        "Nat Commun 8, 14049 (2017).",
         trap="Types were given by correlation with sorted cells and overlap; 765 genes were kept.",
     ),
     _task(
@@ -166,10 +159,6 @@ TASKS = [
             "CD16+ monocytes": "CD16 monocyte",
         },
         title="Types of blood cells by RNA alone from texts, 6 types",
-        data=("bremsc_pbmc", "hgnc_genes"),
-        licence="GPL-3 (DESCRIPTION)",
-        citation="Wang X et al. BREM-SC: a Bayesian random effects mixture model for joint clustering single cell "
-        "multi-omics data. Nucleic Acids Res 48, 5814-5824 (2020).",
         trap="Seven CD16 monocytes weigh a sixth of the score.",
     ),
 ]

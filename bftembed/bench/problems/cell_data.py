@@ -17,6 +17,27 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 CellData = Literal["symphony_pbmc", "pbmc68k_reduced", "bremsc_pbmc", "pbmc_stim"]
+#: Manifests, licence and citation of the data sets that several tasks of types of cells read: fields of `TaskInfo`.
+CELL_DATA_INFO: dict[str, dict[str, Any]] = {
+    "symphony_pbmc": {
+        "data": ("symphony_pbmc", "hgnc_genes"),
+        "licence": "GPL",
+        "citation": "Kang JB et al. Efficient and precise single-cell reference atlas mapping with Symphony. "
+        "Nat Commun 12, 5890 (2021).",
+    },
+    "pbmc68k_reduced": {
+        "data": ("hgnc_genes",),
+        "licence": "none stated; comes with scanpy (BSD-3-Clause)",
+        "citation": "Zheng GXY et al. Massively parallel digital transcriptional profiling of single cells. "
+        "Nat Commun 8, 14049 (2017).",
+    },
+    "bremsc_pbmc": {
+        "data": ("bremsc_pbmc", "hgnc_genes"),
+        "licence": "GPL-3 (DESCRIPTION)",
+        "citation": "Wang X et al. BREM-SC: a Bayesian random effects mixture model for joint clustering single cell "
+        "multi-omics data. Nucleic Acids Res 48, 5814-5824 (2020).",
+    },
+}
 _COUNTS = 1e4
 #: Gene of each surface protein of BREM-SC, by the name of the antibody (HGNC).
 PROTEIN_GENES = {
