@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from bftembed._lazy import attach
 from bftembed._near import did_you_mean
 from bftembed._plugins import load_plugin, plugin_names
-from bftembed.engines.base import Completion, Engine, Request, Sampling
+from bftembed.engines.base import Engine
+from bftembed.engines.values import Completion, Request, Sampling, Scored, Scores
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ __all__ = [
     "OpenAIEngine",
     "Request",
     "Sampling",
+    "Scored",
+    "Scores",
     "TransformersEngine",
     "VLLMEngine",
     "engine_class",

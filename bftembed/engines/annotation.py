@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bftembed.engines.base import Completion, Engine
+from bftembed.engines.base import Engine
+from bftembed.engines.values import Completion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bftembed.engines.base import Request, Sampling
+    from bftembed.engines.values import Request, Sampling
 
 
 class AnnotationEngine(Engine):
@@ -25,7 +26,7 @@ class AnnotationEngine(Engine):
     template = "annotation"
 
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
-        yield [Completion(request.id, request.user, "stop") for request in requests]
+        yield [Completion(request.id, request.raw or request.chat[-1]["content"], "stop") for request in requests]
 
     def describe(self) -> dict[str, str]:
         """Return the name of the engine: the template and the facts are part of a profile's key anyway."""

@@ -4,103 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from bftembed._unicode import writable
+from bftembed.engines.values import Completion, Sampling
 from bftembed.errors import EngineError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from bftembed.engines.values import Request, Scores
 
-FinishReason = Literal["stop", "length", "error"]
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How tokens are drawn: all of it, alike in every engine; nothing is taken from a model's own defaults.
-
-    Parameters
-    ----------
-    max_new_tokens
-        Most tokens of one completion.
-    temperature
-        0 is greedy decoding.
-    top_p
-        Nucleus; used where `temperature` > 0.
-    seed
-        Seed of the sampling; part of a profile's key also where decoding is greedy.
-    repetition_penalty
-        Divides the odds of tokens that stand in the prompt or the answer so far (Keskar et al. 2019); 1 is none.
-    stop
-        Texts that end an answer; they are not part of it.
-
-    Raises
-    ------
-    InputError
-        If a value makes no sense.
-
-    Examples
-    --------
-    >>> from bftembed.engines import Sampling
-    >>> Sampling(max_new_tokens=256, temperature=0.7, stop=["References"]).stop
-    ('References',)
-    """
-
-    max_new_tokens: int = 512
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-    repetition_penalty: float = 1.0
-    stop: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
-        whole = isinstance(self.max_new_tokens, int) and isinstance(self.seed, int)
-        finite = 0 <= self.temperature < float("inf") and 0 < self.repetition_penalty < float("inf")
-        texts = all(isinstance(text, str) and text for text in self.stop)
-        if not whole or self.max_new_tokens < 1 or not finite or not 0 < self.top_p <= 1 or not texts:
-            msg = (
-                "max_new_tokens must be a whole number >= 1, temperature >= 0, 0 < top_p <= 1, repetition_penalty > 0, "
-                f"and stop texts that are not empty, got {self}."
-            )
-            raise InputError(msg)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One prompt. `id` is the caller's; `system` may be empty. Half surrogate pairs and NUL become U+FFFD."""
-
-    id: str
-    user: str
-    system: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("user", "system"):
-            object.__setattr__(self, name, writable(getattr(self, name)))
-
-    @property
-    def messages(self) -> list[dict[str, str]]:
-        """The prompt as a chat."""
-        system = [{"role": "system", "content": self.system}] if self.system else []
-        return [*system, {"role": "user", "content": self.user}]
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What became of one request.
-
-    ``finish_reason`` is ``"stop"`` (the model ended), ``"length"`` (cut at ``max_new_tokens``) or ``"error"``
-    (``text`` is empty and ``error`` says why).
-    """
-
-    id: str
-    text: str
-    finish_reason: FinishReason
-    n_prompt_tokens: int = 0
-    n_tokens: int = 0
-    error: str | None = None
+Answer = TypeVar("Answer", "Completion", "Scores")
 
 
 class Engine(ABC):
@@ -142,14 +58,50 @@ class Engine(ABC):
         EngineError
             If the back end cannot be used or leaves prompts unanswered.
         """
-        if len({request.id for request in requests}) != len(requests):
-            msg = "The ids of the requests are not unique."
-            raise InputError(msg)
-        groups: dict[tuple[str, str], list[Request]] = {}
-        for request in requests:
-            groups.setdefault((request.system, request.user), []).append(request)
-        twins = {group[0].id: group for group in groups.values()}
-        for batch in self._generate([group[0] for group in groups.values()], sampling or Sampling()):
+        asked = _by_content(requests, [()] * len(requests))
+        firsts = [group[0] for group in asked.values()]
+        yield from self._answered(self._generate(firsts, sampling or Sampling()), list(asked.values()))
+
+    def score_many(
+        self, requests: Sequence[Request], options: Sequence[str] | Sequence[Sequence[str]], *, end: bool = False
+    ) -> Iterator[list[Scores]]:
+        """Log-probabilities of closed options as the answers to all requests.
+
+        How they are normalised (by tokens, by bytes, less their probability without the question) is the caller's.
+        Equal prompts with equal options are scored once.
+
+        Parameters
+        ----------
+        requests
+            Prompts with unique ids.
+        options
+            Texts that may follow the prompt (and its `prefix`), word for word: ``" A"`` or ``"A"``. One list for all
+            requests, or a list for each.
+        end
+            Score the end of the answer too, as a last token of each option: needed where one option begins another
+            (``"no"`` and ``"no change"``).
+
+        Yields
+        ------
+        list of Scores
+            A finished batch, in completion order, as in `generate`.
+
+        Raises
+        ------
+        InputError
+            If ids are not unique, there is no list of options for every request, or an option is empty.
+        EngineError
+            If the back end cannot score, or leaves prompts unanswered.
+        """
+        asked = _by_content(requests, _options(requests, options))
+        firsts = [group[0] for group in asked.values()]
+        scored = self._score(firsts, [given for _, given in asked], end=end)
+        yield from self._answered(scored, list(asked.values()))
+
+    def _answered(self, batches: Iterable[list[Answer]], groups: list[list[Request]]) -> Iterator[list[Answer]]:
+        """Answers to the first request of each group, given to all of it."""
+        twins = {group[0].id: group for group in groups}
+        for batch in batches:
             yield [replace(done, id=twin.id) for done in batch for twin in twins.pop(done.id)]
         if twins:
             msg = f"The `{self.name}` engine left {len(twins)} of {len(groups)} prompts unanswered; run again."
@@ -158,6 +110,11 @@ class Engine(ABC):
     @abstractmethod
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         """Complete requests whose prompts are all different."""
+
+    def _score(self, requests: list[Request], options: list[tuple[str, ...]], *, end: bool) -> Iterator[list[Scores]]:
+        """Score the options of each request; prompt and options together are all different."""
+        msg = f"The `{self.name}` engine cannot score options; use `transformers`, `vllm` or `openai`."
+        raise EngineError(msg)
 
     @abstractmethod
     def describe(self) -> dict[str, str]:
@@ -176,12 +133,8 @@ class Engine(ABC):
 
     def count_tokens(self, requests: Sequence[Request]) -> int:
         """Tokens of all prompts together; the rough rule of four characters a token without a tokenizer."""
-        return sum(len(request.system) + len(request.user) for request in requests) // 4
-
-    def score(self, request: Request, options: Sequence[str]) -> list[float]:
-        """Log-probability (natural) of each option as the whole answer to a prompt."""
-        msg = f"The `{self.name}` engine cannot score options; use `transformers`."
-        raise EngineError(msg)
+        texts = (text for r in requests for text in (r.raw, r.prefix, *(turn["content"] for turn in r.chat)))
+        return sum(map(len, texts)) // 4
 
 
 def beyond_window(id: str, n_prompt_tokens: int, sampling: Sampling, window: int) -> Completion:
@@ -191,6 +144,36 @@ def beyond_window(id: str, n_prompt_tokens: int, sampling: Sampling, window: int
         f"({n_prompt_tokens} of the prompt)"
     )
     return Completion(id, "", "error", n_prompt_tokens, error=reason)
+
+
+def _by_content(
+    requests: Sequence[Request], options: Sequence[tuple[str, ...]]
+) -> dict[tuple[tuple[object, ...], tuple[str, ...]], list[Request]]:
+    """Requests by prompt and options, in order of first use."""
+    if len({request.id for request in requests}) != len(requests):
+        msg = "The ids of the requests are not unique."
+        raise InputError(msg)
+    groups: dict[tuple[tuple[object, ...], tuple[str, ...]], list[Request]] = {}
+    for request, given in zip(requests, options, strict=True):
+        groups.setdefault((request.content, given), []).append(request)
+    return groups
+
+
+def _options(requests: Sequence[Request], options: Sequence[str] | Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The options of each request."""
+    if isinstance(options, str):
+        msg = f"options is a list of texts, or one for each request, got {options!r}."
+        raise InputError(msg)
+    shared = bool(options) and all(isinstance(option, str) for option in options)
+    lists = cast("list[Sequence[str]]", [options] * len(requests) if shared else list(options))
+    if len(lists) != len(requests):
+        msg = f"There are {len(lists)} lists of options for {len(requests)} requests; give one for all, or for each."
+        raise InputError(msg)
+    for request, given in zip(requests, lists, strict=True):
+        if isinstance(given, str) or not given or not all(isinstance(option, str) and option for option in given):
+            msg = f"The options of the request `{request.id}` must be texts that are not empty, got {given!r}."
+            raise InputError(msg)
+    return [tuple(writable(option) for option in given) for given in lists]
 
 
 def check_positive(**numbers: int) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bftembed.engines.base import Completion
 from bftembed.engines.reasoning import is_mark, opened_in
+from bftembed.engines.values import Completion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed._openai import ServerFault, fault_in, fault_of, open_client, said_by, server_address, shortened
 from bftembed._optional import require
-from bftembed.engines.base import Completion, Engine, check_positive
+from bftembed.engines.base import Engine, check_positive
+from bftembed.engines.values import Completion
 from bftembed.errors import EngineError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from bftembed.engines.base import FinishReason, Request, Sampling
+    from bftembed.engines.values import FinishReason, Request, Sampling
 
 log = logging.getLogger("bftembed")
 #: Seconds before the second attempt, doubled before each further one, and at most; as the SDK pauses after a 429.
@@ -159,9 +160,7 @@ class OpenAIEngine(Engine):
         while True:
             body = self._body(sampling, refused)
             try:
-                answer = await client.chat.completions.create(
-                    model=self._model, messages=request.messages, extra_body=body
-                )
+                answer = await client.chat.completions.create(model=self._model, messages=request.chat, extra_body=body)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 name = _refused_field(error, body)
                 if name is None or name in self._extra_body or name not in {*_neutral(sampling), "seed", "max_tokens"}:

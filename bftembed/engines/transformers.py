@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from bftembed._optional import needs
 from bftembed._settings import checked_threads
 from bftembed._threads import torch_threads
-from bftembed.engines.base import Completion, Engine, beyond_window, check_positive, derived_seed
+from bftembed.engines.base import Engine, beyond_window, check_positive, derived_seed
 from bftembed.engines.decoder import Decoder
+from bftembed.engines.values import Completion, Scored, Scores
 from bftembed.errors import EngineError, InputError
 from bftembed.models.causal import (
     adapted,
@@ -27,7 +28,7 @@ from bftembed.models.files import content_of, in_current_terms, origin_of, resol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bftembed.engines.base import Request, Sampling
+    from bftembed.engines.values import Request, Sampling
 
 _DTYPES = (None, "float32", "bfloat16", "float16")
 #: Tokens of one page of the cache and of one step, where continuous batching runs on a CPU.
@@ -116,20 +117,23 @@ class TransformersEngine(Engine):
         """Tokens of all prompts together, chat template included."""
         return sum(len(self._prompt_ids(request)) for request in requests)
 
-    def score(self, request: Request, options: Sequence[str]) -> list[float]:
-        """Log-probability (natural) of each option as the whole answer, summed over its tokens."""
+    def _score(self, requests: list[Request], options: list[tuple[str, ...]], *, end: bool) -> Iterator[list[Scores]]:
         import torch
 
         model, tokenizer = self.load()
-        prompt = self._prompt_ids(request)
-        scores = []
-        for option in options:
-            answer = tokenizer(option, add_special_tokens=False)["input_ids"]
-            ids = torch.tensor([[*prompt, *answer]], device=model.device)
-            with torch.inference_mode():
-                log_p = model(ids).logits[0, len(prompt) - 1 : -1].float().log_softmax(-1)
-            scores.append(float(log_p.gather(-1, ids[0, len(prompt) :, None]).sum()))
-        return scores
+        for request, given in zip(requests, options, strict=True):
+            prompt = self._prompt_ids(request)
+            scored = []
+            for option in given:
+                answer = tokenizer(option, add_special_tokens=False)["input_ids"]
+                answer += [tokenizer.eos_token_id] if end else []
+                ids = torch.tensor([[*prompt, *answer]], device=model.device)
+                with torch.inference_mode():
+                    log_p = model(ids).logits[0, len(prompt) - 1 : -1].float().log_softmax(-1)
+                logprob = float(log_p.gather(-1, ids[0, len(prompt) :, None]).sum())
+                greedy = bool((log_p.argmax(-1) == ids[0, len(prompt) :]).all())
+                scored.append(Scored(logprob, len(answer), greedy))
+            yield [Scores(request.id, tuple(scored), len(prompt))]
 
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         if not requests:
@@ -260,7 +264,7 @@ class TransformersEngine(Engine):
         )
 
     def _prompt_ids(self, request: Request) -> list[int]:
-        return prompt_ids(request.messages, self._load_tokenizer())
+        return prompt_ids(request.chat, self._load_tokenizer(), raw=request.raw, prefix=request.prefix)
 
     def _load_tokenizer(self) -> Any:
         if self._tokenizer is None:

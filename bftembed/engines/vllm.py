@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bftembed.engines.base import Completion, Request, Sampling
+    from bftembed.engines.values import Completion, Request, Sampling
 
 
 #: Options that say how the work is laid out on the machine: texts stay valid when they change.
@@ -111,7 +111,10 @@ class VLLMEngine(Engine):
         vllm = require("vllm")
         llm, tokenizer = self._load(vllm)
         window = llm.llm_engine.model_config.max_model_len
-        prompts = [(prompt_ids(request.messages, tokenizer), request.id) for request in requests]
+        prompts = [
+            (prompt_ids(request.chat, tokenizer, raw=request.raw, prefix=request.prefix), request.id)
+            for request in requests
+        ]
         too_long = [(ids, id) for ids, id in prompts if len(ids) + sampling.max_new_tokens > window]
         fitting = [(ids, id) for ids, id in prompts if len(ids) + sampling.max_new_tokens <= window]
         if too_long:

@@ -42,11 +42,23 @@ def with_system(messages: Sequence[dict[str, str]], tokenizer: Any) -> list[dict
     return [{**second, "content": f"{first['content']}\n\n{second['content']}".strip()}, *messages[2:]]
 
 
-def prompt_ids(messages: Sequence[dict[str, str]], tokenizer: Any) -> list[int]:
-    """Tokens of a prompt, up to where the answer begins; a tokenizer without chat template gets plain paragraphs."""
+def prompt_text(
+    messages: Sequence[dict[str, str]], tokenizer: Any, *, raw: str = "", prefix: str = ""
+) -> tuple[str, bool]:
+    """The text of a prompt, and whether the tokenizer is to put its special tokens around it.
+
+    A tokenizer without chat template gets plain paragraphs.
+    """
+    if raw:
+        return raw, True
     if not tokenizer.chat_template:
-        return list(tokenizer("".join(f"{message['content']}\n\n" for message in messages))["input_ids"])
+        return "".join(f"{message['content']}\n\n" for message in messages) + prefix, True
     messages = with_system(messages, tokenizer)
-    options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, **fixed_date(tokenizer)}
-    ids = tokenizer.apply_chat_template(messages, **options)
-    return list(ids["input_ids"])
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **fixed_date(tokenizer))
+    return text + prefix, False
+
+
+def prompt_ids(messages: Sequence[dict[str, str]], tokenizer: Any, *, raw: str = "", prefix: str = "") -> list[int]:
+    """Tokens of a prompt, up to where the answer begins."""
+    text, special = prompt_text(messages, tokenizer, raw=raw, prefix=prefix)
+    return list(tokenizer(text, add_special_tokens=special)["input_ids"])

@@ -138,7 +138,7 @@ class Recipe:
 
 def key_of(recipe: str, request: Request) -> str:
     """Content address of the text that a recipe, given by its digest, makes of a prompt."""
-    return _digest(recipe, request.system, request.user)
+    return _digest(recipe, *request.content)
 
 
 def matching(recipes: Iterable[str], beginning: str) -> list[str]:

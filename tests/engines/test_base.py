@@ -1,6 +1,6 @@
 import pytest
 
-from bftembed.engines import Completion, Engine, Request, Sampling
+from bftembed.engines import Completion, Engine, Request, Sampling, Scored, Scores
 from bftembed.engines.base import check_positive, derived_seed
 from bftembed.errors import EngineError, InputError
 
@@ -88,7 +88,7 @@ def test_defaults_of_the_contract():
     assert engine.generates
     assert engine.count_tokens([Request("a", "x" * 30, "y" * 10), Request("b", "z" * 8)]) == 12
     with pytest.raises(EngineError, match="`echo` engine cannot score"):
-        engine.score(Request("a", "x"), ["yes"])
+        list(engine.score_many([Request("a", "x")], ["yes"]))
 
 
 def test_derived_seeds_depend_on_all_parts_and_their_borders():
@@ -118,3 +118,53 @@ def test_a_back_end_that_leaves_prompts_unanswered_is_an_error():
     assert [done.id for done in next(batches)] == ["a"]
     with pytest.raises(EngineError, match="1 of 2 prompts unanswered"):
         next(batches)
+
+
+class Ruler(Echo):
+    """Scores an option by its length, the last request first."""
+
+    def _score(self, requests, options, *, end):
+        self.asked += requests
+        for request, given in zip(requests[::-1], options[::-1], strict=True):
+            yield [Scores(request.id, tuple(Scored(-len(option) - end, 1, is_greedy=False) for option in given))]
+
+
+def test_equal_questions_are_scored_once_and_answered_for_all_ids():
+    engine = Ruler()
+    requests = [Request("a", "x"), Request("b", "x"), Request("c", "x"), Request("d", "y")]
+    options = [["A", "BB"], ["A", "BB"], ["BB", "A"], ["A", "BB"]]
+    found = {
+        one.id: [each.logprob for each in one.options]
+        for batch in engine.score_many(requests, options)
+        for one in batch
+    }
+    assert found == {"a": [-1, -2], "b": [-1, -2], "c": [-2, -1], "d": [-1, -2]}
+    assert [r.id for r in engine.asked] == ["a", "c", "d"]
+
+
+def test_one_list_of_options_serves_all_requests():
+    batches = Ruler().score_many([Request("a", "x"), Request("b", "y")], ("yes", "no"), end=True)
+    assert {one.id: [each.logprob for each in one.options] for batch in batches for one in batch} == {
+        "a": [-4, -3],
+        "b": [-4, -3],
+    }
+    assert list(Ruler().score_many([], ["yes"])) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("AB", "a list of texts"),
+        ([], "0 lists of options for 2"),
+        ([["A"]], "1 lists of options for 2"),
+        ([["A"], []], "request `b`"),
+        ([["A"], ["B", ""]], "request `b`"),
+        ([["A"], "B"], "request `b`"),
+        (["A", ""], "request `a`"),
+    ],
+)
+def test_options_that_are_none_are_refused(options, said):
+    engine = Ruler()
+    with pytest.raises(InputError, match=said):
+        list(engine.score_many([Request("a", "x"), Request("b", "y")], options))
+    assert not engine.asked

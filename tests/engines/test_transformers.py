@@ -384,6 +384,17 @@ def test_a_model_without_chat_template_gets_plain_text(variant):
     assert done.n_tokens == 6
 
 
+def test_a_prefix_begins_the_answer_and_raw_text_knows_no_template(variant):
+    engine = TransformersEngine(variant(chat_template__jinja=PLAIN))
+    prompt = "[system] Be brief.\n[user] What is TP53?\n[model] Answer:"
+    assert prompt_of(engine, Request("a", "What is TP53?", "Be brief.", prefix="Answer:")) == prompt
+    assert prompt_of(engine, Request("a", raw="Question: TP53?\nAnswer:")) == "Question: TP53?\nAnswer:"
+    dialogue = [("user", "A?"), {"role": "assistant", "content": "B."}, ("user", "C?")]
+    assert prompt_of(engine, Request("a", messages=dialogue)) == "[user] A?\n[assistant] B.\n[user] C?\n[model] "
+    bare = TransformersEngine(variant(chat_template__jinja=None))
+    assert prompt_of(bare, Request("a", "What is TP53?", prefix="Answer:")) == "What is TP53?\n\nAnswer:"
+
+
 def test_a_tokenizer_without_padding_token_pads_with_the_end_token(tiny_model, tiny_texts, variant):
     config = json.loads((tiny_model / "tokenizer_config.json").read_text())
     del config["pad_token"]
@@ -456,7 +467,8 @@ def test_an_adapter_of_another_model_is_refused(tiny_model, lora, tmp_path, chan
 def test_scores_are_log_probabilities_of_the_whole_answer(tiny, tiny_model):
     model, tokenizer = tiny
     options = [" yes", " no, it is not known", "TP53"]
-    scores = TransformersEngine(str(tiny_model)).score(TALK, options)
+    [[scored]] = TransformersEngine(str(tiny_model)).score_many([TALK], options)
+    scores = [option.logprob for option in scored.options]
     messages = [{"role": "system", "content": TALK.system}, {"role": "user", "content": TALK.user}]
     prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
     for option, score in zip(options, scores, strict=True):
