@@ -61,4 +61,31 @@ def prompt_text(
 def prompt_ids(messages: Sequence[dict[str, str]], tokenizer: Any, *, raw: str = "", prefix: str = "") -> list[int]:
     """Tokens of a prompt, up to where the answer begins."""
     text, special = prompt_text(messages, tokenizer, raw=raw, prefix=prefix)
-    return list(tokenizer(text, add_special_tokens=special)["input_ids"])
+    return text_ids([text], tokenizer, special=special)[0]
+
+
+def text_ids(texts: Sequence[str], tokenizer: Any, *, special: bool) -> list[list[int]]:
+    """Tokens of texts that go on: without the end token that some tokenizers put behind every text."""
+    ids = [list(each) for each in tokenizer(list(texts), add_special_tokens=special)["input_ids"]]
+    if not special:
+        return ids
+    marks = {*tokenizer.all_special_ids} - {tokenizer.unk_token_id}
+    behind = next(n for n, token in enumerate(reversed(tokenizer("a")["input_ids"])) if token not in marks)
+    return [each[: len(each) - behind] for each in ids]
+
+
+def end_token(tokenizer: Any, *, raw: bool = False) -> int | None:
+    """The token that ends an answer: what a chat template puts behind the assistant's turn, else the end of a text."""
+    from jinja2 import TemplateError
+
+    if tokenizer.chat_template and not raw:
+        probe = [{"role": "user", "content": "probe"}, {"role": "assistant", "content": "PROBE-ANSWER"}]
+        try:
+            text = tokenizer.apply_chat_template(probe, tokenize=False, **fixed_date(tokenizer))
+        except TemplateError:
+            text = ""
+        behind = tokenizer(text.rpartition("PROBE-ANSWER")[2], add_special_tokens=False)["input_ids"]
+        known = tokenizer.added_tokens_decoder
+        if behind and behind[0] in known and known[behind[0]].special:
+            return int(behind[0])
+    return None if tokenizer.eos_token_id is None else int(tokenizer.eos_token_id)

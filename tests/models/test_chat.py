@@ -1,7 +1,7 @@
 import pytest
 
 from bftembed.models.causal import load_tokenizer
-from bftembed.models.chat import knows_system_role, prompt_ids, with_system
+from bftembed.models.chat import end_token, knows_system_role, prompt_ids, with_system
 from bftembed.models.files import resolve_model
 
 TALK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is TP53?"}]
@@ -59,3 +59,22 @@ def test_samples_for_training_have_the_date_of_prompts(tokenizer):
 def test_nothing_is_joined_without_a_pair(tokenizer, messages):
     tokenizer.chat_template = DROPS
     assert with_system(messages, tokenizer) == messages
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}", "<|im_end|>"),
+        ("{% for m in messages %}{{ m.content }}<|endoftext|>{% endfor %}", "<|endoftext|>"),
+        ("{% for m in messages %}### {{ m.role }}\n{{ m.content }}\n\n{% endfor %}", "eos"),
+        ("{{ messages[0].content }}", "eos"),
+        ("{{ raise_exception('only users') }}", "eos"),
+        (None, "eos"),
+    ],
+)
+def test_an_answer_ends_as_the_template_ends_the_turn_of_the_assistant(tokenizer, template, expected):
+    tokenizer.chat_template = template
+    tokenizer.eos_token = "<repo_name>"
+    wanted = "<repo_name>" if expected == "eos" else expected
+    assert tokenizer.convert_ids_to_tokens(end_token(tokenizer)) == wanted
+    assert tokenizer.convert_ids_to_tokens(end_token(tokenizer, raw=True)) == "<repo_name>"
