@@ -1,4 +1,4 @@
-"""Text from a transformers model in this process, in large static batches."""
+"""Text from a transformers model in this process, in static batches or by continuous batching."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 from bftembed._optional import needs
 from bftembed._settings import checked_threads
 from bftembed._threads import torch_threads
-from bftembed.engines.base import Engine, beyond_window, check_positive, derived_seed
+from bftembed.engines import continuous
+from bftembed.engines.base import Engine, beyond_window, check_positive
+from bftembed.engines.batches import FIXED, MOST, BatchSize, free_memory, in_batches, sequence_bytes
 from bftembed.engines.decoder import Decoder
+from bftembed.engines.draws import processors
 from bftembed.engines.values import Completion, Scored, Scores
-from bftembed.errors import EngineError, InputError
+from bftembed.errors import InputError
 from bftembed.models.causal import (
     adapted,
     check_vocabulary,
     context_window,
-    is_out_of_memory,
     load_model,
     load_tokenizer,
     on_device,
+    own_dtype,
 )
 from bftembed.models.chat import prompt_ids
 from bftembed.models.files import content_of, in_current_terms, origin_of, resolve_adapted
@@ -30,18 +33,25 @@ if TYPE_CHECKING:
 
     from bftembed.engines.values import Request, Sampling
 
-_DTYPES = (None, "float32", "bfloat16", "float16")
-#: Tokens of one page of the cache and of one step, where continuous batching runs on a CPU.
-_PAGE, _STEP = 256, 512
+    #: Tokens of a prompt, and the id of its request.
+    _Prompt = tuple[list[int], str]
+
+_DTYPES = (None, "auto", "float32", "bfloat16", "float16")
 log = logging.getLogger("bftembed")
 
 
 class TransformersEngine(Engine):
     """A causal language model run by transformers, on a GPU where there is one.
 
-    Requests are sorted by length and decoded in static batches. A batch that does not fit into memory is halved, and
-    the smaller size is kept. The batches depend on the list of requests alone, and each samples from its own seed, so
-    that a run that was cut between two batches goes on as if it had not been cut.
+    Requests are sorted by length and decoded in static batches, or handed to transformers' continuous batching. What
+    is asked for a GPU **has never been run on one**; its parts are tested on a CPU.
+
+    A text depends on its own request: greedy texts in float32 are equal whatever the batch, and drawn ones have random
+    numbers of their own, so that a run that was cut goes on as if it had not been. In half precision the last bits
+    depend on which requests stand together; a batch is a power of two by the free memory, so that this does not move
+    with every byte. (Continuous batching draws from one generator; it draws only where it is asked for.)
+
+    None of the options but `dtype` is part of a text's key: they say where and in which order one computes.
 
     Parameters
     ----------
@@ -54,24 +64,43 @@ class TransformersEngine(Engine):
     revision
         Branch, tag or commit on the hub.
     dtype
-        ``"float32"``, ``"bfloat16"`` or ``"float16"``; by default float32 on a CPU (half precision is slower there),
-        bfloat16 on a GPU that has it, else float16.
+        ``"float32"``, ``"bfloat16"``, ``"float16"``, or ``"auto"`` for what the model's own configuration says; by
+        default bfloat16 on a GPU that has it, else float16, and float32 on a CPU. There bfloat16 is faster where the
+        processor computes with it (AVX512-BF16, AMX), and far slower elsewhere.
     device
         As torch names it; by default the GPU if there is one.
+    device_map
+        Layers on several GPUs, for a model larger than one: ``"auto"``, or what else transformers' `from_pretrained`
+        takes. It decides instead of `device`; needs the package `accelerate`. What does not fit on the GPUs stays in
+        the memory of the machine, which is slow, and a model that would be read from disk for each token is refused.
+    attn_implementation
+        As transformers names it, e.g. ``"sdpa"``, ``"eager"``, ``"flash_attention_2"``; by default its choice.
+    compile
+        Compile the forward pass on a GPU, in static batches over a cache of fixed size; True, or a mode of
+        ``torch.compile``. The first batch waits a minute or more. On a CPU only the cache is another.
     batch_size
-        Sequences decoded together, at most.
+        Sequences decoded together, at most. By default what fits into the free memory of a GPU, up to 512, and 64 on a
+        CPU. A batch that does not fit is halved; after some that fit, it is doubled again.
     threads
         CPU threads; by default ``bft.settings.threads``, else torch's choice. Where other work runs, one is fastest.
     continuous
-        Use transformers' continuous batching instead of static batches. Not measured on a GPU yet, and slower on a
-        CPU, where large static batches win; therefore off.
+        Use transformers' continuous batching (True) or not (False). By default only for greedy texts on one GPU with a
+        flash attention: without it, it is slower than large static batches, as it is on a CPU. What it cannot do
+        (a repetition penalty) and what fails in it goes into static batches, with a warning.
     trust_remote_code
         Run code that comes with the model.
+
+    Examples
+    --------
+    >>> from bftembed.engines import TransformersEngine
+    >>> engine = TransformersEngine("default", dtype="auto", attn_implementation="sdpa")
+    >>> engine.describe()["dtype"]
+    'float32'
     """
 
     name = "transformers"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         model: str = "default",
         *,
@@ -80,20 +109,30 @@ class TransformersEngine(Engine):
         revision: str | None = None,
         dtype: str | None = None,
         device: str | None = None,
-        batch_size: int = 64,
+        device_map: str | dict[str, Any] | None = None,
+        attn_implementation: str | None = None,
+        compile: bool | str = False,
+        batch_size: int | None = None,
         threads: int | None = None,
-        continuous: bool = False,
+        continuous: bool | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        needs("torch", "transformers", "jinja2")
-        check_positive(batch_size=batch_size)
+        needs("torch", "transformers", "jinja2", *(["accelerate"] if device_map else []))
+        if batch_size is not None:
+            check_positive(batch_size=batch_size)
         if dtype not in _DTYPES:
-            msg = f"dtype must be one of float32, bfloat16 and float16, got `{dtype}`."
+            msg = f"dtype must be one of auto, float32, bfloat16 and float16, got `{dtype}`."
+            raise InputError(msg)
+        if device and device_map:
+            msg = "`device` and `device_map` both say where the model goes; leave out one of them."
             raise InputError(msg)
         self._files, self._adapter = resolve_adapted(model, adapter, revision, base=base)
         self._dtype = dtype
         self._device = device
+        self._layout = {"device_map": device_map, "attn_implementation": attn_implementation}
+        self._compile = compile
         self._batch_size = batch_size
+        self._sizes: BatchSize | None = None
         self._threads = checked_threads(threads)
         self._continuous = continuous
         self._trust_remote_code = trust_remote_code
@@ -150,118 +189,85 @@ class TransformersEngine(Engine):
             yield [beyond_window(id, len(ids), sampling, window) for ids, id in too_long]
         fitting = prompts[len(too_long) :]
         check_vocabulary("A prompt holds", max((max(ids, default=0) for ids, _ in fitting), default=0), model)
-        if self._continuous and sampling.repetition_penalty != 1:
-            msg = "transformers' continuous batching knows no repetition penalty; leave out one of the two."
-            raise InputError(msg)
-        if self._continuous and fitting:
-            yield from self._run_continuous(fitting, sampling)
-        else:
-            step = self._batch_size  # fixed here: halving it later must not move the borders of the batches
-            for start in range(0, len(fitting), step):
-                yield from self._run_batch(fitting[start : start + step], sampling)
+        if fitting and self._runs_continuously(sampling):
+            answered = set()
+            for batch in self._run_continuous(fitting, sampling):
+                answered |= {done.id for done in batch}
+                yield batch
+            fitting = [prompt for prompt in fitting if prompt[1] not in answered]
+        yield from self._run_static(fitting, sampling)
 
-    def _run_batch(self, batch: list[tuple[list[int], str]], sampling: Sampling) -> Iterator[list[Completion]]:
-        import torch
+    def _runs_continuously(self, sampling: Sampling) -> bool:
+        if self._continuous is None:
+            return continuous.is_worth_while(self.load()[0], sampling)
+        if self._continuous and not continuous.can_run(sampling):
+            log.warning("transformers' continuous batching knows no repetition penalty: static batches.")
+            return False
+        return self._continuous
 
-        size = min(self._batch_size, len(batch))  # the batch size may have been halved since the batch was cut
-        while batch:
-            done = None
-            try:
-                done = self._decode(batch[:size], sampling)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or size == 1:
-                    raise EngineError(_memory_message(error, size)) from error
-            if done is not None:
-                yield done
-                batch = batch[size:]
-                continue
-            # Not in the handler: there the error still holds the tensors of the batch, and no memory could be freed.
-            size = self._batch_size = max(1, size // 2)
-            log.warning("Out of memory: going on with batches of %d.", size)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+    def _run_static(self, prompts: list[_Prompt], sampling: Sampling) -> Iterator[list[Completion]]:
+        model, _ = self.load()
+        free = free_memory(model)
+        sizes = self._sizes = self._sizes or BatchSize(self._batch_size or (FIXED if free is None else MOST))
 
-    def _decode(self, batch: list[tuple[list[int], str]], sampling: Sampling) -> list[Completion]:
+        def allowed(left: list[_Prompt]) -> int:
+            # A compiled model wants batches of one size; else shorter prompts leave room for more of them.
+            longest = prompts[0] if self._compile else left[0]
+            return sizes.allowed(free, sequence_bytes(model, len(longest[0]), sampling.max_new_tokens))
+
+        yield from in_batches(prompts, lambda batch: self._decode(batch, sampling), sizes=sizes, allowed=allowed)
+
+    def _decode(self, batch: list[_Prompt], sampling: Sampling) -> list[Completion]:
         import torch
 
         model, tokenizer = self.load()
         inputs = tokenizer.pad({"input_ids": [ids for ids, _ in batch]}, return_tensors="pt").to(model.device)
-        devices = [model.device] if model.device.type == "cuda" else []
-        with torch.inference_mode(), torch.random.fork_rng(devices=devices):
-            torch.manual_seed(derived_seed(sampling.seed, *(id for _, id in batch)))
-            output = model.generate(**inputs, generation_config=self._generation_config(sampling), tokenizer=tokenizer)
+        config = self._generation_config(sampling)
+        drawing = processors([id for _, id in batch], sampling, model.device)
+        with torch.inference_mode():
+            output = model.generate(**inputs, generation_config=config, logits_processor=drawing, tokenizer=tokenizer)
         new = output[:, inputs["input_ids"].shape[1] :].tolist()
         return [self._completion(id, prompt, tokens, sampling) for (prompt, id), tokens in zip(batch, new, strict=True)]
 
-    def _run_continuous(self, prompts: list[tuple[list[int], str]], sampling: Sampling) -> Iterator[list[Completion]]:
+    def _run_continuous(self, prompts: list[_Prompt], sampling: Sampling) -> Iterator[list[Completion]]:
         import torch
 
         model, _ = self.load()
-        by_id = {id: ids for ids, id in prompts}
+        # top_k=0: transformers would keep the best 50 tokens only, unasked.
+        draw = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         options = {
-            "generation_config": self._generation_config(sampling),
-            "continuous_batching_config": self._continuous_config(prompts, sampling),
-            "warmup": False,
+            "generation_config": self._generation_config(sampling, **(draw if sampling.temperature > 0 else {})),
+            "continuous_batching_config": continuous.settings(
+                model, len(prompts[0][0]), len(prompts), sampling, cap=self._batch_size, compiled=bool(self._compile)
+            ),
         }
+        by_id = {id: ids for ids, id in prompts}
         devices = [model.device] if model.device.type == "cuda" else []
-        with (
-            torch.random.fork_rng(devices=devices),
-            model.continuous_batching_context_manager(**options) as manager,
-        ):
-            for ids, id in prompts:
-                manager.add_request(ids, request_id=id, max_new_tokens=sampling.max_new_tokens)
-            waiting = len(prompts)
-            for result in manager:
-                if result.error:
-                    yield [Completion(result.request_id, "", "error", error=result.error)]
-                elif result.is_finished():
-                    id = result.request_id
-                    yield [self._completion(id, by_id[id], result.generated_tokens, sampling)]
-                else:
-                    continue
-                waiting -= 1
-                if not waiting:
-                    return
-        msg = f"transformers' continuous batching stopped with {waiting} requests unanswered."
-        raise EngineError(msg)
-
-    def _continuous_config(self, prompts: list[tuple[list[int], str]], sampling: Sampling) -> Any:
-        from transformers import ContinuousBatchingConfig
-
-        model, _ = self.load()
-        make: Any = ContinuousBatchingConfig
-        if model.device.type != "cpu":
-            return make(seed=sampling.seed, max_requests_per_batch=self._batch_size)
-        # Left alone, transformers would reserve nine tenths of the machine's memory for its cache.
-        pages = -(-(len(prompts[0][0]) + sampling.max_new_tokens) // _PAGE)
-        at_once = min(self._batch_size, len(prompts))
-        return make(
-            seed=sampling.seed,
-            max_requests_per_batch=at_once,
-            page_size=_PAGE,
-            num_blocks=at_once * (pages + 1),
-            max_batch_tokens=max(_STEP, at_once),
-        )
+        with torch.random.fork_rng(devices=devices):
+            for batch in continuous.answers(model, prompts, n_new=sampling.max_new_tokens, **options):
+                yield [self._completion(id, by_id[id], tokens, sampling) for id, tokens in batch]
 
     def _completion(self, id: str, prompt: list[int], tokens: list[int], sampling: Sampling) -> Completion:
         return self._decoder.completion(id, prompt, tokens, ends=self._end_tokens, stop=sampling.stop)
 
-    def _generation_config(self, sampling: Sampling) -> Any:
-        from transformers import GenerationConfig
+    def _generation_config(self, sampling: Sampling, **draw: Any) -> Any:
+        from transformers import CompileConfig, GenerationConfig
 
         _, tokenizer = self.load()
-        # top_k=0: transformers would keep the best 50 tokens only, unasked.
-        draw = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         make: Any = GenerationConfig
-        return make(
+        config = make(
             max_new_tokens=sampling.max_new_tokens,
-            do_sample=sampling.temperature > 0,
+            **({"do_sample": False} | draw),
             eos_token_id=sorted(self._end_tokens),
             pad_token_id=tokenizer.pad_token_id,
             repetition_penalty=sampling.repetition_penalty,
             stop_strings=list(sampling.stop) or None,
-            **(draw if sampling.temperature > 0 else {}),
         )
+        if self._compile:
+            config.cache_implementation = "static"
+        if isinstance(self._compile, str):
+            config.compile_config = CompileConfig(mode=self._compile)
+        return config
 
     def _prompt_ids(self, request: Request) -> list[int]:
         return prompt_ids(request.chat, self._load_tokenizer(), raw=request.raw, prefix=request.prefix)
@@ -279,7 +285,7 @@ class TransformersEngine(Engine):
 
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
         if self._dtype:
-            return device, self._dtype
+            return device, own_dtype(self._files.path) if self._dtype == "auto" else self._dtype
         if not device.startswith("cuda"):
             return device, "float32"
         return device, "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
@@ -299,10 +305,11 @@ class TransformersEngine(Engine):
 
             device, dtype = self._placement()
             tokenizer = self._load_tokenizer()
-            model = load_model(self._files.path, dtype, trust_remote_code=self._trust_remote_code)
+            layout = {name: value for name, value in self._layout.items() if value is not None}
+            model = load_model(self._files.path, dtype, trust_remote_code=self._trust_remote_code, **layout)
             if self._adapter:
                 model = adapted(model, self._adapter.path)
-            model = on_device(model, device).eval()
+            model = (model if self._layout["device_map"] else on_device(model, device)).eval()
             ends = model.generation_config.eos_token_id
             own = ends if isinstance(ends, list) else [ends]
             self._end_tokens = {token for token in (*own, tokenizer.eos_token_id) if token is not None}
@@ -312,9 +319,3 @@ class TransformersEngine(Engine):
             self._decoder = Decoder(tokenizer)
             self._loaded = model, tokenizer
         return self._loaded
-
-
-def _memory_message(error: Exception, size: int) -> str:
-    if is_out_of_memory(error):
-        return "Out of memory with a batch of one; use a smaller model, fewer max_new_tokens or a shorter prompt."
-    return f"Generation failed with a batch of {size}: {error}"

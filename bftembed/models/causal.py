@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -25,11 +26,24 @@ _MEMORY = (
 _WINDOWS = ("max_position_embeddings", "max_seq_len", "seq_length", "context_length")
 #: What models call a table of learned positions: GPT-2; OPT, BART and XGLM; the BERT family.
 _POSITIONS = re.compile("wpe|embed_positions|position_embeddings")
+#: What configurations call the type of their weights, of transformers 5 and before.
+_TYPE = ("dtype", "torch_dtype")
 _TOO_LARGE = "Out of memory while loading: use a smaller model, or half precision (`dtype`)."
 
 
-def load_model(path: Path, dtype: str, *, trust_remote_code: bool = False) -> Any:
+def load_model(path: Path, dtype: str, *, trust_remote_code: bool = False, **layout: Any) -> Any:
     """A causal language model from its directory, all of its weights in `dtype`.
+
+    Parameters
+    ----------
+    path
+        Directory of the model.
+    dtype
+        As torch names it.
+    trust_remote_code
+        Run code that comes with the model.
+    layout
+        ``device_map`` and ``attn_implementation`` of transformers' ``from_pretrained``.
 
     Raises
     ------
@@ -42,14 +56,21 @@ def load_model(path: Path, dtype: str, *, trust_remote_code: bool = False) -> An
     from transformers import AutoModelForCausalLM
 
     load: Any = AutoModelForCausalLM.from_pretrained
+    options = {"dtype": dtype, "trust_remote_code": trust_remote_code, "output_loading_info": True, **layout}
     try:
         with loading_quietly():
-            model, report = load(path, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError) as error:
+            model, report = load(path, **options)
+    except (OSError, ValueError, RuntimeError, MemoryError, ImportError, SafetensorError) as error:
         if is_out_of_memory(error):
             raise EngineError(_TOO_LARGE) from error
         msg = f"transformers cannot load the model `{path}`: {str(error).splitlines()[0]}"
         raise ModelError(msg) from error
+    if "disk" in getattr(model, "hf_device_map", {}).values():
+        msg = (
+            f"`{path}` fits neither on the GPUs nor into the memory of this machine, and would be read from disk for "
+            "each token. Use a smaller model, half precision (`dtype`), or more GPUs."
+        )
+        raise EngineError(msg)
     if missing := sorted(report["missing_keys"]):
         # transformers fills such layers with random numbers: an encoder, say, would write noise.
         msg = (
@@ -58,6 +79,27 @@ def load_model(path: Path, dtype: str, *, trust_remote_code: bool = False) -> An
         )
         raise ModelError(msg)
     return model
+
+
+def own_dtype(path: Path) -> str:
+    """What a model's configuration says of the type of its weights, as torch names it; float32 where it is silent.
+
+    Raises
+    ------
+    ModelError
+        If the configuration cannot be read, or says something that no text is computed in.
+    """
+    try:
+        config = json.loads((path / "config.json").read_text())
+        parts = (config, config.get("text_config", {}))
+        said = next((part[name] for part in parts for name in _TYPE if part.get(name)), "")
+    except (OSError, ValueError, AttributeError) as error:
+        msg = f"The configuration of the model `{path}` cannot be read: {error}"
+        raise ModelError(msg) from error
+    if said not in ("", "float32", "bfloat16", "float16"):
+        msg = f"The model `{path}` is stored as `{said}`; name another `dtype` than `auto`, e.g. bfloat16."
+        raise ModelError(msg)
+    return said or "float32"
 
 
 def load_tokenizer(files: ModelFiles, adapter: ModelFiles | None = None, **options: Any) -> Any:

@@ -2,8 +2,6 @@ import json
 import logging
 import shutil
 import sys
-from contextlib import contextmanager
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -108,47 +106,24 @@ def test_continuous_batching_gives_the_same_greedy_texts(tiny_model, tiny_texts)
     assert {(done.finish_reason, done.n_tokens) for done in answers.values()} == {("length", 6)}
 
 
-def test_continuous_batching_reserves_memory_for_the_prompts_alone_on_a_cpu(tiny_model):
-    engine = TransformersEngine(str(tiny_model), continuous=True, batch_size=2)
-    config = engine._continuous_config([([1] * 300, "a"), ([1] * 10, "b"), ([1], "c")], Sampling(max_new_tokens=100))
-    assert config.num_blocks * config.page_size <= 2 * (400 + 2 * 256)
-    assert config.seed == 0
-
-
-def test_continuous_batching_leaves_the_memory_of_a_gpu_to_transformers(tiny_model):
-    engine = TransformersEngine(str(tiny_model), continuous=True, batch_size=2)
-    engine._loaded = SimpleNamespace(device=torch.device("cuda")), None
-    config = engine._continuous_config([([1] * 300, "a")], Sampling(seed=4))
-    assert (config.num_blocks, config.max_batch_tokens, config.max_requests_per_batch) == (None, None, 2)
-    assert config.seed == 4
-
-
 def test_continuous_batching_survives_prompts_that_are_all_too_long(tiny_model):
     engine = TransformersEngine(str(tiny_model), continuous=True)
     [[done]] = engine.generate([Request("a", "long " * 600)], sampling=SHORT)
     assert done.finish_reason == "error"
 
 
-def test_continuous_batching_passes_errors_on_and_notices_a_stop(tiny_model, monkeypatch):
-    class Manager:
-        def add_request(self, ids, request_id, max_new_tokens):
-            pass
-
-        def __iter__(self):
-            yield SimpleNamespace(error=None, is_finished=lambda: False)
-            yield SimpleNamespace(error="cache is full", request_id="INS")
-
-    @contextmanager
-    def stand_in(**options):
-        yield Manager()
-
+def test_what_fails_in_continuous_batching_goes_into_static_batches(tiny_model, tiny_texts, monkeypatch, caplog):
     engine = TransformersEngine(str(tiny_model), continuous=True)
-    monkeypatch.setattr(engine.load()[0], "continuous_batching_context_manager", stand_in)
-    answers = engine.generate(REQUESTS, sampling=SHORT)
-    [done] = next(answers)
-    assert (done.id, done.finish_reason, done.error) == ("INS", "error", "cache is full")
-    with pytest.raises(EngineError, match="stopped with 4 requests unanswered"):
-        next(answers)
+    model = engine.load()[0]
+    real = model.continuous_batching_context_manager
+
+    def broken(**options):
+        options["continuous_batching_config"].page_size = 1
+        return real(**options)
+
+    monkeypatch.setattr(model, "continuous_batching_context_manager", broken)
+    assert texts(engine.generate(REQUESTS, sampling=SHORT)) == tiny_texts
+    assert "Continuous batching failed (ValueError: page_size must be at least 4" in caplog.text
 
 
 def test_a_text_ends_at_the_first_end_token(tiny, tiny_model, variant):
@@ -220,6 +195,24 @@ def test_out_of_memory_halves_the_batch_and_all_are_answered(tiny_model, tiny_te
     sizes.clear()
     assert texts(engine.generate(REQUESTS, sampling=SHORT)) == tiny_texts
     assert max(sizes) == 2
+
+
+def test_a_halved_batch_grows_again_in_the_same_run(tiny_model):
+    requests = [Request(str(n), f"Gene number {n}") for n in range(24)]
+    engine = TransformersEngine(str(tiny_model), batch_size=4)
+    once = [torch.OutOfMemoryError("CUDA out of memory")]
+    model, sizes = engine.load()[0], []
+    real = model.generate
+
+    def generate(**inputs):
+        sizes.append(len(inputs["input_ids"]))
+        if once:
+            raise once.pop()
+        return real(**inputs)
+
+    model.generate = generate
+    assert len(by_id(engine.generate(requests, sampling=Sampling(max_new_tokens=1)))) == 24
+    assert sizes == [4, *[2] * 8, 4, 4]
 
 
 def test_out_of_memory_on_a_gpu_empties_its_cache(tiny_model, tiny_texts, monkeypatch):
@@ -310,10 +303,12 @@ def test_a_stop_text_ends_an_answer_and_is_not_part_of_it(tiny_model, tiny_texts
         assert (answers[id].text, answers[id].finish_reason) == (before, "stop" if found else "length")
 
 
-def test_continuous_batching_refuses_what_it_would_drop(tiny_model):
+def test_what_continuous_batching_would_drop_goes_into_static_batches(tiny_model, caplog):
+    sampling = Sampling(max_new_tokens=6, repetition_penalty=0.2)
     engine = TransformersEngine(str(tiny_model), continuous=True)
-    with pytest.raises(InputError, match="knows no repetition penalty"):
-        list(engine.generate(REQUESTS, sampling=Sampling(max_new_tokens=2, repetition_penalty=1.1)))
+    static = texts(TransformersEngine(str(tiny_model), continuous=False).generate(REQUESTS, sampling=sampling))
+    assert texts(engine.generate(REQUESTS, sampling=sampling)) == static
+    assert "knows no repetition penalty" in caplog.text
 
 
 def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tiny_model, tmp_path):
@@ -495,9 +490,11 @@ def test_draws_are_reproducible_and_follow_the_seed(tiny_model):
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_draws_are_not_limited_to_the_best_fifty_tokens(tiny_model):
-    config = TransformersEngine(str(tiny_model))._generation_config(Sampling(temperature=0.7, top_p=0.9))
-    assert (config.do_sample, config.temperature, config.top_p, config.top_k) == (True, 0.7, 0.9, 0)
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_draw_depends_on_its_own_request_alone(tiny_model, batch_size):
+    together = texts(TransformersEngine(str(tiny_model)).generate(REQUESTS, sampling=DRAW))
+    engine = TransformersEngine(str(tiny_model), batch_size=batch_size)
+    assert texts(engine.generate(REQUESTS[1:], sampling=DRAW)) == {r.id: together[r.id] for r in REQUESTS[1:]}
 
 
 def test_top_p_narrows_the_draw_to_the_best_token(tiny_model, tiny_texts):
@@ -607,6 +604,64 @@ def test_a_model_too_large_for_the_memory(tiny_model, monkeypatch):
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", too_large)
     with pytest.raises(EngineError, match=r"Out of memory.*use a smaller model"):
         list(TransformersEngine(str(tiny_model)).generate(REQUESTS))
+
+
+LAYOUTS = [
+    {"attn_implementation": "eager"},
+    {"device_map": "auto"},
+    {"device_map": {"": "cpu"}, "dtype": "auto"},
+    {"compile": True, "batch_size": 2},
+]
+
+
+@pytest.mark.parametrize("options", LAYOUTS, ids=str)
+def test_how_the_model_lies_on_the_machine_changes_neither_text_nor_key(tiny_model, tiny_texts, options):
+    engine = TransformersEngine(str(tiny_model), **options)
+    assert texts(engine.generate(REQUESTS, sampling=SHORT)) == tiny_texts
+    assert engine.describe() == TransformersEngine(str(tiny_model)).describe()
+    assert engine.load()[0].config._attn_implementation == options.get("attn_implementation", "sdpa")
+
+
+def test_an_adapter_on_a_model_that_is_laid_out_by_a_map(tiny_model, lora):
+    adapter, merged = lora
+    mapped = TransformersEngine(str(tiny_model), adapter=str(adapter), device_map="auto")
+    expected = texts(TransformersEngine(str(merged)).generate(REQUESTS, sampling=SHORT))
+    assert texts(mapped.generate(REQUESTS, sampling=SHORT)) == expected
+
+
+def test_a_model_that_would_be_read_from_disk_for_each_token_is_refused(tiny_model):
+    layers = {"model.embed_tokens": "cpu", "model.layers": "disk", "model.norm": "cpu", "lm_head": "cpu"}
+    engine = TransformersEngine(str(tiny_model), device_map=layers | {"model.rotary_emb": "cpu"})
+    with pytest.raises(EngineError, match="would be read from disk for each token"):
+        engine.load()
+
+
+def test_a_device_and_a_map_of_devices_exclude_each_other(tiny_model):
+    with pytest.raises(InputError, match="`device` and `device_map` both say"):
+        TransformersEngine(str(tiny_model), device="cpu", device_map="auto")
+
+
+@pytest.mark.parametrize("name", ["flash_attention_2", "no_such"])
+def test_an_attention_that_is_not_there_is_named(tiny_model, name):
+    with pytest.raises(ModelError, match=f"cannot load the model.*{name if '_such' in name else 'FlashAttention2'}"):
+        TransformersEngine(str(tiny_model), attn_implementation=name).load()
+
+
+def test_the_dtype_of_the_model_itself(tiny_model, variant):
+    config = json.loads((tiny_model / "config.json").read_text())
+    half = variant(config__json=json.dumps(config | {"dtype": "bfloat16"}))
+    engine = TransformersEngine(half, dtype="auto")
+    assert engine.describe()["dtype"] == "bfloat16"
+    assert engine.load()[0].dtype == torch.bfloat16
+    silent = {name: value for name, value in config.items() if name != "dtype"}
+    older = variant(config__json=json.dumps(silent | {"torch_dtype": "float16"}))
+    assert TransformersEngine(older, dtype="auto").describe()["dtype"] == "float16"
+    assert TransformersEngine(variant(config__json=json.dumps(silent)), dtype="auto").describe()["dtype"] == "float32"
+    eight = variant(config__json=json.dumps(config | {"dtype": "float8_e4m3fn"}))
+    with pytest.raises(ModelError, match=r"stored as `float8_e4m3fn`; name another `dtype`"):
+        TransformersEngine(eight, dtype="auto").describe()
+    with pytest.raises(ModelError, match=r"configuration of the model .* cannot be read"):
+        TransformersEngine(variant(config__json="{"), dtype="auto").describe()
 
 
 @pytest.mark.parametrize("options", [{"batch_size": 0}, {"dtype": "float7"}, {"threads": 0}])
