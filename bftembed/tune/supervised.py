@@ -165,6 +165,8 @@ def training_arguments(training: Training, output: Path, *, evaluate: bool) -> A
         "remove_unused_columns": False,
         "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
+        # Batches are on their way to a GPU while it computes.
+        "accelerator_config": {"non_blocking": torch.cuda.is_available()},
     }
     try:
         return TrainingArguments(**(values | training.trainer))

@@ -6,7 +6,7 @@ import logging
 import math
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -15,9 +15,11 @@ from transformers import Trainer
 from bftembed.errors import TuneError
 from bftembed.tune.checkpoints import publishing, without_hub_warnings
 from bftembed.tune.devices import use_one_device
-from bftembed.tune.loss.head import add_logprob_head, sample_lengths, supervised_logprobs
+from bftembed.tune.loss.head import add_logprob_head, supervised_logprobs
 from bftembed.tune.loss.logprobs import CHUNK_SIZE
 from bftembed.tune.loss.objectives import Objective, named
+from bftembed.tune.loss.places import Locating, located
+from bftembed.tune.loss.weights import sample_of, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +86,7 @@ class Tuner(Trainer):
         self._global: dict[str, torch.Tensor] = {}
         self._sums: dict[str, Any] = defaultdict(float)
         self._sample_weights: list[torch.Tensor] = []
-        self._eval_sums = torch.zeros(2, dtype=torch.float64)
+        self._eval_sums: list[torch.Tensor] = []
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -97,7 +99,8 @@ class Tuner(Trainer):
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if not batches:  # a stream has ended, or there is not one whole batch
             return batches, None
-        lengths = [sample_lengths(batch) for batch in batches]
+        batches = list(map(located, batches))
+        lengths = [batch["lengths"] for batch in batches]
         n_tokens = torch.stack([n.sum() for n in lengths]).sum().to(device)
         counts = torch.stack([n_tokens, torch.full_like(n_tokens, sum(map(len, lengths)))])
         if self.args.world_size > 1:
@@ -137,10 +140,11 @@ class Tuner(Trainer):
         self, dataloader: Any, description: str, *args: Any, metric_key_prefix: str = "eval", **options: Any
     ) -> EvalLoopOutput:
         """Replace the mean over batches by the mean over tokens."""
-        self._eval_sums.zero_()
+        self._eval_sums.clear()
         options["metric_key_prefix"] = metric_key_prefix
         output = super().evaluation_loop(dataloader, description, *args, **options)
-        mean = self._eval_sums[0] / self._eval_sums[1].clamp(min=1)
+        sums = torch.stack(self._eval_sums).sum(0) if self._eval_sums else torch.zeros(2)
+        mean = sums[0] / sums[1].clamp(min=1)
         means = {f"{metric_key_prefix}_loss": float(mean), f"{metric_key_prefix}_perplexity": float(mean.exp())}
         return output._replace(metrics={**(output.metrics or {}), **means})
 
@@ -164,11 +168,25 @@ class Tuner(Trainer):
                 )
                 raise TuneError(msg)
 
+    def _get_dataloader(self, dataset: Any, *arguments: Any, **options: Any) -> Any:
+        """As the trainer's, with batches that say where their supervised tokens are.
+
+        Not where accelerate may cut a batch of one process into rows for all of them, as it does with streams.
+        """
+        plain, settings = self.data_collator, cast("Any", self.args.accelerator_config)
+        if not (isinstance(dataset, torch.utils.data.IterableDataset) or settings.dispatch_batches):
+            self.data_collator = Locating(plain)
+        try:
+            return super()._get_dataloader(dataset, *arguments, **options)
+        finally:
+            self.data_collator = plain
+
     def _record_evaluation(self, logprobs: torch.Tensor, lengths: torch.Tensor) -> None:
         # Sample by sample, since the last batch is filled up with samples that were seen already, which are left out.
-        sums = torch.stack([part.sum() for part in logprobs.split(lengths.tolist())])  # type: ignore[no-untyped-call]
+        values = wide(logprobs)
+        sums = values.new_zeros(len(lengths)).index_add(0, sample_of(lengths, len(values)), values)
         sums, lengths = self.accelerator.gather_for_metrics((sums, lengths))
-        self._eval_sums += torch.stack([-sums.sum(), lengths.sum()]).to("cpu", torch.float64)
+        self._eval_sums.append(torch.stack([-sums.sum(), lengths.sum().to(sums.dtype)]))
 
     def _record(self, logprobs: torch.Tensor, weights: Weights) -> None:
         # Kept on the device: reading a number from a GPU would make every micro-batch wait.

@@ -13,7 +13,7 @@ import torch
 from bftembed.errors import DataError
 from bftembed.models.chat import fixed_date, with_system
 from bftembed.tune.data.samples import read_samples
-from bftembed.tune.loss.head import IGNORED
+from bftembed.tune.loss.places import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -172,10 +172,11 @@ def _read(model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
 
     from bftembed.tune.data.dataset import Collator
     from bftembed.tune.loss.head import supervised_logprobs
+    from bftembed.tune.loss.places import located
 
     # Every token is supervised; padding is masked, so that any id will do for it.
     samples = [{"input_ids": ids.astype(np.int64), "labels": ids.astype(np.int64)} for ids in inputs]
-    batch = {key: value.to(model.device) for key, value in Collator(pad_token_id=0)(samples).items()}
+    batch = {key: value.to(model.device) for key, value in located(Collator(pad_token_id=0)(samples)).items()}
     with torch.inference_mode():
         values, lengths = supervised_logprobs(model, batch)
     flat = values.logprobs.clamp(max=0).exp().float().cpu().numpy()

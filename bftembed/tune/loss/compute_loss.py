@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bftembed.errors import InputError
-from bftembed.tune.loss.head import IGNORED
 from bftembed.tune.loss.logprobs import CHUNK_SIZE, logits_logprobs
 from bftembed.tune.loss.objectives import Objective, named
+from bftembed.tune.loss.places import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

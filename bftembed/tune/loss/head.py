@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.utils.generic import ModelOutput
 
-from bftembed.errors import InputError, ModelError
+from bftembed.errors import ModelError
 from bftembed.tune.loss.logprobs import CHUNK_SIZE, TokenLogprobs, token_logprobs
+from bftembed.tune.loss.places import located, supervised_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
     from transformers import PreTrainedModel
-
-#: Label of a token that is not supervised.
-IGNORED = -100
 
 
 @dataclass
@@ -101,6 +99,7 @@ def _with_logprobs(plain: Any) -> Any:
         *args: Any,
         token_logprobs: bool = False,
         labels: torch.Tensor | None = None,
+        supervised: torch.Tensor | None = None,
         entropy: bool = False,
         **kwargs: Any,
     ) -> Any:
@@ -111,7 +110,7 @@ def _with_logprobs(plain: Any) -> Any:
         outputs = self.base_model(*args, **{**kwargs, "use_cache": False})
         # Looked up here and not before: FSDP and `modules_to_save` replace the head after this is set up.
         head, options = output_head(self), self._logprob_options
-        values = _head_logprobs(head, outputs.last_hidden_state, labels, entropy=entropy, **options)
+        values = _head_logprobs(head, outputs.last_hidden_state, labels, supervised, entropy=entropy, **options)
         return LogprobOutput(values.logprobs, values.entropy)
 
     # Not `functools.wraps`: accelerate follows `__wrapped__` where it takes its autocast off a model.
@@ -138,7 +137,8 @@ def supervised_logprobs(
     batch
         ``input_ids`` and ``labels`` (batch, length), labels not shifted and -100 where not supervised, with
         ``attention_mask``; or, for samples laid end to end in one row, with ``position_ids`` that start at 0 in each
-        sample and no ``attention_mask``.
+        sample and no ``attention_mask``. What `bftembed.tune.loss.places.located` adds is looked for where it is not
+        there yet, which makes a GPU wait.
     entropy
         Also the entropy of each next-token distribution.
 
@@ -146,27 +146,10 @@ def supervised_logprobs(
     -------
     Flat values (n_tokens,), sample after sample, and lengths (n_samples,), int64.
     """
-    outputs = model(**batch, token_logprobs=True, entropy=entropy)
-    return TokenLogprobs(outputs.logprobs, outputs.entropy), sample_lengths(batch)
-
-
-def sample_lengths(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Supervised tokens of each sample of a batch, (n_samples,), int64; see `supervised_logprobs`.
-
-    Raises
-    ------
-    InputError
-        If the batch has no labels.
-    """
-    if "labels" not in batch:
-        msg = f"A batch has no `labels`, only {', '.join(map(repr, batch))}; the data collator has to give them."
-        raise InputError(msg)
-    mask = batch["labels"][:, 1:] != IGNORED
-    if "position_ids" not in batch or "attention_mask" in batch:
-        return mask.sum(1)
-    begins = batch["position_ids"] == 0
-    sample = (begins.flatten().cumsum(0) - 1).view_as(begins)[:, 1:]
-    return torch.bincount(sample[mask], minlength=int(begins.sum()))
+    inputs = located(batch)
+    lengths = inputs.pop("lengths")
+    outputs = model(**inputs, token_logprobs=True, entropy=entropy)
+    return TokenLogprobs(outputs.logprobs, outputs.entropy), lengths
 
 
 def base_model(model: Any) -> Any:
@@ -197,15 +180,18 @@ def output_head(model: Any) -> Any:
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # a loop over chunks, whose number is another one in each batch
-def _head_logprobs(head: Any, hidden: torch.Tensor, labels: torch.Tensor | None, **options: Any) -> TokenLogprobs:
+def _head_logprobs(
+    head: Any, hidden: torch.Tensor, labels: torch.Tensor | None, supervised: torch.Tensor | None, **options: Any
+) -> TokenLogprobs:
     if labels is None:
         msg = "`token_logprobs=True` needs `labels`."
         raise ModelError(msg)
-    targets = labels[:, 1:].to(hidden.device)
-    mask = targets != IGNORED
+    places = (supervised_places(labels) if supervised is None else supervised).to(hidden.device)
+    targets = labels.to(hidden.device).flatten().index_select(0, places)
+    states = hidden.flatten(0, 1).index_select(0, places - 1)
     weight, bias = (_whole(head.weight), _whole(head.bias))
     with _gathered(weight, bias):
-        return token_logprobs(hidden[:, :-1][mask], weight, targets[mask], bias=bias, **options)
+        return token_logprobs(states, weight, targets, bias=bias, **options)
 
 
 def _whole(parameter: Any) -> Any:

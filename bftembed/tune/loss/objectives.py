@@ -215,12 +215,13 @@ class Objective(BaseModel):
         """
         weights = self.weights(logprobs, lengths)
         if self.per_sample:
-            share = (weights.sample / lengths.clamp(min=1))[sample_of(lengths)]
+            share = (weights.sample / lengths.clamp(min=1))[sample_of(lengths, len(logprobs))]
             total = len(lengths) if n_samples is None else n_samples
         else:
             share = torch.ones_like(weights.token)
             total = len(logprobs) if n_tokens is None else n_tokens
-        factor = weights.token * share / torch.as_tensor(total, device=logprobs.device).clamp(min=1)
+        total = total.to(logprobs.device).clamp(min=1) if isinstance(total, torch.Tensor) else max(total, 1)
+        factor = weights.token * share / total
         return -(logprobs * factor.to(logprobs.dtype)).sum(), weights
 
 

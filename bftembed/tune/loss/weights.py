@@ -47,7 +47,7 @@ def window_means(values: torch.Tensor, lengths: torch.Tensor, window: int) -> to
     (n_tokens,), float64 (float32 on devices without float64).
     """
     values = wide(values)
-    sample = sample_of(lengths)
+    sample = sample_of(lengths, len(values))
     n = lengths[sample]
     first = (lengths.cumsum(0) - lengths)[sample]
     position = torch.arange(len(values), device=values.device) - first
@@ -125,13 +125,14 @@ def ones(lengths: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return torch.ones(len(lengths), dtype=wide(like[:0]).dtype, device=lengths.device)
 
 
-def sample_of(lengths: torch.Tensor) -> torch.Tensor:
-    """Index of the sample of each token."""
-    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+def sample_of(lengths: torch.Tensor, n_tokens: int) -> torch.Tensor:
+    """Index of the sample of each token, of which there are as many as the lengths add up to."""
+    samples = torch.arange(len(lengths), device=lengths.device)
+    return torch.repeat_interleave(samples, lengths, output_size=n_tokens)
 
 
 def _lowest(values: torch.Tensor, lengths: torch.Tensor, *, empty: float) -> torch.Tensor:
     """Minimum of each sample's values, `empty` for a sample that has none."""
     lowest = values.new_full((len(lengths),), torch.inf)
-    lowest.scatter_reduce_(0, sample_of(lengths), values, "amin")
+    lowest.scatter_reduce_(0, sample_of(lengths, len(values)), values, "amin")
     return lowest.masked_fill(lengths == 0, empty)

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bftembed.errors import InputError, ModelError
-from bftembed.tune.loss.head import add_logprob_head, base_model, output_head, sample_lengths, supervised_logprobs
+from bftembed.tune.loss.head import add_logprob_head, base_model, output_head, supervised_logprobs
 from bftembed.tune.loss.logprobs import token_logprobs
 from bftembed.tune.loss.objectives import Objective
+from bftembed.tune.loss.places import located
 
 VOCABULARY = 37
 FAMILIES = {
@@ -278,7 +279,7 @@ def test_padding_side_changes_nothing(batch):
         lambda samples: sum(map(len, samples)) > 1
     )
 )
-def test_sample_lengths(samples):
+def test_lengths(samples):
     """Supervised tokens per sample, padded or end to end; a first token is predicted from nothing."""
     expected = [sum(row[1:]) for row in samples]
     width = max(2, *map(len, samples))
@@ -286,12 +287,12 @@ def test_sample_lengths(samples):
     for b, row in enumerate(samples):
         padded[b, : len(row)] = torch.where(torch.tensor(row), 5, -100)
     padded_batch = {"labels": padded, "attention_mask": torch.ones_like(padded)}
-    assert sample_lengths(padded_batch).tolist() == expected
+    assert located(padded_batch)["lengths"].tolist() == expected
     labels = np.concatenate([[-100] + [5 if wanted else -100 for wanted in row[1:]] for row in samples])
     positions = np.concatenate([np.arange(len(row)) for row in samples])
     packed = {"labels": torch.from_numpy(labels)[None], "position_ids": torch.from_numpy(positions)[None]}
-    assert sample_lengths(packed).tolist() == expected
-    assert sample_lengths(packed).dtype == torch.int64
+    assert located(packed)["lengths"].tolist() == expected
+    assert located(packed)["lengths"].dtype == torch.int64
 
 
 def test_checkpointing_gives_the_same_gradients(batch):
@@ -339,7 +340,7 @@ def test_saving_and_loading_leave_no_trace(batch, tmp_path):
 
 def test_a_batch_without_labels_is_refused():
     with pytest.raises(InputError, match="no `labels`, only 'input_ids'"):
-        sample_lengths({"input_ids": torch.zeros(1, 2)})
+        located({"input_ids": torch.zeros(1, 2)})
 
 
 def zeroed(model):
