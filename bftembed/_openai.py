@@ -9,23 +9,42 @@ from bftembed._optional import require
 from bftembed.errors import InputError, ServerError
 
 #: Seconds for the question whether anybody answers.
-_PATIENCE = 60.0
+PATIENCE = 60.0
 
 
-def server_address(spec: str, base_url: str | None) -> tuple[str, str]:
-    """Split ``MODEL@URL``; the URL may come from the argument or from ``OPENAI_BASE_URL`` too.
+def server_addresses(spec: str, base_url: str | None) -> tuple[str, list[str]]:
+    """Split ``MODEL@URL1,URL2``; the addresses may come from the argument or from ``OPENAI_BASE_URL`` too.
 
     Raises
     ------
     InputError
         If there is no model, or no http(s) URL.
     """
-    model, _, url = spec.rpartition("@") if "@http" in spec else (spec, "", "")
-    url = base_url or url or os.environ.get("OPENAI_BASE_URL", "")
-    if not model or not url.startswith(("http://", "https://")):
-        msg = f"`{spec}` does not name a model and a server; write it as `MODEL@http://host:port/v1`."
+    model, _, given = spec.rpartition("@") if "@http" in spec else (spec, "", "")
+    given = base_url or given or os.environ.get("OPENAI_BASE_URL", "")
+    urls = list(dict.fromkeys(url.strip() for url in given.split(",")))
+    if not model or not all(url.startswith(("http://", "https://")) for url in urls):
+        msg = (
+            f"`{spec}` does not name a model and a server; write it as `MODEL@http://host:port/v1`, several servers of "
+            "the same model as `MODEL@http://host:port/v1,http://host:port/v1`."
+        )
         raise InputError(msg)
-    return model, url
+    return model, urls
+
+
+def server_address(spec: str, base_url: str | None) -> tuple[str, str]:
+    """Split ``MODEL@URL``, as `server_addresses` does.
+
+    Raises
+    ------
+    InputError
+        If there is no model, or not one http(s) URL.
+    """
+    model, urls = server_addresses(spec, base_url)
+    if len(urls) > 1:
+        msg = f"One server makes vectors, got {len(urls)}: {', '.join(urls)}."
+        raise InputError(msg)
+    return model, urls[0]
 
 
 def open_client(url: str, *, api_key: str | None, timeout: float, max_retries: int) -> Any:
@@ -37,28 +56,40 @@ def open_client(url: str, *, api_key: str | None, timeout: float, max_retries: i
         If no server answers, or it refuses the key.
     """
     openai = require("openai")
-    key = api_key or os.environ.get("OPENAI_API_KEY", "none")
-    client = openai.OpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=max_retries)
+    client = openai.OpenAI(base_url=url, api_key=key_or_default(api_key), timeout=timeout, max_retries=max_retries)
+    patience = min(timeout, PATIENCE)
     try:
         # Asked with little patience: a server that is down is known in seconds, not after all retries of a long text.
-        client.with_options(timeout=min(timeout, _PATIENCE), max_retries=min(max_retries, 1)).models.list()
-    except openai.APITimeoutError as error:
-        client.close()
-        msg = f"The server at {url} takes longer than {min(timeout, _PATIENCE):g} s to answer; is it still loading?"
-        raise ServerError(msg) from error
-    except openai.APIConnectionError as error:
-        client.close()
-        cause = f"{type(error.__cause__ or error).__name__}: {error.__cause__ or error}"
-        msg = f"No server answers at {url} ({cause}). Start it, or correct the address; texts already stored are kept."
-        raise ServerError(msg) from error
-    except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-        client.close()
-        msg = f"The server at {url} refuses the key; set OPENAI_API_KEY."
-        raise ServerError(msg) from error
-    except (openai.OpenAIError, ValueError, AttributeError, TypeError):
-        # Not every server lists its models; whether it completes prompts shows with the first request.
-        return client
+        client.with_options(timeout=patience, max_retries=min(max_retries, 1)).models.list()
+    except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
+        # Not every server lists its models; whether it answers shows with the first request.
+        if unusable := why_unusable(error, url, patience):
+            client.close()
+            raise unusable from error
     return client
+
+
+def key_or_default(api_key: str | None) -> str:
+    """The key that servers are shown; local ones need none."""
+    return api_key or os.environ.get("OPENAI_API_KEY", "none")
+
+
+def why_unusable(error: Exception, url: str, patience: float) -> ServerError | None:
+    """What an error of the question for the models says against a server; None if it may work nevertheless."""
+    openai = require("openai")
+    if isinstance(error, openai.APITimeoutError):
+        return ServerError(f"The server at {url} takes longer than {patience:g} s to answer; is it still loading?")
+    if isinstance(error, openai.APIConnectionError):
+        cause: BaseException = error
+        while deeper := cause.__cause__ or cause.__context__:
+            cause = deeper  # "[Errno 111] Connection refused" stands below what the libraries make of it
+        return ServerError(
+            f"No server answers at {url} ({type(cause).__name__}: {cause}). Start it, or correct the address; texts "
+            "already stored are kept."
+        )
+    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+        return ServerError(f"The server at {url} refuses the key; set OPENAI_API_KEY.")
+    return None
 
 
 class ServerFault(NamedTuple):

@@ -49,8 +49,9 @@ def get_engine(spec: str | Engine = "default", **options: Any) -> Engine:
     ----------
     spec
         ``"default"`` (the embedded model), ``"transformers:MODEL"``, ``"vllm:MODEL"``,
-        ``"openai:MODEL@http://host:port/v1"``, ``"annotation"``, ``"NAME"`` or ``"NAME:MODEL"`` of a plug-in (entry
-        point ``bftembed.engines``), or an engine, which is given back as it is.
+        ``"openai:MODEL@http://host:port/v1"`` (several servers of one model: ``"openai:MODEL@URL1,URL2"``),
+        ``"annotation"``, ``"NAME"`` or ``"NAME:MODEL"`` of a plug-in (entry point ``bftembed.engines``), or an engine,
+        which is given back as it is.
         MODEL is a directory (a merged model or a PEFT adapter) or the id of a model on the hub.
     options
         Handed to the engine's class, e.g. ``batch_size=32``, ``dtype="bfloat16"``.

@@ -87,23 +87,28 @@ def serve(monkeypatch):
         server.server_close()
 
 
-def free_port():
+def some_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 @pytest.fixture
+def free_port():
+    return some_port
+
+
+@pytest.fixture
 def closed_url():
     """Address where nobody listens."""
-    return f"http://127.0.0.1:{free_port()}/v1"
+    return f"http://127.0.0.1:{some_port()}/v1"
 
 
 @pytest.fixture(scope="session")
 def real_server(model_dir, tmp_path_factory):
     """`transformers serve` with the default model; gives ``MODEL@URL``."""
     pytest.importorskip("fastapi", reason="pip install 'transformers[serving]'")
-    port = free_port()
+    port = some_port()
     log = tmp_path_factory.mktemp("server") / "log.txt"
     command = [Path(sys.executable).with_name("transformers"), "serve", model_dir, "--host", "127.0.0.1"]
     command += ["--port", str(port), "--device", "cpu"]

@@ -7,6 +7,9 @@ import pytest
 
 from bftembed.engines import OpenAIEngine, Request, Sampling, TransformersEngine
 from bftembed.errors import EngineError, InputError, ServerError
+from bftembed.profiles import ProfileStore
+from bftembed.profiles.entity import Entity
+from bftembed.profiles.write import write_profiles
 
 REQUESTS = [Request(gene, f"What does {gene} do?") for gene in ["TP53", "BRCA1", "INS", "CD3E"]]
 
@@ -54,6 +57,32 @@ def test_what_is_asked_and_what_comes_back(serve, answer_with):
     assert engine.describe() == {"engine": "openai", "model": "m", "server": server.url}
 
 
+def test_raw_text_goes_to_the_endpoint_without_template(real_server, model_dir, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    requests = [Request("a", raw="The tumour suppressor p53 is"), Request("b", raw="Insulin lowers")]
+    sampling = Sampling(max_new_tokens=8)
+    served = by_id(OpenAIEngine(real_server).generate(requests, sampling=sampling))
+    here = by_id(TransformersEngine(str(model_dir)).generate(requests, sampling=sampling))
+    assert {id: (done.text, done.n_prompt_tokens) for id, done in served.items()} == {
+        id: (done.text, done.n_prompt_tokens) for id, done in here.items()
+    }
+
+
+def test_a_server_that_would_answer_anew_is_given_no_prefix(real_server, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    requests = [Request("a", "Name a kinase.", prefix="Answer:"), Request("b", "Name a kinase.")]
+    answers = by_id(OpenAIEngine(real_server).generate(requests, sampling=Sampling(max_new_tokens=3)))
+    assert "does not go on with a `prefix`, it would begin a new answer" in answers["a"].error
+    assert answers["b"].text
+
+
+def test_a_dialogue_is_sent_as_it_is(serve, answer_with):
+    server = serve(lambda body: (200, answer_with()))
+    turns = [("system", "Be brief."), ("user", "Name a kinase."), ("assistant", "EGFR."), ("user", "Another?")]
+    list(OpenAIEngine(server.spec).generate([Request("a", messages=turns)]))
+    assert [(turn["role"], turn["content"]) for turn in server.bodies[0]["messages"]] == turns
+
+
 def test_cut_answers_are_told(serve, answer_with):
     body = answer_with("cut")
     body["choices"][0]["finish_reason"] = "length"
@@ -88,7 +117,7 @@ def test_no_requests_ask_no_server(closed_url):
 def test_a_server_that_is_down(closed_url):
     engine = OpenAIEngine(f"m@{closed_url}", max_retries=0)
     with pytest.raises(
-        ServerError, match=f"No server answers at {closed_url} .*refused.*correct the address"
+        ServerError, match=f"No server answers at {closed_url} .*Refused.*correct the address"
     ) as caught:
         next(engine.generate(REQUESTS))
     assert isinstance(caught.value, EngineError)
@@ -302,7 +331,7 @@ def test_further_fields_are_sent_and_part_of_the_description(serve, answer_with)
 
 @pytest.fixture
 def no_pauses(monkeypatch):
-    monkeypatch.setattr("bftembed.engines.openai._PAUSE", 0.001)
+    monkeypatch.setattr("bftembed.engines.openai_chat._PAUSE", 0.001)
 
 
 LIMIT = {"message": "Rate limit exceeded"}
@@ -454,11 +483,11 @@ def test_closing_early_waits_for_nobody(serve, answer_with):
 
 
 def test_an_error_of_our_own_is_not_swallowed(serve, answer_with, monkeypatch):
-    def broken(*args):
+    def broken(*args, **options):
         raise ZeroDivisionError
 
     server = serve(lambda _: (200, answer_with()))
-    monkeypatch.setattr("bftembed.engines.openai._completion", broken)
+    monkeypatch.setattr("bftembed.engines.openai_chat.completion_of", broken)
     with pytest.raises(ZeroDivisionError):
         list(OpenAIEngine(server.spec).generate(REQUESTS))
 
@@ -487,6 +516,34 @@ def test_addresses(monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://other/v1")
     assert OpenAIEngine("m").describe()["server"] == "http://other/v1"
     assert OpenAIEngine("m@http://host/v1").describe()["server"] == "http://host/v1"
+    with pytest.raises(InputError, match="does not name a model and a server"):
+        OpenAIEngine("m@http://host/v1,other/v1")
+
+
+def test_texts_are_found_again_when_servers_are_added(tmp_path, serve, answer_with):
+    one, two = (serve(lambda _: (200, answer_with())) for _ in range(2))
+    entities = [Entity("gene", "TP53", {}), Entity("gene", "INS", {})]
+
+    def generated(spec, **options):
+        engine = OpenAIEngine(spec, max_retries=0, **options)
+        with ProfileStore(tmp_path / "store.sqlite") as store:
+            return write_profiles(entities, engine, store=store).counts["generated"]
+
+    assert generated(f"m@{one.url}") == 2
+    assert generated(f"m@{one.url},{two.url}") == 0
+    assert generated(f"m@{two.url},{one.url}") == 0
+    assert generated(f"m@{one.url}", server="ours") == 0
+    assert generated(f"other@{one.url},{two.url}") == 2
+    assert generated(f"m@{two.url}") == 2  # it may be another model of that name
+    assert generated(f"m@{two.url}", server="cluster", extra_body={"top_k": 1}) == 2
+    assert generated("m@http://elsewhere/v1", server="cluster", extra_body={"top_k": 1}) == 0
+
+
+def test_addresses_that_the_key_does_not_say_are_told():
+    assert OpenAIEngine("m@http://host/v1").provenance() == {}
+    assert OpenAIEngine("m@http://a/v1,http://b/v1").describe()["server"] == "http://a/v1"
+    assert OpenAIEngine("m@http://a/v1, http://b/v1").provenance() == {"servers": "http://a/v1, http://b/v1"}
+    assert OpenAIEngine("m@http://a/v1", server="ours").provenance() == {"servers": "http://a/v1"}
 
 
 @pytest.mark.parametrize("spec", ["m", "m@ftp://host", "@http://host/v1", ""])
