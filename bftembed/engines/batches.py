@@ -78,7 +78,13 @@ class BatchSize:
 
 
 def in_batches(
-    items: list[Item], run: Callable[[list[Item]], Done], *, sizes: BatchSize, allowed: Callable[[list[Item]], int]
+    items: list[Item],
+    run: Callable[[list[Item]], Done],
+    *,
+    sizes: BatchSize,
+    allowed: Callable[[list[Item]], int],
+    verb: str = "Generation",
+    less: str = "fewer max_new_tokens or a shorter prompt",
 ) -> Iterator[Done]:
     """Run batch after batch; one that does not fit into memory is halved.
 
@@ -92,6 +98,8 @@ def in_batches(
         Told what fitted.
     allowed
         Items of the next batch, of those that are left.
+    verb, less
+        What is done, and what needs less memory, for messages.
 
     Raises
     ------
@@ -107,7 +115,7 @@ def in_batches(
             done = run(items[:size])
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or size == 1:
-                raise EngineError(_message(error, size)) from error
+                raise EngineError(_message(error, size, verb, less)) from error
         if done is not None:
             sizes.fitted()
             yield done
@@ -119,10 +127,10 @@ def in_batches(
             torch.cuda.empty_cache()
 
 
-def _message(error: Exception, size: int) -> str:
+def _message(error: Exception, size: int, verb: str, less: str) -> str:
     if is_out_of_memory(error):
-        return "Out of memory with a batch of one; use a smaller model, fewer max_new_tokens or a shorter prompt."
-    return f"Generation failed with a batch of {size}: {error}"
+        return f"Out of memory with a batch of one; use a smaller model, {less}."
+    return f"{verb} failed with a batch of {size}: {error}"
 
 
 def cache_bytes(config: Any, itemsize: int) -> int:

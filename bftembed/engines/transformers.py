@@ -14,7 +14,8 @@ from bftembed.engines.base import Engine, beyond_window, check_positive
 from bftembed.engines.batches import FIXED, MOST, BatchSize, free_memory, in_batches, sequence_bytes
 from bftembed.engines.decoder import Decoder
 from bftembed.engines.draws import processors
-from bftembed.engines.values import Completion, Scored, Scores
+from bftembed.engines.scoring import encode_all
+from bftembed.engines.transformers_scoring import score
 from bftembed.errors import InputError
 from bftembed.models.causal import (
     adapted,
@@ -31,7 +32,7 @@ from bftembed.models.files import content_of, in_current_terms, origin_of, resol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bftembed.engines.values import Request, Sampling
+    from bftembed.engines.values import Completion, Request, Sampling, Scores
 
     #: Tokens of a prompt, and the id of its request.
     _Prompt = tuple[list[int], str]
@@ -157,22 +158,16 @@ class TransformersEngine(Engine):
         return sum(len(self._prompt_ids(request)) for request in requests)
 
     def _score(self, requests: list[Request], options: list[tuple[str, ...]], *, end: bool) -> Iterator[list[Scores]]:
-        import torch
-
-        model, tokenizer = self.load()
-        for request, given in zip(requests, options, strict=True):
-            prompt = self._prompt_ids(request)
-            scored = []
-            for option in given:
-                answer = tokenizer(option, add_special_tokens=False)["input_ids"]
-                answer += [tokenizer.eos_token_id] if end else []
-                ids = torch.tensor([[*prompt, *answer]], device=model.device)
-                with torch.inference_mode():
-                    log_p = model(ids).logits[0, len(prompt) - 1 : -1].float().log_softmax(-1)
-                logprob = float(log_p.gather(-1, ids[0, len(prompt) :, None]).sum())
-                greedy = bool((log_p.argmax(-1) == ids[0, len(prompt) :]).all())
-                scored.append(Scored(logprob, len(answer), greedy))
-            yield [Scores(request.id, tuple(scored), len(prompt))]
+        if not requests:
+            return
+        with torch_threads(self._threads):
+            model, tokenizer = self.load()
+            questions, beyond = encode_all(requests, options, tokenizer, end=end, window=context_window(model))
+            if beyond:
+                yield beyond
+            tokens = (token for q in questions for ids in (q.prompt, *q.options) for token in ids)
+            check_vocabulary("A prompt or an option holds", max(tokens, default=0), model)
+            yield from score(model, questions, batch_size=self._batch_size or MOST)
 
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         if not requests:
