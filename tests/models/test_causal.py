@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -142,3 +145,33 @@ def test_a_device_that_is_not_there(model, device):
     with pytest.raises(EngineError, match=f"cannot be moved to the device `{device}`") as caught:
         on_device(model, device)
     assert "\n" not in str(caught.value)
+
+
+CRAMPED = """
+import resource, sys
+from pathlib import Path
+from transformers import LlamaForCausalLM
+from bftembed.engines import TransformersEngine
+from bftembed.errors import EngineError
+
+made = [TransformersEngine(sys.argv[1], device_map=layout) for layout in (None, "auto")]
+for engine in made:
+    engine.count_tokens([])
+    engine._load_tokenizer()
+size = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmSize"))
+limit = int(size.split()[1]) * 1024 + 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+for engine in made:
+    try:
+        engine.load()
+    except EngineError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit of a process's memory is one of Linux")
+def test_a_full_memory_while_loading_is_an_error_of_the_engine(tiny_model):
+    command = [sys.executable, "-c", CRAMPED, str(tiny_model)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = "Out of memory while loading: use a smaller model, or half precision (`dtype`)."
+    assert done.stdout.splitlines() == [said, said]
