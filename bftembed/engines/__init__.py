@@ -1,4 +1,4 @@
-"""Engines that write texts: one file per back end, one contract."""
+"""Engines that write texts and score answers: one file per back end, one contract."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bftembed.errors import InputError
 if TYPE_CHECKING:
     from bftembed.engines.annotation import AnnotationEngine
     from bftembed.engines.openai import OpenAIEngine
+    from bftembed.engines.score_store import ScoreStore, score_stored
     from bftembed.engines.transformers import TransformersEngine
     from bftembed.engines.vllm import VLLMEngine
 
@@ -25,12 +26,14 @@ __all__ = [
     "OpenAIEngine",
     "Request",
     "Sampling",
+    "ScoreStore",
     "Scored",
     "Scores",
     "TransformersEngine",
     "VLLMEngine",
     "engine_class",
     "get_engine",
+    "score_stored",
 ]
 
 _BACKENDS = {
@@ -39,7 +42,9 @@ _BACKENDS = {
     "transformers": "TransformersEngine",
     "vllm": "VLLMEngine",
 }
-__getattr__, __dir__ = attach(__name__, {class_name: module for module, class_name in _BACKENDS.items()})
+_HOMES = {class_name: module for module, class_name in _BACKENDS.items()}
+_HOMES |= {"ScoreStore": "score_store", "score_stored": "score_store"}
+__getattr__, __dir__ = attach(__name__, _HOMES)
 
 
 def get_engine(spec: str | Engine = "default", **options: Any) -> Engine:

@@ -93,7 +93,7 @@ class Engine(ABC):
         EngineError
             If the back end cannot score, or leaves prompts unanswered.
         """
-        asked = _by_content(requests, _options(requests, options))
+        asked = _by_content(requests, given_options(requests, options))
         firsts = [group[0] for group in asked.values()]
         scored = self._score(firsts, [given for _, given in asked], end=end)
         yield from self._answered(scored, list(asked.values()))
@@ -150,17 +150,23 @@ def _by_content(
     requests: Sequence[Request], options: Sequence[tuple[str, ...]]
 ) -> dict[tuple[tuple[object, ...], tuple[str, ...]], list[Request]]:
     """Requests by prompt and options, in order of first use."""
-    if len({request.id for request in requests}) != len(requests):
-        msg = "The ids of the requests are not unique."
-        raise InputError(msg)
+    check_ids(requests)
     groups: dict[tuple[tuple[object, ...], tuple[str, ...]], list[Request]] = {}
     for request, given in zip(requests, options, strict=True):
         groups.setdefault((request.content, given), []).append(request)
     return groups
 
 
-def _options(requests: Sequence[Request], options: Sequence[str] | Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-    """The options of each request."""
+def given_options(
+    requests: Sequence[Request], options: Sequence[str] | Sequence[Sequence[str]]
+) -> list[tuple[str, ...]]:
+    """The options of each request.
+
+    Raises
+    ------
+    InputError
+        If there is no list for every request, or an option is empty.
+    """
     if isinstance(options, str):
         msg = f"options is a list of texts, or one for each request, got {options!r}."
         raise InputError(msg)
@@ -174,6 +180,19 @@ def _options(requests: Sequence[Request], options: Sequence[str] | Sequence[Sequ
             msg = f"The options of the request `{request.id}` must be texts that are not empty, got {given!r}."
             raise InputError(msg)
     return [tuple(writable(option) for option in given) for given in lists]
+
+
+def check_ids(requests: Sequence[Request]) -> None:
+    """Refuse requests whose answers could not be told apart.
+
+    Raises
+    ------
+    InputError
+        If ids are not unique.
+    """
+    if len({request.id for request in requests}) != len(requests):
+        msg = "The ids of the requests are not unique."
+        raise InputError(msg)
 
 
 def check_positive(**numbers: int) -> None:
