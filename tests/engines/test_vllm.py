@@ -1,15 +1,17 @@
-"""vLLM needs a GPU: a stand-in module records what it is asked."""
+"""What vLLM is asked, recorded by a stand-in module; `test_vllm_real.py` runs vLLM itself."""
 
 import json
 import re
 import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from bftembed.engines import Request, Sampling, TransformersEngine, VLLMEngine
+from bftembed.engines.base import derived_seed
 from bftembed.errors import EngineError, InputError, MissingExtraError, ModelError
 
 pytest.importorskip("peft", reason="pip install 'bftembed[tune]'")
@@ -38,7 +40,9 @@ def vllm(monkeypatch, tiny_model):
             self.rank = options.get("max_lora_rank", 16)
             self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=calls["window"]))
 
-        def generate(self, prompts, sampling_params=None, *, use_tqdm=True, lora_request=None):
+        def generate(self, prompts, sampling_params, *, use_tqdm, lora_request=None):
+            assert not use_tqdm
+            assert len(sampling_params) == len(prompts)
             if lora_request:
                 rank = json.loads((Path(lora_request[2]) / "adapter_config.json").read_text())["r"]
                 if rank > self.rank:
@@ -48,7 +52,7 @@ def vllm(monkeypatch, tiny_model):
             if any(len(prompt["prompt_token_ids"]) > calls["window"] for prompt in prompts):
                 message = "The decoder prompt is longer than the maximum model length"
                 raise ValueError(message)
-            calls["generate"].append((texts, sampling_params, lora_request))
+            calls["generate"].append((texts, sampling_params[0], lora_request))
             return [self.answer(text) for text in texts][: calls.get("most")]
 
         def answer(self, text):
@@ -72,13 +76,21 @@ def vllm(monkeypatch, tiny_model):
 
 
 def test_what_is_asked_and_what_comes_back(vllm, tiny_model):
-    engine = VLLMEngine(str(tiny_model), dtype="float16", tensor_parallel_size=2)
+    layout = {"tensor_parallel_size": 2, "enable_prefix_caching": False, "gpu_memory_utilization": 0.5}
+    engine = VLLMEngine(str(tiny_model), dtype="float16", quantization="fp8", **layout)
     draw = {"temperature": 0.5, "top_p": 0.8, "seed": 3, "repetition_penalty": 1.2}
     [batch] = engine.generate(REQUESTS, sampling=Sampling(max_new_tokens=9, stop=[" is a"], **draw))
     assert vllm["llm"] == [
-        {"model": str(tiny_model), "dtype": "float16", "enable_prefix_caching": True, "tensor_parallel_size": 2}
+        {
+            "model": str(tiny_model),
+            "dtype": "float16",
+            "enable_prefix_caching": False,
+            "tensor_parallel_size": 2,
+            "quantization": "fp8",
+            "gpu_memory_utilization": 0.5,
+        }
     ]
-    assert vllm["sampling"] == [{"max_tokens": 9, "stop": [" is a"], **draw}]
+    assert vllm["sampling"] == [{"max_tokens": 9, "stop": [" is a"], **draw}] * 3
     assert [(d.id, d.text, d.finish_reason) for d in batch] == [
         ("a", "TP53", "stop"),
         ("b", "BRCA1", "stop"),
@@ -175,8 +187,37 @@ def test_what_vllm_refuses_is_an_error_of_the_engine(vllm, tiny_model, monkeypat
         raise RuntimeError(message)
 
     monkeypatch.setattr(sys.modules["vllm"].LLM, where, fail)
-    with pytest.raises(EngineError, match=r"vLLM .*CUDA out of memory$"):
+    with pytest.raises(
+        EngineError, match=r"^vLLM (failed|cannot load the model `.*`): CUDA out of memory\. Give it less"
+    ):
         list(VLLMEngine(str(tiny_model)).generate(REQUESTS))
+
+
+def test_after_a_fault_the_model_is_loaded_again(vllm, tiny_model, monkeypatch):
+    engine = VLLMEngine(str(tiny_model))
+    with monkeypatch.context() as broken:
+        broken.setattr(sys.modules["vllm"].LLM, "answer", lambda *_: 1 / 0)
+        broken.setattr(sys.modules["vllm"].LLM, "generate", lambda *_, **__: [].pop())
+        with pytest.raises(EngineError, match="IndexError"):
+            list(engine.generate(REQUESTS))
+    list(engine.generate(REQUESTS))
+    assert len(vllm["llm"]) == 2
+
+
+def test_an_option_that_vllm_does_not_have(vllm, tiny_model, monkeypatch):
+    def refuse(self, **options):
+        message = "EngineArgs.__init__() got an unexpected keyword argument 'swop_space'"
+        raise TypeError(message)
+
+    monkeypatch.setattr(sys.modules["vllm"].LLM, "__init__", refuse)
+    with pytest.raises(InputError, match=r"^vLLM does not take these options: .*'swop_space'\.$"):
+        list(VLLMEngine(str(tiny_model), swop_space=3).generate(REQUESTS))
+
+
+@pytest.mark.parametrize("seed", [-1, -5])
+def test_a_negative_seed_is_one(vllm, tiny_model, seed):
+    list(VLLMEngine(str(tiny_model)).generate(REQUESTS, sampling=Sampling(temperature=1.0, seed=seed)))
+    assert {drawn["seed"] for drawn in vllm["sampling"]} == {derived_seed(seed)}
 
 
 def test_nothing_is_started_without_requests(vllm, tiny_model):
@@ -200,12 +241,19 @@ def test_missing_package_names_the_extra(monkeypatch, tiny_model):
 def test_description_follows_what_changes_texts(tiny_model):
     plain = VLLMEngine(str(tiny_model)).describe()
     said = VLLMEngine(str(tiny_model)).provenance()["version"]
-    assert said == "vllm not installed" or said.startswith("vllm 0")
-    assert VLLMEngine(str(tiny_model), tensor_parallel_size=8).describe() == plain
-    others = [VLLMEngine(str(tiny_model), dtype="half"), VLLMEngine(str(tiny_model), quantization="fp8")]
-    assert all(other.describe() != plain for other in others)
+    assert said == "vllm not installed" or re.match(r"vllm(-cpu)? 0\.", said)
+    for layout in ({"tensor_parallel_size": 8}, {"enable_prefix_caching": False}, {"gpu_memory_utilization": 0.3}):
+        assert VLLMEngine(str(tiny_model), **layout).describe() == plain
+    for changed in ({"dtype": "half"}, {"quantization": "fp8"}, {"max_model_len": 256}):
+        assert VLLMEngine(str(tiny_model), **changed).describe() != plain
+
+
+def test_the_version_is_that_of_the_distribution_that_brought_the_module(tiny_model, monkeypatch):
+    monkeypatch.setattr("bftembed.engines.vllm.packages_distributions", lambda: {"vllm": ["numpy"]})
+    assert VLLMEngine(str(tiny_model)).provenance()["version"] == f"numpy {version('numpy')}"
 
 
 def test_impossible_sizes(tiny_model):
-    with pytest.raises(InputError, match="prompts_per_call must be at least 1, got -1"):
-        VLLMEngine(str(tiny_model), prompts_per_call=-1)
+    for name in ("prompts_per_call", "tensor_parallel_size"):
+        with pytest.raises(InputError, match=f"{name} must be at least 1, got -1"):
+            VLLMEngine(str(tiny_model), **{name: -1})
