@@ -12,7 +12,9 @@ from bftembed._openai import key_or_default, server_addresses
 from bftembed._optional import require
 from bftembed.engines.base import Engine, check_positive
 from bftembed.engines.openai_chat import Asker, failed
+from bftembed.engines.openai_scoring import Scorer, unscored
 from bftembed.engines.openai_servers import Server, Shared, answering, in_background
+from bftembed.engines.values import Scores
 from bftembed.errors import EngineError, InputError
 
 if TYPE_CHECKING:
@@ -107,6 +109,10 @@ class OpenAIEngine(Engine):
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         yield from self._shared(requests, partial(self._asker.complete, sampling=sampling), failed)
 
+    def _score(self, requests: list[Request], options: list[tuple[str, ...]], *, end: bool) -> Iterator[list[Scores]]:
+        given = {request.id: each for request, each in zip(requests, options, strict=True)}
+        yield from self._shared(requests, Scorer(self._asker, given, end=end).score, unscored)
+
     def _shared(
         self,
         requests: list[Request],
@@ -131,7 +137,8 @@ class OpenAIEngine(Engine):
         failed_in_a_row = 0
         for done in in_background(work):
             yield [done]
-            failed_in_a_row = 0 if done.error is None else failed_in_a_row + 1
+            became = done.status if isinstance(done, Scores) else done.finish_reason
+            failed_in_a_row = failed_in_a_row + 1 if became == "error" else 0
             if failed_in_a_row >= self._give_up_after:
                 msg = (
                     f"{failed_in_a_row} requests in a row failed at {', '.join(self._urls)}, the last with: "

@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bftembed._openai import ServerFault, fault_in, fault_of, shortened
 from bftembed.engines.values import Completion
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bftembed.engines.values import FinishReason
 
 _FILTERED = {"content_filter", "sensitive", "safety"}
 _BROKEN = {"error", "abort", "aborted", "network_error", "insufficient_system_resource"}
 
 
-def fault_of_answer(answer: Any) -> ServerFault | None:
+class NoAnswerError(Exception):
+    """What a server sent is no answer: why, whether to ask it again, and whether it may be the cause."""
+
+    def __init__(self, words: str, *, again: bool = False, blamed: bool = False) -> None:
+        super().__init__(words)
+        self.again, self.blamed = again, blamed
+
+
+@contextmanager
+def reading(answer: Any, url: str, kind: str = "chat completion") -> Iterator[Any]:
+    """Read an answer; what is wrong with it becomes a `NoAnswerError`."""
+    try:
+        if fault := _fault_of_answer(answer):
+            raise NoAnswerError(fault.words, again=fault.passing, blamed=fault.passing)
+        yield answer
+    except (ValueError, AttributeError, LookupError, TypeError) as error:
+        raise NoAnswerError(unreadable(error, url, kind, answer), blamed=True) from error
+
+
+def unreadable(error: Exception, url: str, kind: str = "chat completion", answer: Any = None) -> str:
+    """What is said of an answer that cannot be read."""
+    said = shortened(getattr(answer, "model_extra", None) or answer or "")
+    return (
+        f"the answer of {url} is no {kind} ({type(error).__name__}: {error}); is the address right, and does it end in "
+        f"/v1? It says: {said or 'nothing'}"
+    )
+
+
+def _fault_of_answer(answer: Any) -> ServerFault | None:
     """Why an answer with status 200 is none: an error in its place, an error of its choice, a filter, a refusal."""
     if fault := fault_in(answer):
         return fault

@@ -7,20 +7,20 @@ import json
 import logging
 import re
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bftembed._openai import said_by, shortened
+from bftembed._openai import said_by
 from bftembed._optional import require
-from bftembed.engines.openai_answers import completion_of, fault_of_answer
+from bftembed.engines.openai_answers import NoAnswerError, completion_of, reading, unreadable
 from bftembed.engines.openai_prefix import Continuation, find_continuation
 from bftembed.engines.openai_servers import Outcome
 from bftembed.engines.values import Completion, Sampling
-from bftembed.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from bftembed.engines.openai_servers import Server
+    from bftembed.engines.openai_servers import Answer, Server
     from bftembed.engines.values import Request
 
 log = logging.getLogger("bftembed")
@@ -33,7 +33,7 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 #: Statuses that say something of the request, not of the server.
-OF_THE_REQUEST = {400, 413, 422}
+_OF_THE_REQUEST = {400, 413, 422}
 
 
 class Asker:
@@ -48,28 +48,48 @@ class Asker:
         #: Fields that a server refuses, and that may be left out, by address.
         self._refused: defaultdict[str, set[str]] = defaultdict(set)
 
+    @property
+    def template_fields(self) -> dict[str, Any]:
+        """Further fields of requests that decide what a chat template makes of a chat."""
+        names = ("chat_template", "chat_template_kwargs")
+        return {name: self._extra_body[name] for name in names if self._extra_body.get(name) is not None}
+
     async def complete(self, server: Server, request: Request, sampling: Sampling) -> Outcome[Completion]:
         """What a server answers to a request; whatever goes wrong is an error of that request."""
+
+        async def attempt() -> Completion:
+            answer, repeated = await self._ask(server, request, sampling)
+            with reading(answer, server.url):
+                return completion_of(request.id, answer, repeated=repeated)
+
+        return await self.outcome(server, attempt, partial(failed, request.id), sampling)
+
+    async def outcome(
+        self,
+        server: Server,
+        attempt: Callable[[], Awaitable[Answer]],
+        fail: Callable[[str], Answer],
+        sampling: Sampling,
+    ) -> Outcome[Answer]:
+        """What becomes of attempts at one server; errors inside an answer with status 200 are retried as a 429 is."""
         openai = require("openai")
-        answer: Any = None
-        try:
-            for attempt in range(server.client.max_retries + 1):
-                if attempt:
-                    await asyncio.sleep(min(_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE))
-                answer, repeated = await self._ask(server, request, sampling)
-                fault = fault_of_answer(answer)
-                if fault is None:
-                    return Outcome(completion_of(request.id, answer, repeated=repeated))
-                if not fault.passing:
+        for n in range(server.client.max_retries + 1):
+            if n:
+                await asyncio.sleep(min(_PAUSE * 2.0 ** (n - 1), _LONGEST_PAUSE))
+            try:
+                return Outcome(await attempt())
+            except NoAnswerError as error:
+                words, blamed = str(error), error.blamed
+                if not error.again:
                     break
-            return _failed(request, fault.words if fault else "", blamed=fault is not None and fault.passing)
-        except EngineError as error:
-            return _failed(request, str(error), blamed=False)
-        except openai.OpenAIError as error:
-            blamed = getattr(error, "status_code", None) not in OF_THE_REQUEST
-            return _failed(request, self.explained(server, error, sampling), blamed=blamed)
-        except (ValueError, AttributeError, LookupError, TypeError) as error:
-            return _failed(request, no_answer(server.url, "chat completion", error, answer), blamed=True)
+            except openai.OpenAIError as error:
+                words = self._explained(server, error, sampling)
+                blamed = getattr(error, "status_code", None) not in _OF_THE_REQUEST
+                break
+            except (ValueError, AttributeError, LookupError, TypeError) as error:
+                words, blamed = unreadable(error, server.url), True
+                break
+        return Outcome(fail(words), failed=True, blamed=blamed)
 
     async def _ask(self, server: Server, request: Request, sampling: Sampling) -> tuple[Any, str]:
         """An answer, and what of the request's prefix stands before it once more."""
@@ -87,7 +107,7 @@ class Asker:
 
         Raises
         ------
-        EngineError
+        NoAnswerError
             If it would begin a new answer instead.
         """
 
@@ -100,7 +120,7 @@ class Asker:
                 f"The server at {server.url} does not go on with a `prefix`, it would begin a new answer; vLLM, SGLang "
                 "and llama.cpp can. Put the words into the prompt instead."
             )
-            raise EngineError(msg)
+            raise NoAnswerError(msg)
         return found
 
     async def send(
@@ -142,7 +162,7 @@ class Asker:
         values |= self._extra_body
         return {name: value for name, value in values.items() if value is not None and name not in refused}
 
-    def explained(self, server: Server, error: Exception, sampling: Sampling) -> str:
+    def _explained(self, server: Server, error: Exception, sampling: Sampling) -> str:
         """The server's words, and how to leave out what it refuses."""
         said = said_by(error)
         name = _refused_field(error, self._body(sampling, self._refused[server.url]))
@@ -173,19 +193,6 @@ def _refused_field(error: Exception, body: Mapping[str, Any]) -> str | None:
     if "max_tokens" in named and "max_completion_tokens" not in words:
         named.remove("max_tokens")  # a limit of its value
     return getattr(error, "param", None) if getattr(error, "param", None) in named else next(iter(named), None)
-
-
-def no_answer(url: str, kind: str, error: Exception, answer: Any) -> str:
-    """What is said of an answer that cannot be read."""
-    said = shortened(getattr(answer, "model_extra", None) or answer or "")
-    return (
-        f"the answer of {url} is no {kind} ({type(error).__name__}: {error}); is the address right, and does it end in "
-        f"/v1? It says: {said or 'nothing'}"
-    )
-
-
-def _failed(request: Request, reason: str, *, blamed: bool) -> Outcome[Completion]:
-    return Outcome(failed(request.id, reason), failed=True, blamed=blamed)
 
 
 def failed(id: str, reason: str) -> Completion:

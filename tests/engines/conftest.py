@@ -38,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.lock:
             self.server.bodies.append(body)
-        self._reply(*self.server.on_chat(body))
+        self._reply(*self.server.on_path.get(self.path, self.server.on_chat)(body))
 
     def _reply(self, status, content, headers=None):
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -54,10 +54,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, on_chat, on_models):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.on_chat, self.on_models = on_chat, on_models
+        #: Other answers than `on_chat` by path.
+        self.on_path = {}
         self.lock, self.bodies, self.release = threading.Lock(), [], threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
         self.spec = f"m@{self.url}"
@@ -93,7 +96,7 @@ def some_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def free_port():
     return some_port
 
