@@ -7,8 +7,17 @@
 
 It runs from a checkout (`PYTHONPATH=.`) where there are torch, transformers, accelerate, peft, sentence-transformers
 and pydantic; a part whose package is missing says so, and the others run. The large models have random weights, made on
-the device. The file is whole after every measurement: one of some minutes may be stopped at any time. What failed
-(its row has `error`) is tried again by the same command; the exit status is 1 as long as something fails.
+the device. The file is whole after every measurement, so that a run may be stopped at any time. What failed (its row
+has `error`) is tried again by the same command; the exit status is 1 as long as something fails. `warnings` say where
+something else was measured than was asked for, e.g. static batches because continuous ones failed.
+
+The part tune needs transformers 5.23, as the extra `tune` does; the others ran with 5.17 and torch 2.11 too (on a CPU).
+Where nothing can be installed, wheels of what is missing can be unpacked beside the checkout:
+
+    pip download --no-deps --only-binary=:all: --python-version 3.12 --platform manylinux_2_17_x86_64 -d wheels \
+        transformers==5.23.0 pydantic pydantic-core annotated-types typing-inspection
+    pip install --no-index --no-deps --target site wheels/*.whl       # there
+    PYTHONPATH=site:. python benchmarks/gpu.py --output gpu.json      # there
 
 Parts, each with a share of `--budget` (seconds, of the whole); what no time is left for is named, and is measured when
 the same command is given again, which goes on after what there is:
@@ -31,6 +40,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import logging
 import platform
 import statistics
 import sys
@@ -146,6 +156,18 @@ class Report:
         return next((row[name] for row in self.rows("ceilings") if name in row), None)
 
 
+class Warnings(logging.Handler):
+    """What the package warns of: that a batch was halved, or that static batches stood in for continuous ones."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+        logging.getLogger("bftembed").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
 @dataclasses.dataclass
 class Bench:
     """What the parts share."""
@@ -175,11 +197,14 @@ class Bench:
         if time.monotonic() > self.until:
             self.report.add(part, {"name": name, "skipped": "no time left; give the command again"})
             return
-        begin = time.monotonic()
+        begin, said = time.monotonic(), Warnings()
         try:
             found = run()
         except Exception as error:  # noqa: BLE001 - one measurement must not end the others
             found = {"error": f"{type(error).__name__}: {str(error)[:500]}"}
+        logging.getLogger("bftembed").removeHandler(said)
+        if said.messages:
+            found["warnings"] = said.messages
         free(self.device)
         self.report.add(part, {"name": name, **found, "took": round(time.monotonic() - begin, 2)})
 

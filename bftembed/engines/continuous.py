@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from bftembed.engines.values import Sampling
 
-#: Tokens of one page of the cache and of one step, and requests at once, where it runs on a CPU.
+#: Tokens of one page of the cache (transformers' default) and of one step, and requests at once, on a CPU.
 _PAGE, _STEP, _AT_ONCE = 256, 512, 64
 #: Most answers handed on together.
 _TOGETHER = 256
@@ -40,7 +40,7 @@ def _has_flash(model: Any) -> bool:
     """Whether transformers would run the model with a flash attention that is installed here."""
     from transformers.utils.import_utils import is_flash_attn_2_available, is_flash_attn_3_available
 
-    if model.config._attn_implementation.removeprefix("paged|").startswith("flash"):
+    if "flash" in model.config._attn_implementation:  # also of the hub's kernels, e.g. kernels-community/flash-attn2
         return True
     installed = is_flash_attn_3_available() or is_flash_attn_2_available()
     return bool(installed and getattr(model, "_supports_flash_attn", False))
@@ -75,14 +75,13 @@ def settings(model: Any, longest: int, n: int, sampling: Sampling, *, cap: int |
     return make(
         seed=sampling.seed,
         max_requests_per_batch=at_once,
-        page_size=_PAGE,
         num_blocks=at_once * (pages + 1),
         max_batch_tokens=max(_STEP, at_once),
     )
 
 
 def answers(
-    model: Any, prompts: list[tuple[list[int], str]], *, n_new: int, **options: Any
+    model: Any, prompts: list[tuple[list[int], str]], sampling: Sampling, *, generation_config: Any, **options: Any
 ) -> Iterator[list[tuple[str, list[int]]]]:
     """Tokens of the answers as they are finished, with the ids of their requests.
 
@@ -93,19 +92,24 @@ def answers(
     model
         The model.
     prompts
-        Tokens and ids, in the order in which they begin.
-    n_new
-        Most tokens of an answer.
+        Tokens and ids, longest first, in which order they begin.
+    sampling, generation_config
+        How tokens are drawn, as it was asked for and for transformers.
     options
-        Of transformers' ``continuous_batching_context_manager``.
+        ``cap`` and ``compiled`` of `settings`.
     """
     waiting = {id for _, id in prompts}
     failure = ""
     try:
-        # Graphs are captured before the first request on a GPU, so that what cannot work fails at once.
-        with model.continuous_batching_context_manager(warmup=model.device.type == "cuda", **options) as manager:
+        made = {
+            "generation_config": generation_config,
+            "continuous_batching_config": settings(model, len(prompts[0][0]), len(prompts), sampling, **options),
+            # Graphs are captured before the first request on a GPU, so that what cannot work fails at once.
+            "warmup": model.device.type == "cuda",
+        }
+        with model.continuous_batching_context_manager(**made) as manager:
             for ids, id in prompts:
-                manager.add_request(ids, request_id=id, max_new_tokens=n_new)
+                manager.add_request(ids, request_id=id, max_new_tokens=sampling.max_new_tokens)
             try:
                 while waiting and (results := _finished(manager)):
                     waiting -= {result.request_id for result in results}

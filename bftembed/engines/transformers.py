@@ -230,16 +230,12 @@ class TransformersEngine(Engine):
         model, _ = self.load()
         # top_k=0: transformers would keep the best 50 tokens only, unasked.
         draw = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-        options = {
-            "generation_config": self._generation_config(sampling, **(draw if sampling.temperature > 0 else {})),
-            "continuous_batching_config": continuous.settings(
-                model, len(prompts[0][0]), len(prompts), sampling, cap=self._batch_size, compiled=bool(self._compile)
-            ),
-        }
+        config = self._generation_config(sampling, **(draw if sampling.temperature > 0 else {}))
+        options = {"cap": self._batch_size, "compiled": bool(self._compile)}
         by_id = {id: ids for ids, id in prompts}
         devices = [model.device] if model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            for batch in continuous.answers(model, prompts, n_new=sampling.max_new_tokens, **options):
+            for batch in continuous.answers(model, prompts, sampling, generation_config=config, **options):
                 yield [self._completion(id, by_id[id], tokens, sampling) for id, tokens in batch]
 
     def _completion(self, id: str, prompt: list[int], tokens: list[int], sampling: Sampling) -> Completion:

@@ -66,6 +66,19 @@ def test_what_failed_and_what_there_was_no_time_for_is_tried_again(run, script, 
     assert [row["repeats"] for row in parts["ceilings"]] == [2, 2]
 
 
+def test_static_batches_that_stand_in_for_continuous_ones_are_named(run, monkeypatch):
+    def none(*_, **__):
+        message = "no kernels"
+        raise ImportError(message)
+
+    monkeypatch.setattr("transformers.ContinuousBatchingConfig", none)
+    status, parts = run("--parts", "generation")
+    said = "Continuous batching failed (ImportError: no kernels): what is left goes on in static batches."
+    found = {row["name"]: set(row.get("warnings", [])) for row in parts["generation"]}
+    assert (status, found.pop("continuous"), found.pop("continuous, uneven lengths")) == (0, {said}, {said})
+    assert not any(found.values())
+
+
 def test_a_file_of_another_machine_is_not_gone_on_with(run, tmp_path):
     output = tmp_path / "other.json"
     output.write_text(json.dumps({"machine": {"device": "abacus"}, "parts": {}}))

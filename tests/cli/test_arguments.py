@@ -12,6 +12,15 @@ def test_options_of_an_engine_are_json_or_text(tiny_model):
     assert make_engine(f"transformers:{tiny_model}", None, 2, ["dtype=bfloat16"]).describe()["dtype"] == "bfloat16"
 
 
+def test_options_that_lay_a_model_out(tiny_model):
+    given = ["device_map=auto", "attn_implementation=eager", "dtype=auto", "compile=false", "continuous=null"]
+    engine = make_engine(f"transformers:{tiny_model}", None, None, given)
+    assert engine.load()[0].config._attn_implementation == "eager"
+    assert engine.describe() == make_engine(f"transformers:{tiny_model}", None, None).describe()
+    mapped = make_engine(f"transformers:{tiny_model}", None, None, ['device_map={"": "cpu"}'])
+    assert str(mapped.load()[0].device) == "cpu"
+
+
 @pytest.mark.parametrize("given", ["dtype", "=x", "a b=1"])
 def test_what_is_no_option(given):
     with pytest.raises(InputError, match="write it as NAME=VALUE"):

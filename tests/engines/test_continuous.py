@@ -18,6 +18,7 @@ def on_gpu(attention="flash_attention_2", devices=("cuda:0",), dtype=torch.bfloa
 
 def test_it_is_used_unasked_where_flash_attention_runs_on_one_gpu():
     assert continuous.is_worth_while(on_gpu(), GREEDY)
+    assert continuous.is_worth_while(on_gpu("kernels-community/flash-attn2"), GREEDY)
     assert not continuous.is_worth_while(on_gpu("sdpa"), GREEDY)
     assert not continuous.is_worth_while(on_gpu(devices=("cpu",)), GREEDY)
     assert not continuous.is_worth_while(on_gpu(devices=("cuda:0", "cuda:1")), GREEDY)
