@@ -91,7 +91,7 @@ EncoderQueryPromptOption = Annotated[
 ]
 EncoderDtypeOption = Annotated[
     Literal["float32", "float16", "bfloat16"] | None,
-    typer.Option(rich_help_panel=VECTORS, help="By default float32; the others on a GPU."),
+    typer.Option(rich_help_panel=VECTORS, help="By default float32; the others on a GPU, bfloat16 on some CPUs."),
 ]
 
 

@@ -72,7 +72,7 @@ class Encoder(ABC):
 
     @abstractmethod
     def _encode(self, texts: Sequence[str], *, query: bool) -> Iterable[NDArray[np.float32]]:
-        """Vectors of texts that fit, with `query_prompt` or `prompt` before each.
+        """Vectors of texts that fit, with `query_prompt` or `prompt` before each; those of most tokens come first.
 
         An array of shape (n, d), or arrays of some rows each, in the order of the texts, as they come.
         """
@@ -119,7 +119,8 @@ class Encoder(ABC):
         if not texts:
             return np.empty((0, 0), dtype=np.float32), np.empty(0, dtype=bool)
         owners, parts, weights = self._parts(texts, query=query)
-        order = np.argsort([-len(part) for part in parts])  # texts of like length beside each other need little padding
+        # Texts of as many tokens beside each other need no padding; as many characters can be half as many tokens.
+        order = np.argsort([-tokens for tokens in weights], kind="stable")
         with nullcontext(progress) if isinstance(progress, Progress) else encoding(len(texts), show=progress) as bar:
             vectors = self._gather([parts[i] for i in order], len(texts), bar, query=query)
         if vectors.shape[0] != len(parts) or vectors.ndim != 2 or not np.isfinite(vectors).all():

