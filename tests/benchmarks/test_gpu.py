@@ -71,7 +71,7 @@ def test_static_batches_that_stand_in_for_continuous_ones_are_named(run, monkeyp
         message = "no kernels"
         raise ImportError(message)
 
-    monkeypatch.setattr("transformers.ContinuousBatchingConfig", none)
+    monkeypatch.setattr("bftembed.engines.continuous.settings", none)
     status, parts = run("--parts", "generation")
     said = "Continuous batching failed (ImportError: no kernels): what is left goes on in static batches."
     found = {row["name"]: set(row.get("warnings", [])) for row in parts["generation"]}
