@@ -7,17 +7,25 @@ from typing import TYPE_CHECKING, Any
 from bftembed.engines.values import Scored
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
-def by_id(answer: Any, options: Sequence[Sequence[int]]) -> tuple[Scored, ...]:
-    """Options of one token, where the server told the log-probability of each; else nothing."""
-    found = answer.choices[0].logprobs
-    first, known = found.tokens[0], found.top_logprobs[0]
-    names = [_name(ids[0]) for ids in options]
-    if not all(name in known for name in names):
-        return ()
-    return tuple(Scored(float(known[name]), 1, name == first) for name in names)
+def steps_of(answer: Any, beginnings: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], Any]:
+    """Log-probabilities of the next token, by the beginning of an option that the prompt ended with."""
+    choices = sorted(answer.choices, key=lambda choice: choice.index)
+    return {ids: choice.logprobs for ids, choice in zip(beginnings, choices, strict=True)}
+
+
+def from_steps(steps: Mapping[tuple[int, ...], Any], options: Sequence[Sequence[int]]) -> tuple[Scored, ...]:
+    """Options from the log-probabilities of their tokens, each after those before it; nothing if one was not told."""
+    scored = []
+    for ids in options:
+        places = [(steps[tuple(ids[:n])], _name(token)) for n, token in enumerate(ids)]
+        if not all(name in step.top_logprobs[0] for step, name in places):
+            return ()
+        values = [float(step.top_logprobs[0][name]) for step, name in places]
+        scored.append(Scored(sum(values), len(ids), all(step.tokens[0] == name for step, name in places)))
+    return tuple(scored)
 
 
 def echoed(answer: Any, prompt: Sequence[int], options: Sequence[Sequence[int]]) -> tuple[Scored, ...]:

@@ -1,8 +1,9 @@
 """Log-probabilities of options from OpenAI-compatible servers, in the best way that a server has.
 
-vLLM tokenises for us (``/tokenize``), so that options are scored token by token, as in this process: those of one token
-with one request for all of them (``logprob_token_ids``), others by an echo of the prompt with the option. A server that
-echoes text with its log-probabilities scores raw text. Of any other, the likeliest first tokens are all that is known.
+vLLM tokenises for us (``/tokenize``) and tells the log-probability of any token (``logprob_token_ids``), so that
+options are scored token by token, as in this process, with one request for all of them; an older one echoes prompt and
+option. A server that echoes text with its log-probabilities scores raw text. Of any other, the likeliest first tokens
+are all that is known.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bftembed._optional import require
 from bftembed.engines.openai_answers import NoAnswerError, reading
-from bftembed.engines.openai_logprobs import by_id, echoed, first_tokens, from_echoes, from_first_tokens
+from bftembed.engines.openai_logprobs import echoed, first_tokens, from_echoes, from_first_tokens, from_steps, steps_of
 from bftembed.engines.values import Sampling, Scores
 from bftembed.errors import EngineError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from bftembed.engines.openai_chat import Asker
     from bftembed.engines.openai_servers import Outcome, Server
-    from bftembed.engines.values import Request
+    from bftembed.engines.values import Request, Scored
 
 log = logging.getLogger("bftembed")
 _TOO_LONG = re.compile(
@@ -34,6 +35,8 @@ _TOO_LONG = re.compile(
 )
 #: Most of the likeliest tokens that servers name; some name fewer.
 _MOST = (20, 5)
+#: Most prompts of one request, and most numbers in its answer.
+_MOST_PROMPTS, _MOST_VALUES = 256, 20_000
 _ONE = Sampling(max_new_tokens=1)
 
 
@@ -89,23 +92,40 @@ class Scorer:
     async def _by_tokens(self, server: Server, request: Request) -> Scores:
         tokens = await self._encoded(server, request)
         n, longest = len(tokens.prompt), max(map(len, tokens.options))
-        if longest == 1 and n < tokens.window:
-            fields = {"logprobs": 1, "logprob_token_ids": sorted({ids[0] for ids in tokens.options})}
-            answer = await self._complete(server, tokens.prompt, 1, fields)
-            with reading(answer, server.url, "completion with log-probabilities"):
-                if scored := by_id(answer, tokens.options):
-                    return Scores(request.id, scored, n)
-        # vLLM keeps room for one token of an answer.
-        if n + longest >= tokens.window:
-            reason = (
-                f"prompt and longest option ({n} + {longest} tokens) exceed the window of {tokens.window} tokens, of "
-                "which the server needs one for an answer"
-            )
+        if n + longest > tokens.window:
+            reason = f"prompt and longest option ({n} + {longest} tokens) exceed the window of {tokens.window} tokens"
             return Scores(request.id, (), n, "too_long", reason)
+        if server.known.get("steps", True):
+            if scored := await self._by_steps(server, tokens):
+                return Scores(request.id, scored, n)
+            server.known["steps"] = False
         fields = {"logprobs": 1, "echo": True}
         answer = await self._complete(server, [tokens.prompt + ids for ids in tokens.options], 0, fields)
         with reading(answer, server.url, "echo with log-probabilities"):
             return Scores(request.id, echoed(answer, tokens.prompt, tokens.options), n)
+
+    async def _by_steps(self, server: Server, tokens: _Tokens) -> tuple[Scored, ...]:
+        """Each token of each option after the prompt and the tokens before it; nothing where the server cannot.
+
+        All beginnings go into one request, up to a size: the server computes the prompt once and keeps it, and it works
+        with adapters, which an echo does not everywhere.
+        """
+        nexts: dict[tuple[int, ...], set[int]] = {}
+        for ids in tokens.options:
+            for n, token in enumerate(ids):
+                nexts.setdefault(tuple(ids[:n]), set()).add(token)
+        beginnings = list(nexts)
+        size = max(1, min(_MOST_PROMPTS, _MOST_VALUES // len(set().union(*nexts.values()))))
+        steps: dict[tuple[int, ...], Any] = {}
+        for start in range(0, len(beginnings), size):
+            part = beginnings[start : start + size]
+            wanted = sorted(set().union(*(nexts[ids] for ids in part)))
+            prompts = [[*tokens.prompt, *ids] for ids in part]
+            answer = await self._complete(server, prompts, 1, {"logprobs": 1, "logprob_token_ids": wanted})
+            with reading(answer, server.url, "completion with log-probabilities"):
+                steps |= steps_of(answer, part)
+        with reading(answer, server.url, "completion with log-probabilities"):
+            return from_steps(steps, tokens.options)
 
     async def _complete(self, server: Server, prompt: Any, n: int, fields: Mapping[str, Any]) -> Any:
         fields = {"max_tokens": n, "temperature": 0.0, "return_tokens_as_token_ids": True, **fields}

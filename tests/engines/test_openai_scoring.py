@@ -199,9 +199,19 @@ def test_options_of_one_token_cost_one_request_for_all(like_vllm):
     assert [len(body["logprob_token_ids"]) for body in asked(like_vllm)] == [4, 4]
 
 
-def test_options_of_several_tokens_cost_one_request_for_all(like_vllm):
-    scored(like_vllm, CHATS[:2], WORDS)
-    assert [(body["echo"], len(body["prompt"])) for body in asked(like_vllm)] == [(True, 5)] * 2
+def test_options_of_several_tokens_cost_one_request_for_all(like_vllm, tiny):
+    scored(like_vllm, CHATS[:1], WORDS)
+    [body] = asked(like_vllm)
+    ids = [tiny.tokenizer(word)["input_ids"] for word in WORDS]
+    beginnings = {tuple(each[:n]) for each in ids for n in range(len(each))}
+    assert ("echo" not in body, len(body["prompt"])) == (True, len(beginnings))
+
+
+def test_many_options_are_asked_for_in_parts(like_vllm, here, monkeypatch):
+    monkeypatch.setattr("bftembed.engines.openai_scoring._MOST_PROMPTS", 2)
+    equal(scored(like_vllm, CHATS[:1], WORDS), local(here, CHATS[:1], WORDS))
+    assert len(asked(like_vllm)) > 2
+    assert max(len(body["prompt"]) for body in asked(like_vllm)) == 2
 
 
 def test_a_server_that_ignores_the_tokens_asked_for_is_asked_for_an_echo(like_vllm, tiny, here):
@@ -209,8 +219,8 @@ def test_a_server_that_ignores_the_tokens_asked_for_is_asked_for_an_echo(like_vl
         return tiny.complete({name: value for name, value in body.items() if name != "logprob_token_ids"})
 
     like_vllm.on_path["/v1/completions"] = old
-    equal(scored(like_vllm, CHATS, LETTERS), local(here, CHATS, LETTERS))
-    assert [body.get("echo", False) for body in asked(like_vllm)].count(True) == len(CHATS)
+    equal(scored(like_vllm, CHATS, LETTERS, concurrency=1), local(here, CHATS, LETTERS))
+    assert [body.get("echo", False) for body in asked(like_vllm)] == [False, *[True] * len(CHATS)]
 
 
 def test_an_option_that_joins_the_prompt_is_told_once(like_vllm, caplog):
@@ -223,9 +233,10 @@ def test_what_does_not_fit_is_too_long(serve, tiny_model, options):
     tiny = Tiny(tiny_model, window=60)
     server = serve(missing)
     server.on_path = {"/tokenize": tiny.tokenize, "/v1/completions": tiny.complete}
-    fits, full, beyond = (Request(str(n), raw="a" + " b" * (n - 1)) for n in (50, 60, 300))
-    found = scored(server, [fits, full, beyond], options)
-    assert [found[each.id].status for each in (fits, full, beyond)] == ["ok", "too_long", "too_long"]
+    longest = max(len(tiny.tokenizer(option)["input_ids"]) for option in options)
+    lengths = sorted({60 - longest, 60 - longest + 1, 60, 300})
+    found = scored(server, [Request(str(n), raw="a" + " b" * (n - 1)) for n in lengths], options)
+    assert [found[str(n)].status for n in lengths] == ["ok", *["too_long"] * (len(lengths) - 1)]
     assert found["60"].error.startswith("prompt and longest option (60 +")
 
 
@@ -339,7 +350,7 @@ def test_an_end_that_nobody_tells_ends_the_run(like_vllm, chatting):
     [(200, b"<html></html>"), (500, {}), (200, {"choices": []}), (200, {"error": {"message": "busy", "code": 503}})],
 )
 def test_junk_is_an_error_of_that_request_alone(like_vllm, tiny, junk):
-    like_vllm.on_path["/v1/completions"] = lambda body: junk if len(body["prompt"]) > 200 else tiny.complete(body)
+    like_vllm.on_path["/v1/completions"] = lambda body: junk if len(body["prompt"][0]) > 200 else tiny.complete(body)
     found = scored(like_vllm, [*CHATS[:1], Request("long", raw="a b " * 120)], [" A", " B"])
     assert (found["chat"].status, found["long"].status, found["long"].options) == ("ok", "error", ())
     assert found["long"].error
@@ -428,6 +439,8 @@ def test_a_server_of_vllm_scores_and_goes_on_as_this_process_does(vllm_server, m
             equal(scored(spec, requests, options, end=end), expected)
     beyond = scored(spec, [Request("beyond", raw="a b " * 300), Request("full", raw="a" + " b" * 511)], LETTERS)
     assert {done.status for done in beyond.values()} == {"too_long"}
+    just = [Request("just", raw="a" + " b" * 510)]
+    equal(scored(spec, just, LETTERS), local(here, just, LETTERS))
     sampling = Sampling(max_new_tokens=16)
     there = by_id(OpenAIEngine(spec).generate([CHATS[1], RAW[0]], sampling=sampling))
     expected = by_id(here.generate([CHATS[1], RAW[0]], sampling=sampling))
