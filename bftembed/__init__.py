@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bftembed._settings import settings
 
 if TYPE_CHECKING:
-    from bftembed import bench, data, datasets, encoders, engines, errors, genes, get, pl, pp, profiles, tl, tune
+    from bftembed import bench, data, datasets, encoders, engines, errors, genes, get, pl, pp, profiles, scale, tl, tune
     from bftembed.tl import embed
     from bftembed.vectors import read_vectors, write_vectors
 
@@ -32,6 +32,7 @@ __all__ = [
     "pp",
     "profiles",
     "read_vectors",
+    "scale",
     "settings",
     "tl",
     "tune",

@@ -20,6 +20,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "openai": ("openai",),
     "vllm": ("vllm",),
     "scvi": ("scvi",),
+    "ray": ("ray",),
 }
 
 

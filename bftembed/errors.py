@@ -45,6 +45,10 @@ class StoreError(BftembedError):
     """A profile store or vector cache cannot be opened, read or written."""
 
 
+class ClusterError(BftembedError):
+    """A cluster cannot be reached, or its nodes cannot be used together."""
+
+
 class MissingExtraError(BftembedError, ImportError):
     """An optional package is not installed."""
 

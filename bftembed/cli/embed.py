@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bftembed.cli import _arguments as arg
+from bftembed.cli import _ray
 from bftembed.cli._gene_sets import read_gene_sets
 from bftembed.cli._names import is_names, names_of_all_genes
 from bftembed.cli._trial import tried_cells
@@ -119,6 +120,11 @@ def embed(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", rich_help_panel=_RESULT, help="Say what would be generated, and end.")
     ] = False,
+    ray: _ray.RayOption = None,
+    ray_workers: _ray.WorkersOption = None,
+    ray_cpus: _ray.CpusOption = 1,
+    ray_gpus: _ray.GpusOption = 0,
+    ray_batch: _ray.RayBatchOption = 64,
 ) -> None:
     """Embed the genes and cells of an AnnData file, or a list of names."""
     from bftembed._keys import checked_key
@@ -126,6 +132,9 @@ def embed(
 
     by_name = is_names(source, all_genes, kind)
     _check_paths(source, output, one_table=by_name or not cells, dry=dry_run, vectors=encoder != "none")
+    cluster = None if ray is None else _ray.Ray(ray, ray_workers, ray_cpus, ray_gpus, ray_batch)
+    if cluster is not None:
+        cluster.check(by_name=source is None or by_name, given=profiles is not None)
     if all_genes is not None and engine == "default" and profiles is None:
         engine = "annotation"
     checked_key(key_added)
@@ -152,7 +161,7 @@ def embed(
     )
     common: dict[str, Any] = {"facts": facts, "encode": encode, "key_added": key_added, "dry": dry_run, **texts}
     if source is None or by_name:
-        _embed_names(source, output, kind=kind, **common)
+        _embed_names(source, output, kind=kind, cluster=cluster, **common)
         return
     given: dict[str, Any] = {"weights": weights, "reference": reference, "batch_key": batch_key, "whiten": whiten}
     given |= {"table": table, "n_components": n_components, "values": values, "layer": layer, "empty": empty}
@@ -250,6 +259,7 @@ def _embed_names(
     output: Path | None,
     *,
     kind: NameKind,
+    cluster: _ray.Ray | None,
     facts: Facts,
     encode: Any,
     key_added: str,
@@ -271,7 +281,8 @@ def _embed_names(
     if output is not None:
         _check_writable(AnnData(obs=pd.DataFrame(index=pd.Index(list(names), dtype=object))), output)
     asked = "human" if source is None else names
-    adata = bft.embed(asked, kind=kind, facts=facts, encoder=encode(), key_added=key_added, **texts)
+    how: dict[str, Any] = {"kind": kind, "facts": facts, "encoder": encode(), "key_added": key_added, **texts}
+    adata = bft.embed(asked, **how) if cluster is None or output is None else cluster.embed(asked, output, **how)
     if output is not None:
         _write(adata, "obs", key_added, output)
 

@@ -5,7 +5,7 @@ from bftembed.entities.controls import CONTROLS
 from bftembed.entities.drugs import drug_entities
 from bftembed.entities.facts import Facts
 from bftembed.entities.genes import canonical, gene_entities, gene_set_entities, one_per_gene
-from bftembed.entities.names import NameKind, entities_of
+from bftembed.entities.names import NameKind, check_conditions, check_distinct, entities_of, listed_names
 from bftembed.entities.perturbations import How, condition_table, conditions_of, perturbation_entities
 
 __all__ = [
@@ -14,12 +14,15 @@ __all__ = [
     "How",
     "NameKind",
     "canonical",
+    "check_conditions",
+    "check_distinct",
     "condition_table",
     "conditions_of",
     "drug_entities",
     "entities_of",
     "gene_entities",
     "gene_set_entities",
+    "listed_names",
     "one_per_gene",
     "perturbation_entities",
     "read_cell_types",

@@ -79,7 +79,7 @@ def write_export(frame: pd.DataFrame, target: Path) -> None:
             else:
                 frame.to_csv(made, index=False, sep=_SEPARATORS[target.suffix])
     except OSError as error:
-        msg = f"`{target}` cannot be written: {error}."
+        msg = f"`{target}` cannot be written: {error}. Free space, or choose another path."
         raise StoreError(msg) from error
 
 

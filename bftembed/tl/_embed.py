@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from bftembed import datasets
 from bftembed._keys import checked_key
-from bftembed.entities import condition_table, conditions_of, entities_of, gene_entities, perturbation_entities
+from bftembed.entities import (
+    check_conditions,
+    check_distinct,
+    condition_table,
+    conditions_of,
+    entities_of,
+    gene_entities,
+    listed_names,
+    perturbation_entities,
+)
 from bftembed.errors import InputError
 from bftembed.tl._entities import TextOptions, TextSource, embed_entities, to_anndata
 
@@ -97,25 +106,22 @@ def embed(
     """
     checked_key(key_added)
     everything = names == "human"
-    listed = [] if everything else _listed(names)
+    listed = [] if everything else listed_names(names)
     if everything and "profiles" not in options:
         options = {"engine": "annotation", **options}
     source = TextSource.of("embed", options)
     given = {"how": how, "dose": dose, "cell_line": cell_line, "control": control, "separator": separator}
     given = {name: value for name, value in given.items() if value is not None}
+    check_conditions(kind, given)
     if everything and kind != "gene":
         msg = f"All names of 'human' are genes, not kind={kind!r}: give a list of names."
         raise InputError(msg)
     if kind == "perturbation":
         return _perturbations(listed, source, facts, key_added, given)
-    if given:
-        hint = ' Drugs with a dose are kind="perturbation", how="drug".' if kind == "drug" else ""
-        msg = f'{sorted(given)} can be given only with kind="perturbation", not with kind={kind!r}.{hint}'
-        raise InputError(msg)
     if everything:
         return _all_genes(source, facts, key_added)
     entities, used = entities_of(names, kind=kind, facts=facts, needed=source.annotates, check=source.profiles is None)
-    _distinct(listed)
+    check_distinct(listed)
     result = embed_entities(entities, source, names=listed, facts=used)
     log.info(result.summary(f"obsm[{key_added!r}]"))
     columns = {"bft_gene": [entity.id for entity in entities]} if kind == "gene" else {}
@@ -151,7 +157,7 @@ def _perturbations(
 ) -> AnnData:
     conditions = conditions_of(labels, **given)
     table = condition_table(conditions)
-    _distinct(table.index.tolist())
+    check_distinct(table.index.tolist())
     treated = [i for i, condition in enumerate(conditions) if condition.parts]
     entities, used = perturbation_entities([conditions[i] for i in treated], facts=facts, check=source.profiles is None)
     n_controls = len(conditions) - len(treated)
@@ -160,27 +166,3 @@ def _perturbations(
     ).spread(len(conditions), treated)
     log.info(result.summary(f"obsm[{key_added!r}]"))
     return to_anndata(table.index.tolist(), result, dict(table), key_added=key_added)
-
-
-def _listed(names: Sequence[str] | Mapping[str, Sequence[str]]) -> list[str]:
-    if isinstance(names, str):
-        msg = (
-            f"`names` is a list of names, got {names!r}: write [{names!r}] for one name. 'human' stands for all genes; "
-            "there is no gene table of another species (mouse genes go by their human orthologs, see pp.map_genes)."
-        )
-        raise InputError(msg)
-    if hasattr(names, "obs"):
-        msg = "`names` is a list of names, got an AnnData: see bft.tl for genes, cells and perturbations of an AnnData."
-        raise InputError(msg)
-    listed = list(names)
-    if odd := [name for name in listed if not isinstance(name, str)]:
-        msg = f"Names are strings, got {odd[0]!r} ({type(odd[0]).__name__})."
-        raise InputError(msg)
-    return listed
-
-
-def _distinct(names: list[str]) -> None:
-    if len(set(names)) != len(names):
-        repeated = sorted({name for name in names if names.count(name) > 1})[:5]
-        msg = f"Names are repeated: {', '.join(repeated)}. Give each once."
-        raise InputError(msg)

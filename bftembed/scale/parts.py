@@ -1,0 +1,92 @@
+"""Parts that workers have written: what is done, its texts into a store, its vectors by text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bftembed._files import remove
+from bftembed.errors import InputError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bftembed.profiles import ProfileStore
+
+
+class Parts:
+    """Directory of parts.
+
+    Parameters
+    ----------
+    directory
+        Made if it is not there.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be made.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._merged: set[str] = set()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"The directory of parts `{directory}` cannot be made: {error}. Choose another one."
+            raise StoreError(msg) from error
+
+    def files(self) -> list[Path]:
+        """Finished parts by name; what a killed worker has left begins with a dot."""
+        return sorted(path for path in self.directory.glob("*.parquet") if not path.name.startswith("."))
+
+    def merge(self, store: ProfileStore) -> None:
+        """Put the texts of parts that have come since the last call into a store, by key.
+
+        Raises
+        ------
+        StoreError
+            If a part is damaged, or the store cannot be written.
+        """
+        for path in self.files():
+            if path.name not in self._merged:
+                try:
+                    store.load(path)
+                except InputError as error:
+                    msg = f"The part `{path}` is damaged: delete it and run again, its names are asked for once more."
+                    raise StoreError(msg) from error
+                self._merged.add(path.name)
+
+    def done(self, encoder: str) -> set[str]:
+        """Keys that need nothing more: encoded by this encoder (its digest), or failed twice."""
+        return {
+            key
+            for path in self.files()
+            for key, by, status in zip(*self._columns(path, "key", "encoder", "status"), strict=True)
+            if by == encoder and status != "error"
+        }
+
+    def vectors(self, encoder: str) -> dict[str, tuple[NDArray[np.float32], bool]]:
+        """By text its vector, float32 (d,), by this encoder (its digest), and whether the text was split."""
+        return {
+            text: (np.asarray(vector, dtype=np.float32), split)
+            for path in self.files()
+            for text, by, vector, split in zip(*self._columns(path, "text", "encoder", "vector", "split"), strict=True)
+            if by == encoder and vector is not None
+        }
+
+    def tidy(self) -> None:
+        """Remove the files that killed workers have left unfinished."""
+        for path in self.directory.glob(".*.parquet"):
+            remove(path)
+
+    def _columns(self, path: Path, *names: str) -> Sequence[list[Any]]:
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path, columns=list(names))
+        return [table[name].to_pandas().tolist() if name == "vector" else table[name].to_pylist() for name in names]
