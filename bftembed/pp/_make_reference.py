@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from contextlib import closing
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,16 +16,19 @@ from bftembed._progress import progress as shown
 from bftembed.errors import InputError
 from bftembed.expression import (
     ValueCheck,
+    block_tasks,
     cell_batches,
     chosen_matrix,
+    cluster_of,
     default_chunk_rows,
+    gathered,
     gene_names,
     opened,
     prefetched,
     row_chunks,
 )
 from bftembed.expression.kernels import inspected, n_threads
-from bftembed.expression.values import check_logarithms
+from bftembed.expression.values import are_counts, check_logarithms, readable
 from bftembed.pp._moments import GeneMoments, Moments, add_cells, dispersions
 from bftembed.pp._reference import Reference
 
@@ -32,10 +37,13 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
+    from bftembed._progress import Progress
     from bftembed.expression import AnnDataParts, Matrix, Values
 
 log = logging.getLogger("bftembed")
+_MERGED = 16  # moments of blocks that one task of a cluster puts together
 
 
 def reference(
@@ -53,7 +61,8 @@ def reference(
 
     A cell's expression can then be said relative to it, as `tl.embed_cells` with ``weights="contrast"`` does, in these
     cells and in others. The matrix is read once, in chunks of rows, and is never made dense; sums are in float64 and
-    merged so that the size of the chunks changes nothing but the last digits.
+    merged so that the size of the chunks changes nothing but the last digits. The blocks of a Dask array are read by
+    the workers of its cluster, where a `dask.distributed` client is active (see :func:`bftembed.tl.embed_cells`).
 
     Parameters
     ----------
@@ -167,22 +176,14 @@ def _moments_of_batches(
 ) -> tuple[dict[str, NDArray[np.float64]], Moments]:
     """Columns of the reference, (n_batches, n_vars) each, and the moments of counts per 10,000 of all cells."""
     n_cells, n_genes = matrix.x.shape
-    moments = [GeneMoments(n_genes) for _ in range(n_batches)]
-    check = ValueCheck(matrix, values=values)
-    chunks = row_chunks(matrix.x, chunk_size or default_chunk_rows(matrix.x, 1))
-    with (
-        ThreadPoolExecutor(n_threads(), thread_name_prefix="bftembed-reference") as pool,
-        shown(n_cells, "reference", "cell", show=progress) as bar,
-    ):
-        for start, stop, chunk in prefetched(chunks):
-            rows, totals, flags = inspected(chunk, pool)
-            check.add(start, flags)
-            if check.usable:
-                is_counts = check.found == "counts"
-                if not is_counts:
-                    check_logarithms(check, start, flags)
-                add_cells(moments, rows, totals if is_counts else None, codes[start:stop], pool)
-            bar.update(stop - start)
+    client, check = cluster_of(matrix.x), ValueCheck(matrix, values=values)
+    with shown(n_cells, "reference", "cell", show=progress) as bar:
+        if client is None:
+            moments = [GeneMoments(n_genes) for _ in range(n_batches)]
+            _read_here(moments, check, codes, chunk_size, bar)
+        else:
+            found = _read_on_workers(client, check, codes, bar)
+            moments = [found[batch] for batch in range(n_batches)] if check.usable else []
     check.finish()
     pooled = Moments(n_genes)
     for batch in moments:
@@ -194,6 +195,65 @@ def _moments_of_batches(
         columns["mean"][row], columns["sd"][row] = batch.logs.mean, np.sqrt(batch.logs.variance)
         columns["detection"][row], columns["level"][row] = batch.detection, batch.levels.mean
     return columns, pooled
+
+
+def _read_here(
+    moments: list[GeneMoments], check: ValueCheck, codes: NDArray[np.intp], chunk_size: int | None, bar: Progress
+) -> None:
+    x = check.matrix.x
+    with ThreadPoolExecutor(n_threads(), thread_name_prefix="bftembed-reference") as pool:
+        for start, stop, chunk in prefetched(row_chunks(x, chunk_size or default_chunk_rows(x, 1))):
+            rows, totals, flags = inspected(chunk, pool)
+            _note(check, start, flags)
+            if check.usable:
+                add_cells(moments, rows, totals if check.found == "counts" else None, codes[start:stop], pool)
+            bar.update(stop - start)
+
+
+def _note(check: ValueCheck, start: int, flags: NDArray[np.uint8]) -> None:
+    check.add(start, flags)
+    if check.usable and check.found != "counts":
+        check_logarithms(check, start, flags)
+
+
+def _read_on_workers(client: Any, check: ValueCheck, codes: NDArray[np.intp], bar: Progress) -> dict[int, GeneMoments]:
+    """Moments of each batch, of blocks that stay where they are: what comes here is the sum of all, and the flags."""
+    from dask.delayed import delayed
+
+    x = check.matrix.x
+    tasks = block_tasks(x, _moments_of_block, codes, values=check.values)
+    flags, parts = ([delayed(itemgetter(i))(task) for task in tasks] for i in (0, 1))
+    while len(parts) > 1:
+        parts = [delayed(_merged)(parts[i : i + _MERGED]) for i in range(0, len(parts), _MERGED)]
+    start = 0
+    with closing(gathered(client, [*flags, *parts])) as results:
+        for rows, found in zip(x.chunks[0], results, strict=False):
+            _note(check, start, found)
+            start += rows
+            bar.update(rows)
+        return next(results) if check.usable else {}
+
+
+def _moments_of_block(
+    rows: csr_matrix, _start: int, batches: NDArray[np.intp], values: str
+) -> tuple[NDArray[np.uint8], dict[int, GeneMoments]]:
+    with ThreadPoolExecutor(1) as pool:  # the cluster gives each processor a block
+        rows, totals, flags = inspected(rows, pool)
+        if not readable(flags):
+            return flags, {}
+        numbers, mine = np.unique(batches, return_inverse=True)
+        moments = [GeneMoments(rows.shape[1]) for _ in numbers]
+        add_cells(moments, rows, totals if are_counts(flags, values) else None, mine, pool)
+    return flags, dict(zip(numbers.tolist(), moments, strict=True))
+
+
+def _merged(parts: list[dict[int, GeneMoments]]) -> dict[int, GeneMoments]:
+    """All cells of each batch; what comes in is left as it is, since other tasks may see the same object."""
+    whole: dict[int, GeneMoments] = {}
+    for part in parts:
+        for batch, moments in part.items():
+            whole.setdefault(batch, GeneMoments(len(moments.detection))).include(moments)
+    return whole
 
 
 def _highest(values: NDArray[np.float64], n: int) -> NDArray[np.bool_]:

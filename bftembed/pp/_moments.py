@@ -69,6 +69,12 @@ class GeneMoments:
         self.logs.merge(n, mean, squares)
         self.levels.merge(n, level, level_squares)
 
+    def include(self, other: GeneMoments) -> None:
+        """Take in all cells of another one."""
+        self._detected += other._detected
+        self.logs.include(other.logs)
+        self.levels.include(other.levels)
+
     @property
     def detection(self) -> NDArray[np.float64]:
         """Share of the cells in which the gene is not zero."""

@@ -58,6 +58,11 @@ def embed_cells(  # noqa: PLR0913
     `chunk_size`. The matrix is read in chunks of rows, once (once more for a contrast without a given `reference`), and
     is never made dense. For a text about each cell see :func:`bftembed.tl.embed_cell_profiles`.
 
+    Where the matrix is a Dask array and a `dask.distributed` client is active, the workers of its cluster embed each
+    block where it is made: gene vectors are sent to them once, and vectors of cells come back. If `output` is a .zarr,
+    in a directory that all machines share, and all blocks but the last have one length, the workers write these too.
+    Without a client, or with ``dask.config.set(scheduler="threads")``, blocks are embedded in this process.
+
     Z-scores, clipped at 10: `scanpy.pp.scale`. Means of texts' vectors weighted by expression: GenePT-w (Chen & Zou
     2024, Nat Biomed Eng). Whitening: :func:`bftembed.pp.whiten`.
 
@@ -108,7 +113,8 @@ def embed_cells(  # noqa: PLR0913
     empty
         What to do about cells without any weight: ``"raise"`` an error, or give them a row of ``"nan"``.
     chunk_size
-        Cells read at once; by default what keeps a chunk near 30 MB. It changes memory and speed, not results.
+        Cells read at once; by default what keeps a chunk near 30 MB. It changes memory and speed, not results. On the
+        workers of a cluster it is a block of the Dask array.
     key_added
         Key in `.obsm` and `.uns`.
     output
@@ -136,9 +142,10 @@ def embed_cells(  # noqa: PLR0913
     InputError
         If the file, the gene vectors or the values cannot be used, a cell has no weight, or the reference does not fit:
         it has other genes, lacks a batch, or was made of values that are normalised otherwise. Nothing is written.
+        Also if a worker of the cluster has no or another version of this package.
     DataError
-        If `output` cannot be written, or an element of `adata` is of a kind that no such file can hold: said before
-        any work.
+        If `output` cannot be written, or is not seen by the workers that are to write it; or an element of `adata` is
+        of a kind that no such file can hold: said before any work.
 
     Examples
     --------

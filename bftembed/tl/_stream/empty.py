@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from bftembed.expression import ValueCheck
 
 
+UNWEIGHED = np.uint8(1 << 7)  # beside the bits of `row_flags`
+
+
 class EmptyCells:
     """Rows whose weights sum to zero: with and without values on other genes."""
 
@@ -22,9 +25,9 @@ class EmptyCells:
         self._silent: list[int] = []
         self._unknown: list[int] = []
 
-    def add(self, start: int, flags: NDArray[np.uint8], empty: NDArray[np.bool_]) -> None:
-        """Take note of those among the rows ``start, start + 1, ...``."""
-        silent = (flags & NONZERO) == 0
+    def add(self, start: int, flags: NDArray[np.uint8]) -> None:
+        """Take note of those among the rows ``start, start + 1, ...`` that have the flag `UNWEIGHED`."""
+        empty, silent = (flags & UNWEIGHED) > 0, (flags & NONZERO) == 0
         self._silent += (start + np.flatnonzero(empty & silent)).tolist()
         self._unknown += (start + np.flatnonzero(empty & ~silent)).tolist()
 

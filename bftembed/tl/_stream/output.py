@@ -38,7 +38,9 @@ class ArrayOutput:
 
 
 @contextlib.contextmanager
-def embedding_file(target: Path, key: str, shape: tuple[int, int], *, zarr_format: int = 3) -> Iterator[EmbeddingFile]:
+def embedding_file(
+    target: Path, key: str, shape: tuple[int, int], *, zarr_format: int = 3, piece_rows: int | None = None
+) -> Iterator[EmbeddingFile]:
     """A file that takes the place of `target` at the end of the block; after an error in it the target is as it was.
 
     Parameters
@@ -51,6 +53,8 @@ def embedding_file(target: Path, key: str, shape: tuple[int, int], *, zarr_forma
         Of the array, float32, not compressed: such vectors would shrink by a tenth and take longer.
     zarr_format
         2 or 3, for a .zarr.
+    piece_rows
+        Rows that are written at once, and lie in one file of a .zarr; by default what makes 24 MB.
 
     Raises
     ------
@@ -62,7 +66,8 @@ def embedding_file(target: Path, key: str, shape: tuple[int, int], *, zarr_forma
     is_zarr, complete = checked_target(target), False
     try:
         with replacing(target) as made:
-            with EmbeddingFile(made, target, key, shape, zarr_format=zarr_format if is_zarr else None) as file:
+            form = zarr_format if is_zarr else None
+            with EmbeddingFile(made, target, key, shape, zarr_format=form, piece_rows=piece_rows) as file:
                 yield file
                 file.complete()
             complete = True
@@ -76,11 +81,19 @@ class EmbeddingFile:
     """See `embedding_file`: the file at `path`, which is later to be `target`; a .zarr if it has a `zarr_format`."""
 
     def __init__(
-        self, path: Path, target: Path, key: str, shape: tuple[int, int], *, zarr_format: int | None = None
+        self,
+        path: Path,
+        target: Path,
+        key: str,
+        shape: tuple[int, int],
+        *,
+        zarr_format: int | None = None,
+        piece_rows: int | None = None,
     ) -> None:
         self.path, self.target, self.is_zarr = path, target, zarr_format is not None
+        self.array_path = path / "obsm" / key
         self._n_rows = shape[0]
-        rows = max(1, min(shape[0], WRITE_BYTES // (4 * shape[1])))
+        self.piece_rows = rows = piece_rows or max(1, min(shape[0], WRITE_BYTES // (4 * shape[1])))
         self._buffers = [np.empty((rows, shape[1]), dtype=np.float32) for _ in range(2)]
         self._base = 0
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="bftembed-write")
@@ -208,10 +221,35 @@ class EmbeddingFile:
         if self.is_zarr:
             import zarr
 
+            for rest in self.array_path.rglob("*.partial"):  # of a worker that was killed while it wrote
+                rest.unlink()
             with self.filling() as root:
                 zarr.consolidate_metadata(root.store)
         else:
             self.root.close()
+
+
+def write_piece(rows: NDArray[np.float32], start: int, array_path: Path, target: Path) -> int:
+    """Write rows of the array of a .zarr, from `start` on, in another process than that of its `EmbeddingFile`.
+
+    Raises
+    ------
+    DataError
+        If the disk is full or cannot be written, or this machine does not see the file.
+    """
+    import zarr
+
+    try:
+        zarr.open_array(array_path, mode="r+", config={"write_empty_chunks": True})[start : start + len(rows)] = rows
+    except FileNotFoundError as error:
+        msg = (
+            f"A worker of the cluster does not see {str(target)!r}, where the result is being written: choose an "
+            "output= in a directory that all machines share, or an .h5ad, which this process writes alone."
+        )
+        raise DataError(msg) from error
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    return len(rows)
 
 
 def _cannot_write(target: Path, error: Exception) -> DataError:

@@ -14,34 +14,31 @@ import numpy as np
 
 from bftembed import pp
 from bftembed._keys import check_place, with_provenance
-from bftembed._progress import progress
+from bftembed._progress import Progress, progress
 from bftembed.errors import InputError
 from bftembed.expression import (
     AnnDataParts,
-    LevelCheck,
-    ValueCheck,
     checked_target,
+    cluster_of,
     default_chunk_rows,
     made_actual,
     opened,
     prefetched,
     row_chunks,
 )
-from bftembed.expression.kernels import inspected
-from bftembed.expression.values import check_logarithms
 from bftembed.expression.writing import BULK, TABLES, check_writable, mapping_group, write_element, write_elements
 from bftembed.tl._stream import DEPARTURES
+from bftembed.tl._stream.blocks import CellChecks, Weighing, embed_block, logged_twice
 from bftembed.tl._stream.contrast import contrast_of
 from bftembed.tl._stream.copy_parts import copy_from_file
-from bftembed.tl._stream.empty import EmptyCells
 from bftembed.tl._stream.input import CellInput, choose
 from bftembed.tl._stream.output import ArrayOutput, EmbeddingFile, embedding_file
 from bftembed.tl._stream.weighted import WeightedSum
+from bftembed.tl._stream.workers import embed_on_workers
 
 logger = logging.getLogger("bftembed")
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from scipy.sparse import csr_matrix
 
 
 @dataclass(frozen=True)
@@ -76,22 +73,23 @@ def embed_weighted(
     if hasattr(adata, "uns"):
         check_place(adata, key_added)
     if options.values == "lognorm" and options.weights == "log":
-        raise InputError(_logged_twice('A matrix with values="lognorm"'))
+        raise InputError(logged_twice('A matrix with values="lognorm"'))
     with opened(adata) as parts:
         cells = choose(parts, use_rep=options.use_rep, layer=options.layer, use_raw=options.use_raw)
         cells = replace(cells, vectors=_prepared(cells.vectors, options))
+        client = cluster_of(cells.matrix.x)
         if output is None:
             array = ArrayOutput(cells.shape)
-            info, beside = _run(adata, cells, options, array)
+            info, beside = _run(adata, cells, options, array, client)
             with made_actual():
                 adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, "cells", info, **beside)
                 adata.obsm[key_added] = array.array
         else:
-            _embed_to_file(adata, cells, options, Path(output).expanduser(), key_added, keep_x=keep_x)
+            _embed_to_file(adata, cells, options, Path(output).expanduser(), key_added, client=client, keep_x=keep_x)
 
 
 def _embed_to_file(
-    adata: Any, cells: CellInput, options: WeightedOptions, output: Path, key_added: str, *, keep_x: bool
+    adata: Any, cells: CellInput, options: WeightedOptions, output: Path, key_added: str, *, client: Any, keep_x: bool
 ) -> None:
     source = Path(adata).expanduser() if isinstance(adata, str | os.PathLike) else None
     _check_formats(source, adata, output, keep_x=keep_x)
@@ -107,12 +105,13 @@ def _embed_to_file(
         else:
             copy_from_file(file, group, source, names, replaced=replaced)
 
-    with embedding_file(
-        output, key_added, cells.shape, zarr_format=_zarr_format(group) if output.suffix == ".zarr" else 3
-    ) as file:
+    zarr_format = _zarr_format(group) if output.suffix == ".zarr" else 3
+    # Pieces of the length of the blocks are written where these are embedded.
+    rows = {} if client is None else {"piece_rows": max(cells.matrix.x.chunks[0])}
+    with embedding_file(output, key_added, cells.shape, zarr_format=zarr_format, **rows) as file:
         # Tables first: what cannot be converted should not come up after hours of work.
         copy(TABLES)
-        info, beside = _run(adata, cells, options, file)
+        info, beside = _run(adata, cells, options, file, client)
         if keep_x:
             copy(BULK)
         # From here on anndata is needed, which takes as long to load as the disk needs for the last rows.
@@ -133,7 +132,7 @@ def _prepared(vectors: NDArray[np.float32], options: WeightedOptions) -> NDArray
 
 
 def _run(
-    adata: Any, cells: CellInput, options: WeightedOptions, sink: ArrayOutput | EmbeddingFile
+    adata: Any, cells: CellInput, options: WeightedOptions, sink: ArrayOutput | EmbeddingFile, client: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Embed all cells into `sink`; returns what is noted about it in `.uns`, and what is kept beside that."""
     matrix, contrast, reference, vectors = cells.matrix, None, None, cells.vectors
@@ -148,29 +147,24 @@ def _run(
             use_raw=options.use_raw,
         )
         vectors = contrast.vectors
-    levels = None
-    if contrast is not None and options.reference is not None:
-        levels = LevelCheck(contrast.levels, contrast.batches), contrast.known
-    check = ValueCheck(matrix, values=options.values, decide=options.weights in {"log1p", "log", *DEPARTURES})
-    empty = EmptyCells()
-    chunk_size = options.chunk_size or default_chunk_rows(matrix.x, cells.shape[1])
-    n_used = int((~np.isnan(vectors[:, 0])).sum())
-    with (
-        WeightedSum(vectors, normalize=options.normalize, contrast=contrast) as kernel,
-        progress(cells.shape[0], "embed cells", "cell", show=options.progress) as bar,
-    ):
-        for start, stop, rows in prefetched(row_chunks(matrix.x, chunk_size)):
-            _embed_chunk(kernel, check, empty, start, rows, weights=options.weights, sink=sink, levels=levels)
-            bar.update(stop - start)
-    check.finish()
-    if levels is not None:
-        levels[0].finish()
-    n_empty = empty.finish(check, empty=options.empty, genes="gene" if contrast is None else "highly variable gene")
+    given = contrast is not None and options.reference is not None
+    how = Weighing(options.weights, options.values, contrast.known if given and contrast is not None else None)
+    checks = CellChecks(matrix, how, contrast)
+    batches = None if contrast is None else contrast.batches
+    kernel = WeightedSum(vectors, normalize=options.normalize, contrast=contrast)
+    with progress(cells.shape[0], "embed cells", "cell", show=options.progress) as bar:
+        if client is None:
+            _embed_here(
+                matrix.x, kernel, how, batches=batches, checks=checks, sink=sink, bar=bar, chunk_size=options.chunk_size
+            )
+        else:
+            embed_on_workers(client, matrix.x, kernel, how, batches=batches, checks=checks, sink=sink, bar=bar)
+    n_used, n_empty = int((~np.isnan(vectors[:, 0])).sum()), checks.finish(empty=options.empty)
     kind, shape = "means" if contrast is None else "contrasts", cells.shape
     logger.info("%s cells: %s of %s genes, %s dimensions, %s without weight", shape[0], kind, n_used, shape[1], n_empty)
     info = {
         **_noted(options),
-        "values": check.found,
+        "values": checks.values.found,
         "matrix": matrix.name,
         "n_genes_used": n_used,
         "n_cells": int(cells.shape[0]),
@@ -179,6 +173,26 @@ def _run(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return info, {} if reference is None else {"reference": reference.table}
+
+
+def _embed_here(
+    x: Any,
+    kernel: WeightedSum,
+    how: Weighing,
+    *,
+    batches: NDArray[np.intp] | None,
+    checks: CellChecks,
+    sink: ArrayOutput | EmbeddingFile,
+    bar: Progress,
+    chunk_size: int | None,
+) -> None:
+    with kernel:
+        for start, stop, rows in prefetched(row_chunks(x, chunk_size or default_chunk_rows(x, kernel.dim))):
+            out = sink.block(start, stop)
+            mine = None if batches is None else batches[start:stop]
+            if checks.add(start, *embed_block(kernel, rows, out, mine, how)):
+                sink.commit(start, out)
+            bar.update(stop - start)
 
 
 def _reference(adata: Any, options: WeightedOptions) -> pp.Reference:
@@ -208,42 +222,6 @@ def _noted(options: WeightedOptions) -> dict[str, Any]:
     if options.batch_key is not None:
         noted["batch_key"] = options.batch_key
     return noted
-
-
-def _embed_chunk(
-    kernel: WeightedSum,
-    check: ValueCheck,
-    empty: EmptyCells,
-    start: int,
-    rows: csr_matrix,
-    *,
-    weights: str,
-    sink: ArrayOutput | EmbeddingFile,
-    levels: tuple[LevelCheck, NDArray[np.bool_]] | None,
-) -> None:
-    rows, totals, flags = inspected(rows, kernel.pool)
-    check.add(start, flags)
-    if not check.usable:
-        return
-    counts = check.found == "counts"
-    if weights == "log" and check.found == "lognorm":
-        raise InputError(_logged_twice(check.matrix.name))
-    if weights in DEPARTURES and not counts:
-        check_logarithms(check, start, flags)
-    out = sink.block(start, start + rows.shape[0])
-    scaled = totals if weights in {"log1p", *DEPARTURES} and counts else None
-    kernel.embed(
-        rows, out, start=start, totals=scaled, log=weights == "log" or scaled is not None, binary=weights == "binary"
-    )
-    if levels is not None:
-        check_level, known = levels
-        check_level.add(start, kernel.levels(rows, known, totals=scaled))
-    empty.add(start, flags, np.isnan(out[:, 0]))
-    sink.commit(start, out)
-
-
-def _logged_twice(name: str) -> str:
-    return f'{name} is log-normalised already and weights="log" would log it twice: pass weights="log1p" or "raw".'
 
 
 def _check_formats(source: Path | None, adata: Any, output: Path, *, keep_x: bool) -> None:

@@ -11,6 +11,7 @@ operations whatever the block: that is what makes a cell's embedding independent
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -78,6 +79,8 @@ def _normalize(out: NDArray[np.float32]) -> None:
 class WeightedSum:
     """Expression-weighted means of gene vectors, or sums by contrast, for one chunk of cells at a time.
 
+    Its threads begin when it is entered; before, it can be sent to another process.
+
     Parameters
     ----------
     vectors
@@ -93,7 +96,9 @@ class WeightedSum:
     ) -> None:
         known = ~np.isnan(vectors[:, 0])
         self.n_columns, self.dim = vectors.shape
-        self.normalize, self._contrast = normalize, contrast
+        self.normalize = normalize
+        self._terms = None if contrast is None else contrast.terms
+        self._n = 1 if contrast is None else contrast.n
         self._base = np.zeros((1, self.dim), dtype=np.float32) if contrast is None else contrast.base
         self._slots = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
         # The last panel is filled up with zeros. All lie in one array of at least 8 MB, for which numpy asks
@@ -105,10 +110,17 @@ class WeightedSum:
             columns = vectors[known, left : left + PANEL_COLUMNS]
             panel[:, : columns.shape[1]] = columns
         self._scratch = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int32)
-        self.pool = ThreadPoolExecutor(n_threads(), thread_name_prefix="bftembed-cells")
+        self._n_threads = n_threads()
 
     def __enter__(self) -> Self:
+        self.pool = ThreadPoolExecutor(self._n_threads, thread_name_prefix="bftembed-cells")
         return self
+
+    def alone(self) -> WeightedSum:
+        """The same for one thread: with the same tables, and nothing else shared. To be entered."""
+        mine = copy(self)
+        mine._n_threads = 1
+        return mine
 
     def __exit__(self, *_: object) -> None:
         self.pool.shutdown(cancel_futures=True)
@@ -133,7 +145,7 @@ class WeightedSum:
         chunk: csr_matrix,
         out: NDArray[np.float32],
         *,
-        start: int = 0,
+        batches: NDArray[np.intp] | None = None,
         totals: NDArray[np.float64] | None = None,
         log: bool = False,
         binary: bool = False,
@@ -146,8 +158,8 @@ class WeightedSum:
             Non-negative finite values, each column once and in order (see `bftembed.expression.kernels.inspected`).
         out
             float32 (rows, d), C-contiguous.
-        start
-            Number of the first row among all cells.
+        batches
+            For a contrast: number of the batch of each row, (rows,).
         totals
             Scale each row from this total to 10,000; None uses the values as they are.
         log
@@ -174,15 +186,14 @@ class WeightedSum:
             weights = weights[: ends[-1]]
             if log:
                 np.log1p(weights, out=weights)
-            if self._contrast is None:
-                batches = np.zeros(ends.size - 1, dtype=np.intp)
+            mine = np.zeros(ends.size - 1, dtype=np.intp) if batches is None else batches[rows]
+            if self._terms is None:
                 _share(weights, ends)
             else:
-                batches = self._contrast.batches[start + rows.start : start + rows.stop]
-                depart(weights, used, ends, batches, self._contrast.terms, 1 / self._contrast.n)
+                depart(weights, used, ends, mine, self._terms, 1 / self._n)
             for left, panel in zip(range(0, self.dim, PANEL_COLUMNS), self._panels, strict=True):
                 columns = slice(left, left + PANEL_COLUMNS)
-                sum_panel(weights, used, ends, panel, self._base[:, columns], batches, out[rows, columns])
+                sum_panel(weights, used, ends, panel, self._base[:, columns], mine, out[rows, columns])
             if self.normalize:
                 _normalize(out[rows])
 

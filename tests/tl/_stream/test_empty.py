@@ -5,7 +5,7 @@ import pytest
 from bftembed.errors import InputError
 from bftembed.expression import ValueCheck, chosen_matrix, parts_of
 from bftembed.expression.values import NONZERO
-from bftembed.tl._stream.empty import EmptyCells
+from bftembed.tl._stream.empty import UNWEIGHED, EmptyCells
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def check():
 
 def test_cells_without_weight_are_counted_and_named_by_their_reason(check):
     cells = EmptyCells()
-    cells.add(0, np.array([NONZERO, 0, NONZERO]), np.array([False, True, True]))
-    cells.add(3, np.array([0, 0, 0, 0, NONZERO, NONZERO]), np.array([True, True, True, True, False, False]))
+    cells.add(0, np.array([NONZERO, UNWEIGHED, NONZERO | UNWEIGHED]))
+    cells.add(3, np.array([UNWEIGHED, UNWEIGHED, UNWEIGHED, UNWEIGHED, NONZERO, NONZERO]))
     with pytest.raises(InputError) as error:
         cells.finish(check, empty="raise")
     message = str(error.value)
@@ -30,5 +30,5 @@ def test_cells_without_weight_are_counted_and_named_by_their_reason(check):
 
 def test_no_empty_cells_are_no_error(check):
     cells = EmptyCells()
-    cells.add(0, np.array([NONZERO, 0]), np.array([False, False]))
+    cells.add(0, np.array([NONZERO, 0], dtype=np.uint8))
     assert cells.finish(check, empty="raise") == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bftembed.errors import DataError, InputError
 from bftembed.tl._stream import output
-from bftembed.tl._stream.output import ArrayOutput, embedding_file
+from bftembed.tl._stream.output import ArrayOutput, embedding_file, write_piece
 
 
 def names(directory):
@@ -166,3 +166,30 @@ def test_the_array_in_memory_hands_out_its_own_rows():
         sink.commit(start, block)
     np.testing.assert_array_equal(sink.array, [[0, 0], [0, 0], [2, 2], [2, 2]])
     assert sink.array.dtype == np.float32
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_pieces_written_by_others_in_any_order(rows, zarr_format, tmp_path):
+    path = tmp_path / "out.zarr"
+    with embedding_file(path, "X_bft", rows.shape, zarr_format=zarr_format, piece_rows=30) as file:
+        for start in (90, 0, 60, 30):
+            write_piece(rows[start : start + 30], start, file.array_path, path)
+        (file.array_path / "0.0.ffff.partial").write_bytes(b"of one that was killed")
+        with file.filling() as root:
+            for name in ("obs", "var"):
+                write_elem(root, name, anndata.AnnData(np.zeros((len(rows), 2))).obs)
+    np.testing.assert_array_equal(read(path).obsm["X_bft"], rows)
+    assert not list(path.rglob("*.partial"))
+
+
+def test_a_piece_on_a_full_disk_and_of_a_file_that_is_not_there(tiny_disk, tmp_path):
+    path, large = tiny_disk / "out.zarr", np.ones((100_000, 10), dtype=np.float32)
+    with (
+        pytest.raises(DataError, match=r"No space left on device.*was not made"),
+        embedding_file(path, "X_bft", large.shape, piece_rows=len(large)) as file,
+    ):
+        write_piece(large, 0, file.array_path, path)
+    with pytest.raises(DataError, match=r"does not see .*choose an output= in a directory that all machines share"):
+        write_piece(large, 0, tmp_path / "none" / "X_bft", tmp_path / "none")
+    assert not names(tiny_disk)
+    assert names(tmp_path) == ["tiny"]
