@@ -69,7 +69,7 @@ def encode(request: Request, options: Sequence[str], tokenizer: Any, *, end: boo
     """
     text, special = prompt_text(request.chat, tokenizer, raw=request.raw, prefix=request.prefix)
     alone, *together = text_ids([text, *(text + option for option in options)], tokenizer, special=special)
-    boundary = min(min(_common(alone, ids), len(ids) - 1) for ids in together)
+    boundary = min(min(common(alone, ids), len(ids) - 1) for ids in together)
     starts = [token for token in (tokenizer.bos_token_id, tokenizer.eos_token_id) if token is not None]
     before = together[0][:boundary] or starts[:1]
     if not before:
@@ -132,6 +132,6 @@ def _beyond(question: Question, window: int) -> Scores:
     return Scores(question.id, (), n, "too_long", reason)
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
+def common(one: Sequence[int], other: Sequence[int]) -> int:
     """How many first tokens are the same."""
     return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from bftembed.engines.batches import BatchSize, in_batches
+from bftembed.engines.scoring import common
 from bftembed.engines.values import Scored, Scores
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 #: 12 questions of 165 to 380 tokens took 7.9 s one by one and in batches of 512 tokens, 9.8 s in batches of 2,048.
 _TOKENS = {"cpu": 512, "other": 16_384}
 _NUMBERS = 1 << 27
+#: Fewest tokens at the beginning of all prompts that are read once for all of them.
+_SHARED = 16
 
 
 def score(model: Any, questions: Sequence[Question], *, batch_size: int) -> Iterator[list[Scores]]:
@@ -25,7 +29,8 @@ def score(model: Any, questions: Sequence[Question], *, batch_size: int) -> Iter
 
     Where all options are one token, the model reads each prompt once and gives the logits of its last position alone.
     Longer options are read in a second forward, all of a batch together, behind copies of their prompts' keys and
-    values. Models whose cache cannot be copied so read prompt and option together.
+    values. What all prompts begin with (instructions, examples; 16 tokens or more) is read once, but by models with
+    sliding windows. Models whose layers keep other things than keys and values read prompt and option together.
 
     Parameters
     ----------
@@ -43,35 +48,66 @@ def score(model: Any, questions: Sequence[Question], *, batch_size: int) -> Iter
     """
     import torch
 
-    run = _continued if _continues(model) else _together
+    kinds = _layers(model)
+    shared = _shared(questions) if kinds == {"full"} else ()
+    heads: list[Any] = []
 
     def scored(batch: list[Question]) -> list[Scores]:
         with torch.inference_mode():
-            return run(model, batch)
+            if not kinds:
+                return _together(model, batch)
+            if shared and not heads:
+                heads.append(_head(model, shared))
+            return _continued(model, batch, shared, heads[0] if shared else None)
 
     sizes = BatchSize(batch_size)
     yield from in_batches(
         sorted(questions, key=lambda question: (-len(question.prompt), question.id)),
         scored,
         sizes=sizes,
-        allowed=lambda left: min(sizes.allowed(None, 0), _fitting(left, model, copied=run is _continued)),
+        allowed=lambda left: min(sizes.allowed(None, 0), _fitting(left, model, copied=bool(kinds))),
         verb="Scoring",
         less="fewer or shorter options or a shorter prompt",
     )
 
 
-def _continues(model: Any) -> bool:
-    """Whether keys and values of prompts can be copied and padded: full or sliding attention in every layer."""
+def _layers(model: Any) -> set[str]:
+    """Kinds of attention, "full" and "sliding", where keys and values can be copied and padded; else none."""
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
     needed = {"attention_mask", "position_ids", "past_key_values", "logits_to_keep"}
     if not needed <= set(signature(model.forward).parameters):
-        return False
-    layers = DynamicCache(
-        config=model.config
-    ).layers  # those with a state of their own (recurrent) are of other classes
-    return all(type(layer) in {DynamicLayer, DynamicSlidingWindowLayer} for layer in layers)
+        return set()
+    # Layers with a state of their own (recurrent ones) are of other classes. Without any, all are plain ones.
+    names: dict[type, str] = {DynamicLayer: "full", DynamicSlidingWindowLayer: "sliding"}
+    found = {names.get(type(layer), "") for layer in DynamicCache(config=model.config).layers} or {"full"}
+    return set() if "" in found else found
+
+
+def _shared(questions: Sequence[Question]) -> tuple[int, ...]:
+    """What all prompts begin with (instructions, examples), where that is worth a forward of its own."""
+    prompts = sorted(question.prompt for question in questions)  # the first and the last one differ first
+    same = common(prompts[0], prompts[-1]) if len(prompts) > 1 else 0
+    same = min(same, *(len(prompt) - 1 for prompt in prompts)) if same else 0
+    return prompts[0][:same] if same >= _SHARED else ()
+
+
+def _head(model: Any, shared: tuple[int, ...]) -> Any:
+    """Keys and values of what all prompts begin with."""
+    from transformers import DynamicCache
+
+    head = DynamicCache(config=model.config)
+    ids = _padded([shared], model)
+    model(
+        input_ids=ids,
+        attention_mask=ids >= 0,
+        position_ids=(ids >= 0).cumsum(-1) - 1,
+        past_key_values=head,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    return head
 
 
 def _fitting(waiting: Sequence[Question], model: Any, *, copied: bool) -> int:
@@ -89,27 +125,33 @@ def _fitting(waiting: Sequence[Question], model: Any, *, copied: bool) -> int:
     return len(waiting)
 
 
-def _continued(model: Any, batch: Sequence[Question]) -> list[Scores]:
-    """Prompts first, padded on the left; then all but the last token of longer options, each behind its prompt."""
+def _continued(model: Any, batch: Sequence[Question], shared: tuple[int, ...], head: Any) -> list[Scores]:
+    """Prompts first, padded on the left; then all but the last token of longer options, each behind its prompt.
+
+    What all prompts begin with stands before the padding; its keys and values are copied.
+    """
     import torch
     from transformers import DynamicCache
 
     rows = [row for row, question in enumerate(batch) for _ in question.options]
     options = [option for question in batch for option in question.options]
     longer = [n for n, option in enumerate(options) if len(option) > 1]
-    prompts = _padded([question.prompt for question in batch], model, left=True)
-    mask = (prompts >= 0).long()
-    cache = DynamicCache(config=model.config) if longer else None
+    prompts = _padded([question.prompt[len(shared) :] for question in batch], model, left=True)
+    mask = torch.cat([prompts.new_ones(len(batch), len(shared)), (prompts >= 0).long()], dim=1)
+    cache = DynamicCache(config=model.config) if longer or shared else None
+    if shared:
+        cache = deepcopy(head)
+        cache.batch_repeat_interleave(len(batch))
     logits = model(
         input_ids=prompts.clamp(min=0),
         attention_mask=mask,
-        position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+        position_ids=(mask.cumsum(-1) - 1).clamp(min=0)[:, len(shared) :],
         past_key_values=cache,
-        use_cache=bool(longer),
+        use_cache=cache is not None,
         logits_to_keep=1,
     ).logits
     logprobs, greedy = _read(logits, rows, [0] * len(rows), [option[:1] for option in options])
-    if cache is not None:
+    if longer and cache is not None:
         copies = torch.tensor([rows[n] for n in longer], device=model.device)
         cache.batch_select_indices(copies)
         more = _padded([options[n][:-1] for n in longer], model).clamp(min=0)

@@ -1,3 +1,4 @@
+import json
 import math
 import random
 from inspect import signature
@@ -43,6 +44,10 @@ def flat(batches):
 
 def values(done):
     return [option.logprob for option in done.options]
+
+
+def ranks(numbers):
+    return sorted(range(len(numbers)), key=lambda n: -numbers[n])
 
 
 def agree(done, expected):
@@ -95,10 +100,11 @@ def ids(largest):
 @given(
     asked=st.lists(st.tuples(ids(12), st.lists(ids(4), min_size=1, max_size=4)), min_size=1, max_size=5),
     batch_size=st.integers(1, 5),
+    begin=st.sampled_from([(), tuple(range(40, 60))]),
 )
-def test_any_prompts_and_options_in_any_batches(tiny, asked, batch_size):
+def test_any_prompts_and_options_in_any_batches(tiny, asked, batch_size, begin):
     model, _ = tiny
-    questions = [Question(str(n), prompt, tuple(options), moved=False) for n, (prompt, options) in enumerate(asked)]
+    questions = [Question(str(n), begin + some, tuple(given), moved=False) for n, (some, given) in enumerate(asked)]
     done = flat(score(model, questions, batch_size=batch_size))
     assert len(done) == len(questions)
     for question in questions:
@@ -114,7 +120,31 @@ def test_four_letters_cost_one_forward_of_the_prompts_and_one_row_of_logits(tiny
     shapes.clear()
     requests = [Request(str(n), "Which letter?" + " Well?" * n, prefix="Answer:") for n in range(5)]
     list(engine.score_many(requests, [" A", " B", " C", " D"]))
-    assert [(rows, kept) for rows, _, kept in shapes] == [(5, 1)]
+    assert [(rows, kept) for rows, _, kept in shapes] == [(1, 1), (5, 1)]  # what all begin with, then the rest
+
+
+def test_what_all_prompts_begin_with_is_read_once(tiny, tiny_model, forwards):
+    examples = "Is INS a kinase? Answer: no. Is EGFR a kinase? Answer: yes. Is TP53 a kinase? Answer: no. "
+    requests = [Request(str(n), examples + f"Is {gene} a kinase?") for n, gene in enumerate(["MET", "MYC", "SOX2"])]
+    questions = [encode(request, ["yes", "no, not at all"], tiny[1]) for request in requests]
+    engine = TransformersEngine(str(tiny_model))
+    shapes = forwards(engine.load()[0])
+    done = flat(engine.score_many(requests, ["yes", "no, not at all"]))
+    shared = next(
+        n for n, tokens in enumerate(zip(*(q.prompt for q in questions), strict=False)) if len(set(tokens)) > 1
+    )
+    rest = max(len(question.prompt) for question in questions) - shared
+    assert [shape[:2] for shape in shapes] == [(1, shared), (3, rest), (3, len(questions[0].options[1]) - 1)]
+    for question in questions:
+        agree(done[question.id], naive(tiny[0], question))
+
+
+def test_equal_prompts_with_other_options_keep_a_token_to_read(tiny):
+    prompt = tuple(range(30, 60))
+    questions = [Question(str(n), prompt, ((n,), (n, 7)), moved=False) for n in range(3)]
+    done = flat(score(tiny[0], questions, batch_size=2))
+    for question in questions:
+        agree(done[question.id], naive(tiny[0], question))
 
 
 def test_longer_options_are_read_behind_copies_of_the_prompts_cache(tiny, tiny_model, forwards):
@@ -253,10 +283,38 @@ def test_models_with_other_positions_masks_and_caches(kind):
     def tokens(n):
         return tuple(draw.randrange(5, 200) for _ in range(n))
 
-    questions = [
-        Question(str(n), tokens(n), (tokens(1), tokens(3), tokens(2), tokens(7)), moved=False) for n in (3, 7, 12, 2)
+    for begin in ((), tokens(17)):
+        questions = [
+            Question(str(n), begin + tokens(n), (tokens(1), tokens(3), tokens(2), tokens(7)), moved=False)
+            for n in (3, 7, 12, 2)
+        ]
+        questions.append(Question("letters", begin + tokens(9), (tokens(1), tokens(1)), moved=False))
+        done = flat(score(model, questions, batch_size=8))
+        for question in questions:
+            agree(done[question.id], naive(model, question))
+
+
+@pytest.mark.parametrize("n", [6, pytest.param(64, marks=pytest.mark.slow)])
+def test_medical_questions_keep_the_ranks_of_a_forward_for_each_option(mirror, model_dir, n):
+    lines = (mirror / "qa_text" / "medqa_us_4opt_test.jsonl").read_text(encoding="utf-8").split("\n")
+    rows = [json.loads(line) for line in lines if line]
+    requests = [
+        Request(
+            str(number),
+            "\n".join([row["question"], *(f"{letter}) {text}" for letter, text in row["options"].items())]),
+            prefix="Answer:",
+        )
+        for number, row in enumerate(sorted(rows, key=lambda row: len(str(row["options"]) + row["question"]))[:n])
     ]
-    questions.append(Question("letters", tokens(9), (tokens(1), tokens(1)), moved=False))
-    done = flat(score(model, questions, batch_size=8))
-    for question in questions:
-        agree(done[question.id], naive(model, question))
+    letters = [" A", " B", " C", " D"]
+    engine = TransformersEngine(str(model_dir))
+    model, tokenizer = engine.load()
+    expected = {r.id: [value for value, _ in naive(model, encode(r, letters, tokenizer))] for r in requests}
+    mixed = random.Random(1).sample(requests, n)
+    for asked, batch_size in ((requests, None), (mixed, 3)):
+        engine._batch_size = batch_size
+        done = flat(engine.score_many(asked, letters))
+        assert len(done) == n
+        for id, one in done.items():
+            assert values(one) == pytest.approx(expected[id], abs=1e-4)
+            assert ranks(values(one)) == ranks(expected[id])
