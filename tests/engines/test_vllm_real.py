@@ -48,6 +48,15 @@ REQUESTS = [
 ]
 
 
+STARTED = []
+
+
+def started(model, **options):
+    """An engine that is kept to the end: one that vLLM gives up would take down the others of this process."""
+    STARTED.append(VLLMEngine(str(model), **OPTIONS, **options))
+    return STARTED[-1]
+
+
 def by_id(batches):
     return {done.id: done for batch in batches for done in batch}
 
@@ -90,13 +99,13 @@ def small(tokenizer, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def engine(small):
-    return VLLMEngine(str(small), **OPTIONS)
+    return started(small)
 
 
 @pytest.fixture(scope="module")
 def embedded(model_dir):
     """The embedded model in both engines."""
-    return VLLMEngine(str(model_dir), max_model_len=1024, **OPTIONS), TransformersEngine(str(model_dir))
+    return started(model_dir, max_model_len=1024), TransformersEngine(str(model_dir))
 
 
 def test_greedy_answers_are_those_of_the_transformers_engine(engine, small):
@@ -133,7 +142,7 @@ def test_nothing_is_taken_from_the_models_own_generation_config(small, tokenizer
     own = json.loads(file.read_text())
     # `top_k` 1 would make every draw greedy, the penalty other texts, `max_new_tokens` shorter ones.
     file.write_text(json.dumps(own | {"top_k": 1, "repetition_penalty": 5.0, "max_new_tokens": 2, "temperature": 0.1}))
-    changed = VLLMEngine(str(other), **OPTIONS)
+    changed = started(other)
     for sampling in (Sampling(max_new_tokens=12), Sampling(max_new_tokens=12, temperature=1.5, seed=1)):
         assert by_id(changed.generate(REQUESTS, sampling=sampling)) == by_id(
             engine.generate(REQUESTS, sampling=sampling)
@@ -159,7 +168,7 @@ def test_a_template_without_a_system_role(tokenizer, tmp_path):
         "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
     )
     sampling = Sampling(max_new_tokens=8)
-    answers = by_id(VLLMEngine(str(directory), **OPTIONS).generate(REQUESTS, sampling=sampling))
+    answers = by_id(started(directory).generate(REQUESTS, sampling=sampling))
     assert answers == by_id(TransformersEngine(str(directory)).generate(REQUESTS, sampling=sampling))
 
 
@@ -190,7 +199,7 @@ def adapter(small, tmp_path_factory):
 
 def test_an_adapter_of_rank_64_made_by_tune(adapter, engine):
     sampling = Sampling(max_new_tokens=12)
-    tuned = by_id(VLLMEngine(str(adapter), **OPTIONS).generate(REQUESTS, sampling=sampling))
+    tuned = by_id(started(adapter).generate(REQUESTS, sampling=sampling))
     assert tuned == by_id(TransformersEngine(str(adapter)).generate(REQUESTS, sampling=sampling))
     plain = by_id(engine.generate(REQUESTS, sampling=sampling))
     assert all(done.text != plain[id].text for id, done in tuned.items())
@@ -258,7 +267,7 @@ def test_questions_beyond_the_window_are_told(engine):
 
 def test_scores_with_an_adapter(adapter, engine):
     requests, options = REQUESTS[:4], [" yes", " no", " not at all"]
-    there = by_id(VLLMEngine(str(adapter), **OPTIONS).score_many(requests, options, end=True))
+    there = by_id(started(adapter).score_many(requests, options, end=True))
     here = by_id(TransformersEngine(str(adapter)).score_many(requests, options, end=True))
     plain = by_id(engine.score_many(requests, options, end=True))
     for id, scores in here.items():
@@ -314,7 +323,7 @@ def test_the_version_is_named(engine):
 
 
 RUN = """
-import sys
+import os, signal, sys, threading
 from bftembed.engines import Sampling, VLLMEngine
 from bftembed.profiles import Entity, ProfileStore, write_profiles
 
@@ -322,7 +331,10 @@ class Noting(VLLMEngine):
     def _generate(self, requests, sampling):
         with open(sys.argv[2] + ".asked", "a") as log:
             log.write(f"{len(requests)}\\n")
-        yield from super()._generate(requests, sampling)
+        for number, batch in enumerate(super()._generate(requests, sampling)):
+            yield batch
+            if number == 1 and sys.argv[3] == "die":  # in the middle of one of the calls that follow
+                threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
 if __name__ == "__main__":
     engine = Noting(sys.argv[1], prompts_per_call=8, dtype="float32", enforce_eager=True, kv_cache_memory_bytes=1 << 28)
@@ -333,34 +345,25 @@ if __name__ == "__main__":
 
 
 def stored(store):
-    if not store.exists():
-        return {}
     with contextlib.closing(sqlite3.connect(store)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'profiles'").fetchone():
-            return {}
         return dict(connection.execute("SELECT key, text FROM profiles").fetchall())
 
 
 def test_a_killed_run_loses_one_call_at_most_and_goes_on(small, tmp_path):
-    script, store = tmp_path / "run.py", tmp_path / "store.sqlite"
+    script, store, whole = tmp_path / "run.py", tmp_path / "cut.sqlite", tmp_path / "whole.sqlite"
     script.write_text(RUN)
-    command = [sys.executable, script, small, store]
-    process = subprocess.Popen(command)
-    while process.poll() is None and len(stored(store)) < 16:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    run = [sys.executable, script, small]
+    assert subprocess.run([*run, store, "die"]).returncode == -signal.SIGKILL
     kept = stored(store)
-    subprocess.run(command, check=True)
+    subprocess.run([*run, store, "live"], check=True)
     done = stored(store)
     asked = [int(line) for line in Path(f"{store}.asked").read_text().split()]
     assert 16 <= len(kept) < 160
     assert len(kept) % 8 == 0, "calls are stored whole"
     assert asked[:2] == [160, 160 - len(kept)]
     assert {key: done[key] for key in kept} == kept
-    (tmp_path / "whole").mkdir()
-    subprocess.run([*command[:-1], tmp_path / "whole" / "store.sqlite"], check=True)
-    assert stored(tmp_path / "whole" / "store.sqlite") == done
+    subprocess.run([*run, whole, "live"], check=True)
+    assert stored(whole) == done
 
 
 def server_command(model, port):
