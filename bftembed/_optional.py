@@ -18,6 +18,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "scanpy": ("scanpy",),
     "bench": ("statsmodels", "harmonypy", "scib", "scib_metrics", "markupsafe", "openpyxl"),
     "openai": ("openai",),
+    "openvino": ("openvino",),
     "vllm": ("vllm",),
     "scvi": ("scvi",),
     "ray": ("ray",),

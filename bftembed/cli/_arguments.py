@@ -93,6 +93,10 @@ EncoderDtypeOption = Annotated[
     Literal["float32", "float16", "bfloat16"] | None,
     typer.Option(rich_help_panel=VECTORS, help="By default float32; the others on a GPU, bfloat16 on some CPUs."),
 ]
+EncoderBackendOption = Annotated[
+    Literal["torch", "openvino"] | None,
+    typer.Option(rich_help_panel=VECTORS, help="By default torch; openvino is faster on a CPU."),
+]
 
 
 def make_encoder(encoder: str, **options: Any) -> Any:

@@ -49,6 +49,7 @@ def run(
     encoder_prompt_name: arg.EncoderPromptNameOption = None,
     encoder_query_prompt: arg.EncoderQueryPromptOption = None,
     encoder_dtype: arg.EncoderDtypeOption = None,
+    encoder_backend: arg.EncoderBackendOption = None,
     fast: FastOption = False,
     overwrite: Annotated[
         Literal["missing", "never", "always"], typer.Option(help="Results to compute again.")
@@ -71,6 +72,7 @@ def run(
             prompt_name=encoder_prompt_name,
             query_prompt=encoder_query_prompt,
             dtype=encoder_dtype,
+            backend=encoder_backend,
         ),
         "fast": fast,
         "overwrite": overwrite,

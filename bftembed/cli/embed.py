@@ -70,6 +70,7 @@ def embed(
     encoder_prompt_name: arg.EncoderPromptNameOption = None,
     encoder_query_prompt: arg.EncoderQueryPromptOption = None,
     encoder_dtype: arg.EncoderDtypeOption = None,
+    encoder_backend: arg.EncoderBackendOption = None,
     template: arg.TemplateOption = None,
     facts: arg.FactsOption = "auto",
     store: arg.StoreOption = None,
@@ -158,6 +159,7 @@ def embed(
         prompt_name=encoder_prompt_name,
         query_prompt=encoder_query_prompt,
         dtype=encoder_dtype,
+        backend=encoder_backend,
     )
     common: dict[str, Any] = {"facts": facts, "encode": encode, "key_added": key_added, "dry": dry_run, **texts}
     if source is None or by_name:

@@ -123,7 +123,7 @@ def restore_encoder(made_with: Mapping[str, Any], encoder: str | Encoder | None 
     if not spec:
         msg = f"Pass the `encoder` that made the embedding; it was an object ({dict(made_with)})."
         raise InputError(msg)
-    kept = {"prompt", "query_prompt", *(["dtype"] if made_with.get("dtype", "float32") != "float32" else [])}
+    kept = {"prompt", "query_prompt", "backend", *(["dtype"] if made_with.get("dtype", "float32") != "float32" else [])}
     options = {name: str(made_with[name]) for name in sorted(kept) if name in made_with}
     chosen = get_encoder(spec, **options)
     described = chosen.describe()

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed._near import did_you_mean
 from bftembed._optional import needs
-from bftembed._settings import checked_threads
+from bftembed._settings import checked_threads, settings
 from bftembed._threads import torch_threads
 from bftembed.encoders.base import Encoder
+from bftembed.encoders.lengths import longest
+from bftembed.encoders.openvino import compile_transformer
 from bftembed.encoders.prompts import choose_prompts
 from bftembed.errors import EncoderError, InputError, ModelError
 from bftembed.models.digest import directory_digest, former_digests
@@ -28,7 +31,11 @@ if TYPE_CHECKING:
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 _TOKENS = {"cpu": 1024, "other": 16384}  # of a batch with its padding
 _BATCHES = 8  # of each process of a pool, between two reports of progress
-_NO_LIMIT = 1 << 20  # of models that take texts of any length
+#: What each back end needs.
+_BACKENDS = {
+    "torch": ("torch", "sentence_transformers"),
+    "openvino": ("torch", "sentence_transformers", "openvino"),
+}
 
 
 class SentenceTransformersEncoder(Encoder):
@@ -53,6 +60,8 @@ class SentenceTransformersEncoder(Encoder):
     dtype
         ``"float32"``, or half precision on a GPU, or ``"bfloat16"`` on a CPU that multiplies it by itself
         (avx512_bf16: three times as fast as float32 there).
+    backend
+        ``"torch"``, or ``"openvino"`` on one CPU (``bftembed[openvino]``): equal to rounding, twice as fast.
     prompt
         Words before every text; ``""`` for none.
     prompt_name
@@ -101,19 +110,27 @@ class SentenceTransformersEncoder(Encoder):
         device: str | Sequence[str] | None = None,
         batch_size: int | None = None,
         dtype: str = "float32",
+        backend: str = "torch",
         prompt: str | None = None,
         prompt_name: str | None = None,
         query_prompt: str | None = None,
         threads: int | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        needs("torch", "sentence_transformers")
+        if backend not in _BACKENDS:
+            msg = f"`{backend}` is no back end; there are {', '.join(_BACKENDS)}."
+            raise InputError(msg + did_you_mean(backend, _BACKENDS))
+        needs(*_BACKENDS[backend])
         self.spec = model if model == "default" else f"{self.name}:{model}"
         self._files = _find(model, revision)
         if device is not None and not device:
             msg = "`device` names no device; leave it out for the GPU if there is one, else the CPU."
             raise InputError(msg)
         self._devices = [device] if isinstance(device, str) else list(device or [])
+        if backend != "torch" and self._devices not in ([], ["cpu"]):
+            msg = f"The back end `{backend}` runs on one CPU: leave `device` out, or use backend='torch'."
+            raise InputError(msg)
+        self._backend = backend
         self._batch_size = batch_size
         self._dtype = dtype
         self._threads = checked_threads(threads)
@@ -127,16 +144,18 @@ class SentenceTransformersEncoder(Encoder):
         self._stop_pool: Any = None
 
     def describe(self) -> dict[str, str]:
-        """Digest of the model's files, dtype, and the prompt where one was chosen."""
+        """Digest of the model's files, dtype, the prompt where one was chosen, and a back end other than torch."""
         chosen = {"prompt": self.prompt} if self._chosen else {}
-        return {"encoder": self.name, "weights": self._files.digest, "dtype": self._dtype, **chosen}
+        backend = {} if self._backend == "torch" else {"backend": self._backend}
+        return {"encoder": self.name, "weights": self._files.digest, "dtype": self._dtype, **chosen, **backend}
 
     def provenance(self) -> dict[str, str]:
         """Name and revision of the model, and version."""
+        with_openvino = f", openvino {version('openvino')}" if self._backend == "openvino" else ""
         return {
             "model": self._files.name,
             "revision": self._files.revision,
-            "version": f"sentence-transformers {version('sentence-transformers')}",
+            "version": f"sentence-transformers {version('sentence-transformers')}{with_openvino}",
         }
 
     def in_current_terms(self, described: dict[str, str]) -> dict[str, str]:
@@ -177,8 +196,8 @@ class SentenceTransformersEncoder(Encoder):
         start = 0
         with torch_threads(self._threads):
             while start < len(texts):
-                longest = self.count_tokens([prompt + texts[start]])[0] + special
-                size = self._batch_size or max(1, budget // longest)
+                length = self.count_tokens([prompt + texts[start]])[0] + special
+                size = self._batch_size or max(1, budget // length)
                 part = list(texts[start : start + size * (_BATCHES * len(self._devices) if pool else 1)])
                 start += len(part)
                 try:
@@ -209,7 +228,8 @@ class SentenceTransformersEncoder(Encoder):
             from safetensors import SafetensorError
             from sentence_transformers import SentenceTransformer
 
-            self._devices = self._devices or ["cuda" if torch.cuda.is_available() else "cpu"]
+            openvino = self._backend == "openvino"
+            self._devices = self._devices or ["cuda" if torch.cuda.is_available() and not openvino else "cpu"]
             for device in self._devices:
                 _check_dtype(self._dtype, device)
             try:
@@ -218,12 +238,14 @@ class SentenceTransformersEncoder(Encoder):
                         str(self._files.path),
                         device=self._devices[0] if len(self._devices) == 1 else "cpu",
                         trust_remote_code=self._trust_remote_code,
-                        model_kwargs={"dtype": self._dtype},
+                        model_kwargs={"dtype": "float32" if openvino else self._dtype},
                     )
             except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
                 msg = f"sentence-transformers cannot load `{self._files.path}`: {str(error).splitlines()[0]}"
                 raise EncoderError(msg) from error
-            self._loaded.max_seq_length = min(_declared(self._loaded), positions(self._loaded[0]))
+            self._loaded.max_seq_length = longest(self._loaded)
+            if openvino:
+                compile_transformer(self._loaded, dtype=self._dtype, threads=self._threads or settings.threads)
         return self._loaded
 
     def _workers(self) -> Any:
@@ -248,30 +270,6 @@ def _check_dtype(dtype: str, device: str) -> None:
         return
     msg = f"The encoder runs on `{device}`, where {dtype} is slow and inexact; use float32."
     raise EncoderError(msg)
-
-
-def _declared(model: Any) -> int:
-    """The length that a model's files declare; one that is no number, or leaves no tokens for a text, is none."""
-    length: Any = model.max_seq_length
-    shortest = int(model.tokenizer.num_special_tokens_to_add(False))
-    return int(length) if isinstance(length, int | float) and shortest < length < _NO_LIMIT else _NO_LIMIT
-
-
-def positions(transformer: Any) -> int:
-    """Most tokens that a transformer has positions for, special tokens included.
-
-    Learned positions of the RoBERTa family begin behind that of the padding token.
-    """
-    model: Any = getattr(transformer, "auto_model", None)
-    config: Any = getattr(model, "config", None)
-    config = config.get_text_config() if hasattr(config, "get_text_config") else config
-    limits = [getattr(config, "max_position_embeddings", None) or 0]
-    for module in model.modules() if model is not None else ():
-        table: Any = getattr(module, "position_embeddings", None)
-        if hasattr(table, "num_embeddings"):
-            padding = getattr(module, "padding_idx", None)
-            limits.append(table.num_embeddings - (padding + 1 if isinstance(padding, int) else 0))
-    return min((limit for limit in limits if limit > 0), default=_NO_LIMIT)
 
 
 def _find(model: str, revision: str | None) -> ModelFiles:

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from bftembed.encoders import SentenceTransformersEncoder, restore_encoder
+from bftembed.encoders.openvino import compile_transformer
+from bftembed.errors import EncoderError, InputError, MissingExtraError
+
+TEXTS = ["TP53 is a tumour suppressor.", "INS", "BRCA1 repairs double-strand breaks. " * 80, *map(str, range(60))]
+
+
+@pytest.fixture
+def openvino():
+    return pytest.importorskip("openvino", reason='openvino is missing: pip install "bftembed[openvino]"')
+
+
+@pytest.mark.parametrize("threads", [None, 1])
+def test_vectors_are_those_of_torch(openvino, encoder, threads):
+    fast = SentenceTransformersEncoder(backend="openvino", threads=threads)
+    assert fast.describe() == encoder.describe() | {"backend": "openvino"}
+    assert openvino.__version__.split("-")[0][:6] in fast.provenance()["version"]
+    assert fast.former_descriptions() == []
+    for texts in (TEXTS, TEXTS[:1], TEXTS[2:3]):
+        np.testing.assert_allclose(fast.encode(texts)[0], encoder.encode(texts)[0], atol=1e-5)
+    np.testing.assert_allclose(fast.encode(TEXTS, query=True)[0], encoder.encode(TEXTS)[0], atol=1e-5)
+
+
+def test_an_embedding_is_searched_with_its_back_end(openvino, encoder):
+    fast = SentenceTransformersEncoder(backend="openvino")
+    again = restore_encoder(fast.record())
+    assert again.describe() == fast.describe()
+    assert restore_encoder(fast.record(), encoder) is encoder  # equal to rounding, and so as good
+
+
+def test_bfloat16_where_the_cpu_has_it(openvino, encoder):
+    import torch
+
+    if not getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"):
+        pytest.skip("this CPU (or this torch) has no avx512_bf16")
+    half = SentenceTransformersEncoder(backend="openvino", dtype="bfloat16")
+    vectors, exact = half.encode(TEXTS)[0], encoder.encode(TEXTS)[0]
+    assert np.abs(vectors - exact).max() > 1e-5
+    assert (np.sum(vectors * exact, axis=1) / np.linalg.norm(vectors, axis=1)).min() >= 0.999
+
+
+def test_what_openvino_computes_is_compared_with_torch(openvino, embedded_dir, monkeypatch):
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(embedded_dir), device="cpu")
+    real = openvino.Core.compile_model
+    monkeypatch.setattr(openvino.Core, "compile_model", lambda *args: _wrong(real(*args)))
+    with pytest.raises(EncoderError, match="computes something else than torch"):
+        compile_transformer(model, dtype="float32", threads=1)
+
+
+def _wrong(compiled):
+    return lambda inputs: {0: np.asarray(compiled(inputs)[0]) * 1.01}
+
+
+def test_a_model_that_cannot_be_converted(openvino, embedded_dir, monkeypatch):
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(embedded_dir), device="cpu")
+
+    def broken(*_args, **_settings):
+        message = "no such operation"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", broken)
+    with pytest.raises(EncoderError, match=r"cannot convert this model \(no such operation\); use backend='torch'"):
+        compile_transformer(model, dtype="float32", threads=1)
+
+
+def test_without_openvino(embedded_dir, monkeypatch):
+    real = __import__("importlib.util").util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "openvino" else real(name))
+    with pytest.raises(MissingExtraError, match=r'`openvino`: pip install "bftembed\[openvino\]"'):
+        SentenceTransformersEncoder(backend="openvino")
+
+
+def test_back_ends_that_cannot_be_used(embedded_dir, monkeypatch):
+    with pytest.raises(InputError, match=r"no back end; there are torch, openvino. Did you mean `openvino`"):
+        SentenceTransformersEncoder(backend="openvin")
+    monkeypatch.setattr("bftembed.encoders.sentence_transformers.needs", lambda *_: None)
+    with pytest.raises(InputError, match="runs on one CPU: leave `device` out"):
+        SentenceTransformersEncoder(backend="openvino", device="cuda:0")
