@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from bftembed._optional import needs
 from bftembed._settings import checked_threads
 from bftembed._threads import torch_threads
-from bftembed.engines import continuous
 from bftembed.engines.base import Engine, beyond_window, check_positive
-from bftembed.engines.batches import FIXED, MOST, BatchSize, free_memory, in_batches, sequence_bytes
-from bftembed.engines.decoder import Decoder
-from bftembed.engines.draws import processors
+from bftembed.engines.batches import MOST
 from bftembed.engines.scoring import encode_all
+from bftembed.engines.transformers_generation import Writer
 from bftembed.engines.transformers_scoring import score
 from bftembed.errors import InputError
 from bftembed.models.causal import (
@@ -34,11 +31,7 @@ if TYPE_CHECKING:
 
     from bftembed.engines.values import Completion, Request, Sampling, Scores
 
-    #: Tokens of a prompt, and the id of its request.
-    _Prompt = tuple[list[int], str]
-
 _DTYPES = (None, "auto", "float32", "bfloat16", "float16")
-log = logging.getLogger("bftembed")
 
 
 class TransformersEngine(Engine):
@@ -133,7 +126,6 @@ class TransformersEngine(Engine):
         self._layout = {"device_map": device_map, "attn_implementation": attn_implementation}
         self._compile = compile
         self._batch_size = batch_size
-        self._sizes: BatchSize | None = None
         self._threads = checked_threads(threads)
         self._continuous = continuous
         self._trust_remote_code = trust_remote_code
@@ -184,81 +176,7 @@ class TransformersEngine(Engine):
             yield [beyond_window(id, len(ids), sampling, window) for ids, id in too_long]
         fitting = prompts[len(too_long) :]
         check_vocabulary("A prompt holds", max((max(ids, default=0) for ids, _ in fitting), default=0), model)
-        if fitting and self._runs_continuously(sampling):
-            answered = set()
-            for batch in self._run_continuous(fitting, sampling):
-                answered |= {done.id for done in batch}
-                yield batch
-            fitting = [prompt for prompt in fitting if prompt[1] not in answered]
-        yield from self._run_static(fitting, sampling)
-
-    def _runs_continuously(self, sampling: Sampling) -> bool:
-        if self._continuous is None:
-            return continuous.is_worth_while(self.load()[0], sampling)
-        if self._continuous and not continuous.can_run(sampling):
-            log.warning("transformers' continuous batching knows no repetition penalty: static batches.")
-            return False
-        return self._continuous
-
-    def _run_static(self, prompts: list[_Prompt], sampling: Sampling) -> Iterator[list[Completion]]:
-        model, _ = self.load()
-        free = free_memory(model)
-        sizes = self._sizes = self._sizes or BatchSize(self._batch_size or (FIXED if free is None else MOST))
-
-        def allowed(left: list[_Prompt]) -> int:
-            # A compiled model wants batches of one size; else shorter prompts leave room for more of them.
-            longest = prompts[0] if self._compile else left[0]
-            return sizes.allowed(free, sequence_bytes(model, len(longest[0]), sampling.max_new_tokens))
-
-        yield from in_batches(prompts, lambda batch: self._decode(batch, sampling), sizes=sizes, allowed=allowed)
-
-    def _decode(self, batch: list[_Prompt], sampling: Sampling) -> list[Completion]:
-        import torch
-
-        model, tokenizer = self.load()
-        inputs = tokenizer.pad({"input_ids": [ids for ids, _ in batch]}, return_tensors="pt").to(model.device)
-        config = self._generation_config(sampling)
-        drawing = processors([id for _, id in batch], sampling, model.device)
-        with torch.inference_mode():
-            output = model.generate(**inputs, generation_config=config, logits_processor=drawing, tokenizer=tokenizer)
-        new = output[:, inputs["input_ids"].shape[1] :].tolist()
-        return [self._completion(id, prompt, tokens, sampling) for (prompt, id), tokens in zip(batch, new, strict=True)]
-
-    def _run_continuous(self, prompts: list[_Prompt], sampling: Sampling) -> Iterator[list[Completion]]:
-        import torch
-
-        model, _ = self.load()
-        # top_k=0: transformers would keep the best 50 tokens only, unasked.
-        draw = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-        config = self._generation_config(sampling, **(draw if sampling.temperature > 0 else {}))
-        options = {"cap": self._batch_size, "compiled": bool(self._compile)}
-        by_id = {id: ids for ids, id in prompts}
-        devices = [model.device] if model.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            for batch in continuous.answers(model, prompts, sampling, generation_config=config, **options):
-                yield [self._completion(id, by_id[id], tokens, sampling) for id, tokens in batch]
-
-    def _completion(self, id: str, prompt: list[int], tokens: list[int], sampling: Sampling) -> Completion:
-        return self._decoder.completion(id, prompt, tokens, ends=self._end_tokens, stop=sampling.stop)
-
-    def _generation_config(self, sampling: Sampling, **draw: Any) -> Any:
-        from transformers import CompileConfig, GenerationConfig
-
-        _, tokenizer = self.load()
-        make: Any = GenerationConfig
-        config = make(
-            max_new_tokens=sampling.max_new_tokens,
-            **({"do_sample": False} | draw),
-            eos_token_id=sorted(self._end_tokens),
-            pad_token_id=tokenizer.pad_token_id,
-            repetition_penalty=sampling.repetition_penalty,
-            stop_strings=list(sampling.stop) or None,
-        )
-        if self._compile:
-            config.cache_implementation = "static"
-        if isinstance(self._compile, str):
-            config.compile_config = CompileConfig(mode=self._compile)
-        return config
+        yield from self._writer.write(fitting, sampling, continuously=self._continuous)
 
     def _prompt_ids(self, request: Request) -> list[int]:
         return prompt_ids(request.chat, self._load_tokenizer(), raw=request.raw, prefix=request.prefix)
@@ -292,8 +210,6 @@ class TransformersEngine(Engine):
             If memory does not suffice, or the device cannot be used.
         """
         if self._loaded is None:
-            from transformers import GenerationConfig
-
             device, dtype = self._placement()
             tokenizer = self._load_tokenizer()
             layout = {name: value for name, value in self._layout.items() if value is not None}
@@ -301,12 +217,6 @@ class TransformersEngine(Engine):
             if self._adapter:
                 model = adapted(model, self._adapter.path)
             model = (model if self._layout["device_map"] else on_device(model, device)).eval()
-            ends = model.generation_config.eos_token_id
-            own = ends if isinstance(ends, list) else [ends]
-            self._end_tokens = {token for token in (*own, tokenizer.eos_token_id) if token is not None}
-            # What is not set is filled from here, e.g. a repetition penalty: `Sampling` decides, and nothing else.
-            bare: Any = GenerationConfig
-            model.generation_config = bare()
-            self._decoder = Decoder(tokenizer)
+            self._writer = Writer(model, tokenizer, batch_size=self._batch_size, compile=self._compile)
             self._loaded = model, tokenizer
         return self._loaded
