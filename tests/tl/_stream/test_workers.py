@@ -204,6 +204,9 @@ def test_bad_values_are_refused_in_the_same_words(row, value, message, output, c
         bft.tl.embed_cells(adata, weights="log1p")
     with pytest.raises(InputError, match=message):
         bft.tl.embed_cells(lazily(adata), weights="log1p", output=output and tmp_path / output, keep_x=False)
+    if value:
+        with pytest.raises(InputError, match=message):
+            bft.pp.reference(lazily(adata))
     assert not list(tmp_path.iterdir())
     assert client is not None
 
