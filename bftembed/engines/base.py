@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -84,7 +85,7 @@ class Engine(ABC):
         Yields
         ------
         list of Scores
-            A finished batch, in completion order, as in `generate`.
+            A finished batch, in completion order, as in `generate`. What is no number (NaN) is an error of its request.
 
         Raises
         ------
@@ -96,7 +97,7 @@ class Engine(ABC):
         asked = _by_content(requests, given_options(requests, options))
         firsts = [group[0] for group in asked.values()]
         scored = self._score(firsts, [given for _, given in asked], end=end)
-        yield from self._answered(scored, list(asked.values()))
+        yield from self._answered(([_numbers(one) for one in batch] for batch in scored), list(asked.values()))
 
     def _answered(self, batches: Iterable[list[Answer]], groups: list[list[Request]]) -> Iterator[list[Answer]]:
         """Answers to the first request of each group, given to all of it."""
@@ -144,6 +145,14 @@ def beyond_window(id: str, n_prompt_tokens: int, sampling: Sampling, window: int
         f"({n_prompt_tokens} of the prompt)"
     )
     return Completion(id, "", "error", n_prompt_tokens, error=reason)
+
+
+def _numbers(scores: Scores) -> Scores:
+    """Scores as they are; an error where one is no number."""
+    if not any(math.isnan(option.logprob) for option in scores.options):
+        return scores
+    error = "the model gives no numbers (NaN): its weights are damaged, or too large for this dtype"
+    return replace(scores, options=(), status="error", error=error)
 
 
 def _by_content(

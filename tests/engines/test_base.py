@@ -142,6 +142,17 @@ def test_equal_questions_are_scored_once_and_answered_for_all_ids():
     assert [r.id for r in engine.asked] == ["a", "c", "d"]
 
 
+def test_a_score_that_is_no_number_is_an_error_of_its_request():
+    class Broken(Ruler):
+        def _score(self, requests, options, *, end):
+            good, bad = Scored(-1.0, 1, is_greedy=False), Scored(float("nan"), 1, is_greedy=False)
+            yield [Scores(r.id, (good, bad if r.user == "x" else good), 7) for r in requests]
+
+    [[x, y]] = Broken().score_many([Request("x", "x"), Request("y", "y")], ["A", "B"])
+    assert (x.status, x.options, x.n_prompt_tokens, y.status) == ("error", (), 7, "ok")
+    assert "NaN" in x.error
+
+
 def test_one_list_of_options_serves_all_requests():
     batches = Ruler().score_many([Request("a", "x"), Request("b", "y")], ("yes", "no"), end=True)
     assert {one.id: [each.logprob for each in one.options] for batch in batches for one in batch} == {
