@@ -6,7 +6,8 @@ The script starts a head and two nodes on this machine. In a first part it embed
 workers in turn, several times; in a second part it kills, by SIGKILL, what works on them, until the run ends. What is
 measured goes into the JSON file as it comes, and a second call goes on with what is missing there.
 
-The names are genes whose annotation is short (Gene Ontology terms only), encoded by the embedded encoder.
+The names are genes whose annotation is short (Gene Ontology terms only), encoded by the embedded encoder. On a busy
+machine `--encoder words --work 0.03` puts a wait in place of what the processors do.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import bftembed as bft
-from bftembed.encoders import get_encoder
+from bftembed.encoders import Encoder, get_encoder
 from bftembed.engines import AnnotationEngine
 
 os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
@@ -39,10 +40,10 @@ WORKERS = 2
 
 
 class Noted(AnnotationEngine):
-    """The annotation engine, with a line in a file for every text that it is asked for."""
+    """The annotation engine, with a line in a file for every text that it is asked for, and a wait for each."""
 
-    def __init__(self, log):
-        self.log = log
+    def __init__(self, log, work):
+        self.log, self.work = log, work
 
     def _generate(self, requests, sampling):
         node = ""
@@ -51,7 +52,26 @@ class Noted(AnnotationEngine):
         lines = [f"{os.getpid()} {node or '-'} {hashlib.sha256(r.user.encode()).hexdigest()}\n" for r in requests]
         with open(self.log, "a") as file:  # noqa: PTH123
             file.write("".join(lines))
+        time.sleep(self.work * len(requests))
         yield from super()._generate(requests, sampling)
+
+
+class Words(Encoder):
+    """Signs by the digests of words, summed: a vector that costs next to nothing, to the same bits in any batch."""
+
+    name = "words"
+    cached = False
+    max_seq_length = 2**31
+
+    def describe(self):
+        return {"encoder": self.name}
+
+    def count_tokens(self, texts):
+        return [len(text) for text in texts]
+
+    def _encode(self, texts, *, query):
+        rows = [[np.frombuffer(hashlib.sha512(word.encode()).digest(), np.int8) for word in t.split()] for t in texts]
+        return np.stack([np.sum(words, axis=0, dtype=np.int64).astype(np.float32) for words in rows])
 
 
 def asked(log):
@@ -64,15 +84,20 @@ def repeated(log):
     return sum(n - 1 for n in collections.Counter(text for *_, text in asked(log)).values())
 
 
-def drive(directory, names, batch, address):
+def drive(directory, address, args):
     """One run in this process: plain without an address, else on the cluster. Writes `result.npz`."""
-    encoder = get_encoder("default")
+    encoder = Words() if args.encoder == "words" else get_encoder(args.encoder)
     encoder.cached = False  # every run encodes
-    options = {"engine": Noted(str(directory / "log")), "encoder": encoder, "store": directory / "texts.sqlite"}
+    names = names_of(args.names)
+    options = {
+        "engine": Noted(str(directory / "log"), args.work),
+        "encoder": encoder,
+        "store": directory / "texts.sqlite",
+    }
     began = time.perf_counter()
     if address:
         made = bft.scale.embed_names(
-            names, parts=directory / "parts", address=address, workers=WORKERS, batch_size=batch, **options
+            names, parts=directory / "parts", address=address, workers=WORKERS, batch_size=args.batch, **options
         )
     else:
         made = bft.embed(names, **options)
@@ -85,6 +110,7 @@ def drive(directory, names, batch, address):
 def start(directory, args, address="", threads=1):
     directory.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-W", "ignore", __file__, "--names", str(args.names), "--batch", str(args.batch)]
+    command += ["--encoder", args.encoder, "--work", str(args.work)]
     env = os.environ | {"OMP_NUM_THREADS": str(threads)}
     with (directory / "driver.log").open("a") as file:
         return subprocess.Popen([*command, "--drive", str(directory), address], stdout=file, stderr=file, env=env)
@@ -193,6 +219,8 @@ def main():
     parser.add_argument("-o", "--output", type=Path, default=Path("ray_kills.json"))
     parser.add_argument("--names", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--encoder", default="default", help="`words`: one that costs nothing, for a busy machine")
+    parser.add_argument("--work", type=float, default=0.0, help="seconds to wait for each text, as for a model")
     parser.add_argument("--repetitions", type=int, default=3, help="of the paired runs")
     parser.add_argument("--worker-kills", type=int, default=5)
     parser.add_argument("--node-kills", type=int, default=2)
@@ -201,7 +229,7 @@ def main():
     parser.add_argument("--drive", nargs=2, metavar=("DIRECTORY", "ADDRESS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.drive:
-        drive(Path(args.drive[0]), names_of(args.names), args.batch, args.drive[1])
+        drive(Path(args.drive[0]), args.drive[1], args)
         return
     from ray.cluster_utils import Cluster
 
