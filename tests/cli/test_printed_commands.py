@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 def texts(path):
     """Strings of a source file, with ``{}`` for what is filled in; code of a page."""
     if path.suffix == ".md":
-        yield from re.findall(r"^bftembed .*", path.read_text(encoding="utf-8"), re.MULTILINE)
+        page = path.read_text(encoding="utf-8").replace("\\\n", " ")  # a command may go on in the next line
+        yield from re.findall(r"^bftembed .*", page, re.MULTILINE)
         return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.JoinedStr):
