@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from bftembed.tune.config import TuneConfig
 
 #: Set in the processes that the launcher starts: it gives no rank to a process that is alone.
 _LAUNCHED = "BFTEMBED_LAUNCHED"
@@ -22,6 +25,10 @@ def tune(
     model: Annotated[str | None, typer.Option(help="Model to tune, in place of the file's.")] = None,
     output: Annotated[Path | None, typer.Option(help="Directory of the result, in place of the file's.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the configuration, to be kept and changed.")] = False,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Print the memory that each device needs, from the model's config.json alone."),
+    ] = False,
 ) -> None:
     """Tune a language model with SFT, DFT, BFT or GRPO; run again to go on after an interruption."""
     from bftembed.tune.config import find_config, load_config
@@ -30,7 +37,13 @@ def tune(
         print(find_config(config).read_text(encoding="utf-8"), end="")
         return
     settings = load_config(config, objective=objective, model=model, output=str(output) if output else None)
+    if plan:
+        from bftembed.tune import plan as memory_plan
+
+        print(memory_plan(settings))
+        return
     if settings.accelerate and not os.environ.keys() & {"LOCAL_RANK", _LAUNCHED}:
+        _refuse_merging(settings)
         _launch(find_config(settings.accelerate, "accelerate"))
     from bftembed.tune import tune as run
     from bftembed.tune.output import perplexity_line
@@ -45,6 +58,17 @@ def tune(
         if name not in _TIMES:
             print(f"{name}: {value:.4g}")
     print(f"{result.steps} steps; the model is in {result.path}: use it by --engine transformers:{result.path}")
+
+
+def _refuse_merging(settings: TuneConfig) -> None:
+    """Say before processes are started what each of them would refuse."""
+    from bftembed.tune.devices import refuse_split_weights
+
+    if settings.adapter and settings.objective != "grpo":
+        what = f"Starting from the adapter `{settings.adapter}`"
+        refuse_split_weights(what, settings.training.trainer, settings.accelerate)
+    if settings.lora and settings.lora.merge:
+        refuse_split_weights("`lora.merge`", settings.training.trainer, settings.accelerate)
 
 
 def _leave_group() -> None:

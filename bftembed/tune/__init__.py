@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from bftembed.tune.loss.logprobs import token_logprobs
     from bftembed.tune.loss.objectives import Objective, ObjectiveKind, register_objective
     from bftembed.tune.loss.weights import Weights
+    from bftembed.tune.memory import MemoryPlan, plan
     from bftembed.tune.run import tune
     from bftembed.tune.trainer import Tuner
 
 __all__ = [
+    "MemoryPlan",
     "Objective",
     "ObjectiveKind",
     "Tuner",
@@ -24,6 +26,7 @@ __all__ = [
     "build_corpus",
     "diagnose",
     "make_loss",
+    "plan",
     "register_objective",
     "token_logprobs",
     "tune",
@@ -32,6 +35,7 @@ __all__ = [
 __getattr__, __dir__ = attach(
     __name__,
     {
+        "MemoryPlan": "memory",
         "Objective": "loss.objectives",
         "ObjectiveKind": "loss.objectives",
         "Tuner": "trainer",
@@ -39,6 +43,7 @@ __getattr__, __dir__ = attach(
         "build_corpus": "data.corpus",
         "diagnose": "diagnosis.analysis",
         "make_loss": "loss.compute_loss",
+        "plan": "memory",
         "register_objective": "loss.objectives",
         "token_logprobs": "loss.logprobs",
         "tune": "run",

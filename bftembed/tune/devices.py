@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NamedTuple
+
+import yaml
 
 from bftembed._warn import warn
 from bftembed.errors import InputError
+from bftembed.tune.config import find_config
 
 _TRUE = {"1", "true", "yes", "on"}
 
@@ -31,7 +34,7 @@ def use_one_device(arguments: Any) -> None:
         arguments._n_gpu = 1
 
 
-def refuse_split_weights(what: str, trainer: dict[str, Any]) -> None:
+def refuse_split_weights(what: str, trainer: dict[str, Any], accelerate: str | None = None) -> None:
     """Refuse to merge an adapter into weights of which each process has a part.
 
     Parameters
@@ -40,6 +43,8 @@ def refuse_split_weights(what: str, trainer: dict[str, Any]) -> None:
         What would merge it; begins the message.
     trainer
         The further arguments of the trainer; the trainer's own have to be made already, as they start DeepSpeed.
+    accelerate
+        The configuration of accelerate by which processes will be started.
 
     Raises
     ------
@@ -49,10 +54,69 @@ def refuse_split_weights(what: str, trainer: dict[str, Any]) -> None:
     from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
     launched = os.environ.get("ACCELERATE_USE_FSDP", "").lower() in _TRUE
-    if launched or trainer.get("fsdp") or is_deepspeed_zero3_enabled():  # type: ignore[no-untyped-call]
+    planned = "weights" in layout_of(accelerate).split
+    if planned or launched or trainer.get("fsdp") or is_deepspeed_zero3_enabled():  # type: ignore[no-untyped-call]
         msg = (
             f"{what} merges an adapter, for which a process needs all weights, and FSDP and DeepSpeed ZeRO-3 split "
             "them over processes. Leave it out, and merge before or after the run in one process: "
             "`peft.AutoPeftModelForCausalLM.from_pretrained(DIRECTORY).merge_and_unload()`."
         )
         raise InputError(msg)
+
+
+class Layout(NamedTuple):
+    """How many processes there are, and what of a model is split over them.
+
+    Attributes
+    ----------
+    name
+        ``"one process"``, ``"DDP"``, ``"FSDP2"``, ``"ZeRO-1"``, ...
+    processes
+        Devices, each with a process of its own.
+    split
+        Those of ``"weights"``, ``"gradients"`` and ``"optimizer"`` of which a device has a part.
+    elsewhere
+        Those that are kept in the memory of the machine.
+    """
+
+    name: str
+    processes: int = 1
+    split: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+
+    def on_device(self, what: str, size: int) -> int:
+        """Bytes on one device of so many."""
+        if what in self.elsewhere:
+            return 0
+        return -(-size // self.processes) if what in self.split else size
+
+
+def layout_of(accelerate: str | None) -> Layout:
+    """How a configuration of accelerate lays a model on devices; None is one process.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it says nothing of processes.
+    """
+    if accelerate is None:
+        return Layout("one process")
+    path = find_config(accelerate, "accelerate")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        processes, kind = int(values["num_processes"]), str(values.get("distributed_type", "NO"))
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        msg = f"`{path}` is no configuration of accelerate: {' '.join(str(error).split())}."
+        raise InputError(msg) from error
+    everything = frozenset({"weights", "gradients", "optimizer"})
+    if kind == "FSDP":
+        offload = str((values.get("fsdp_config") or {}).get("fsdp_offload_params", False)).lower() == "true"
+        return Layout("FSDP2", processes, everything, everything if offload else frozenset())
+    if kind == "DEEPSPEED":
+        settings = values.get("deepspeed_config") or {}
+        stage = int(settings.get("zero_stage", 2))
+        split = frozenset(sorted(["optimizer", "gradients", "weights"][:stage]))
+        moved = {"weights": "offload_param_device", "optimizer": "offload_optimizer_device"}
+        elsewhere = frozenset(what for what, key in moved.items() if str(settings.get(key, "none")) != "none")
+        return Layout(f"ZeRO-{stage}", processes, split, elsewhere)
+    return Layout("DDP" if processes > 1 else "one process", processes)

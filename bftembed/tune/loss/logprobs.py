@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.autograd.function import once_differentiable
+from transformers.utils.import_utils import is_fake_tensor
 
 from bftembed.errors import InputError
 
@@ -316,8 +317,9 @@ def _check(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, ch
         )
         raise InputError(msg)
     _check_chunk(chunk_size)
-    if len(targets) and targets.device.type == "cpu":
-        # On a GPU the check would wait for the device at every step, and the gather raises there by itself.
+    if len(targets) and targets.device.type == "cpu" and not is_fake_tensor(targets):
+        # On a GPU the check would wait for the device at every step, and the gather raises there by itself. Tensors
+        # without values are those of a memory plan.
         low, high = int(targets.min()), int(targets.max())
         if low < 0 or high >= len(weight):
             msg = f"Targets lie between {low} and {high}, outside the vocabulary of {len(weight)} tokens."
