@@ -340,7 +340,8 @@ if __name__ == "__main__":
     engine = Noting(sys.argv[1], prompts_per_call=8, dtype="float32", enforce_eager=True, kv_cache_memory_bytes=1 << 28)
     with ProfileStore(sys.argv[2]) as store:
         entities = [Entity("cell", f"cell type {n}") for n in range(160)]
-        write_profiles(entities, engine, store=store, sampling=Sampling(max_new_tokens=200), progress=False)
+        sampling = Sampling(max_new_tokens=300)
+        write_profiles(entities, engine, store=store, template=sys.argv[4], sampling=sampling, progress=False)
 """
 
 
@@ -352,17 +353,19 @@ def stored(store):
 def test_a_killed_run_loses_one_call_at_most_and_goes_on(small, tmp_path):
     script, store, whole = tmp_path / "run.py", tmp_path / "cut.sqlite", tmp_path / "whole.sqlite"
     script.write_text(RUN)
+    template = tmp_path / "short.txt"  # the window is of 512 tokens
+    template.write_text("[user]\nDescribe $id.")
     run = [sys.executable, script, small]
-    assert subprocess.run([*run, store, "die"]).returncode == -signal.SIGKILL
+    assert subprocess.run([*run, store, "die", template]).returncode == -signal.SIGKILL
     kept = stored(store)
-    subprocess.run([*run, store, "live"], check=True)
+    subprocess.run([*run, store, "live", template], check=True)
     done = stored(store)
     asked = [int(line) for line in Path(f"{store}.asked").read_text().split()]
     assert 16 <= len(kept) < 160
     assert len(kept) % 8 == 0, "calls are stored whole"
     assert asked[:2] == [160, 160 - len(kept)]
     assert {key: done[key] for key in kept} == kept
-    subprocess.run([*run, whole, "live"], check=True)
+    subprocess.run([*run, whole, "live", template], check=True)
     assert stored(whole) == done
 
 
