@@ -96,6 +96,11 @@ def test_a_spec_without_server_is_refused(monkeypatch):
         OpenAIEncoder("m")
 
 
+def test_several_servers_are_refused():
+    with pytest.raises(InputError, match="One server makes vectors, got 2: http://a/v1, http://b/v1"):
+        OpenAIEncoder("m@http://a/v1,http://b/v1")
+
+
 @pytest.mark.parametrize("progress", [True, False])
 def test_a_bar_is_shown_where_it_is_asked_for(serve, capsys, progress):
     OpenAIEncoder(serve(lengths).spec).encode(TEXTS, progress=progress)
