@@ -186,6 +186,9 @@ def check_nodes(ray: Any, parts: Path, pool: Pool) -> None:
         for node, answer in asked:
             try:
                 there = ray.get(answer, timeout=_LOOK)
+            except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
+                log.warning("The Ray node %s is gone; the others do the work.", _name(node))
+                continue
             except ray.exceptions.RayError as error:
                 reason = " ".join(str(error).split())[:200]
                 msg = f"The Ray node {_name(node)} started no process ({reason}): see its logs in /tmp/ray, or stop it."

@@ -161,11 +161,6 @@ class Cluster:
     def close(self):
         for process in reversed(self.started):
             if process.poll() is None:
-                process.terminate()
-        for process in self.started:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
                 self.kill(process)
         shutil.rmtree(self.temp, ignore_errors=True)
 
