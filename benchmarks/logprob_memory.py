@@ -15,7 +15,9 @@ Every case is kept in DIR; the same command goes on where it was stopped.
 
 What half precision costs: confidences of RefSeq summaries by the embedded model, from its float32 hidden states and
 head under bfloat16 autocast, against the float64 of all logits; beside a product that comes rounded to bfloat16, and
-beside a float32 product of the rounded numbers, as TRL takes it. Needs the data set refseq_gene_summary.
+beside a float32 product of the rounded numbers, as TRL takes it; and the gradient of the head, from float32 operands
+(CPU), from bfloat16 ones with a float32 sum (GPU, the same numbers here), and by autograd under autocast. Needs the
+data set refseq_gene_summary.
 """
 
 from __future__ import annotations
@@ -278,6 +280,38 @@ def precision(repeats: int) -> list[str]:
     return lines
 
 
+def head_gradients() -> list[str]:
+    """Relative errors of the head's gradient against float64, a row per way to its product."""
+    hidden, weight, targets = real_states()
+    back = torch.rand(len(targets), generator=torch.Generator().manual_seed(0)) / len(targets)
+
+    def gradient(logprobs: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
+        leaf = weight.to(dtype, copy=True).requires_grad_()
+        return torch.autograd.grad(logprobs(leaf), leaf, back.to(dtype))[0]
+
+    def plain(logits: torch.Tensor) -> torch.Tensor:
+        return logits.log_softmax(-1).gather(1, targets[:, None])[:, 0]
+
+    exact = gradient(lambda leaf: plain(hidden.double() @ leaf.T), torch.float64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        float32 = gradient(lambda leaf: token_logprobs(hidden, leaf, targets).logprobs, torch.float32)
+        autograd = gradient(lambda leaf: plain(torch.nn.functional.linear(hidden, leaf).float()), torch.float32)
+    low = hidden.bfloat16().float()
+    error = (low @ weight.bfloat16().float().T).softmax(-1)
+    error[torch.arange(len(targets)), targets] -= 1
+    error *= -back[:, None]
+    lines = ["| gradient of the head | relative error |", "|---|---:|"]
+    found = {
+        "CPU: corrected logits, float32 operands": float32,
+        "GPU before: float32 product of rounded inputs, float32 operands": error.T @ hidden,
+        "GPU: float32 product of rounded inputs, bfloat16 operands": error.bfloat16().float().T @ low,
+        "autograd under autocast": autograd,
+    }
+    for name, value in found.items():
+        lines.append(f"| {name} | {float((value.double() - exact).norm() / exact.norm()):.2%} |")
+    return lines
+
+
 def save(output: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """JSON, from which the next call goes on, and Markdown."""
     (output / "logprob_memory.json").write_text(json.dumps({"settings": settings, "rows": rows}, indent=1) + "\n")
@@ -300,7 +334,7 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     if options.precision:
         torch.set_num_threads(options.threads)
-        lines = precision(options.repeats)
+        lines = [*precision(options.repeats), "", *head_gradients()]
         (options.output / "precision.md").write_text("\n".join(lines) + "\n")
         print("\n".join(lines))
         return
