@@ -86,6 +86,12 @@ class ScoreStore:
                 found[key] = Scores(key, tuple(Scored(*option) for option in json.loads(options)), *rest)
         return found
 
+    def engines(self) -> list[dict[str, str]]:
+        """What `Engine.describe` said of those whose scores are here."""
+        with explained(self.path):
+            rows = self._connection.execute("SELECT info FROM engines ORDER BY engine").fetchall()
+        return [json.loads(info)["described"] for (info,) in rows]
+
     def add(self, scores: Mapping[str, Scores], engine: Engine) -> None:
         """Write a finished batch, by key, in one transaction. Nothing but an error is ever replaced."""
         described = engine.describe()
@@ -97,7 +103,7 @@ class ScoreStore:
         with transaction(self._connection, self.path):
             self._connection.execute(
                 "INSERT OR IGNORE INTO engines VALUES (?, ?)",
-                (owner, json.dumps({**engine.provenance(), **described}, sort_keys=True)),
+                (owner, json.dumps({"described": described, "provenance": engine.provenance()}, sort_keys=True)),
             )
             self._connection.executemany(
                 "INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
@@ -161,13 +167,19 @@ def score_stored(
     check_ids(requests)
     lists = given_options(requests, options)
     described = engine.describe()
-    keys = [_digest(described, r.content, given, end) for r, given in zip(requests, lists, strict=True)]
     with nullcontext(store) if isinstance(store, ScoreStore) else ScoreStore(store) as opened:
-        known = opened.get(keys)
+        # Its own description first, then others that say the same in other terms (another address of a server).
+        others = [each for each in opened.engines() if each != described]
+        same = [described, *(each for each in others if engine.in_current_terms(each) == described)]
+        asked_for = zip(requests, lists, strict=True)
+        possible = [[_digest(each, r.content, given, end) for each in same] for r, given in asked_for]
+        known = opened.get(key for each in possible for key in each)
+        answered = {key for key, one in known.items() if one.status != "error"}
+        keys = [next((key for key in each if key in answered), each[0]) for each in possible]
         missing = {
             key: (request, given)
             for key, request, given in zip(keys, requests, lists, strict=True)
-            if key not in known or known[key].status == "error"
+            if key not in answered
         }
         if missing:
             asked, choices = zip(*missing.values(), strict=True)

@@ -276,6 +276,15 @@ def test_a_model_that_knows_the_newer_limit_alone_gets_that(serve):
     assert json.loads(done.text)["max_completion_tokens"] == 7
 
 
+def test_a_negative_seed_is_one_for_servers_that_take_it_for_none(serve, answer_with):
+    server = serve(lambda body: (200, answer_with("x")))
+    for seed in (-1, -1, -2):
+        list(OpenAIEngine(server.spec).generate(REQUESTS[:1], sampling=Sampling(temperature=0.7, seed=seed)))
+    first, again, other = [body["seed"] for body in server.bodies]
+    assert first == again != other
+    assert min(first, other) >= 0
+
+
 def test_draws_without_a_seed_are_a_warning(serve, caplog):
     server = serve(refusing("seed", status=422))
     [[done]] = OpenAIEngine(server.spec).generate(REQUESTS[:1], sampling=Sampling(temperature=0.7))

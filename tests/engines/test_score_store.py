@@ -44,6 +44,13 @@ class Counting(Engine):
             yield batch
 
 
+class Moved(Counting):
+    """Knows another name of its model."""
+
+    def in_current_terms(self, described):
+        return {**described, "model": self.model} if described["model"] == "old" else described
+
+
 def ask(engine, store, requests=REQUESTS, options=LETTERS, **more):
     return score_stored(requests, options, engine=engine, store=store, progress=False, **more)
 
@@ -247,3 +254,15 @@ class Logging(TransformersEngine):
 if __name__ == "__main__":  # a run of the test above
     model, file, log = sys.argv[1:]
     ask(Logging(model, log), file, many())
+
+
+def test_scores_of_the_same_model_in_other_terms_are_found(tmp_path):
+    file, first, second, third = tmp_path / "s.sqlite", Counting("old", broken={"q3"}), Moved("new"), Counting("new")
+    before = ask(first, file)
+    after = ask(second, file)
+    assert second.asked == ["q3"]
+    assert [one.options for n, one in enumerate(after) if n != 3] == [
+        one.options for n, one in enumerate(before) if n != 3
+    ]
+    ask(third, file)
+    assert third.asked == [request.id for request in REQUESTS if request.id != "q3"]
