@@ -242,7 +242,7 @@ def main():
     try:
         nodes = [cluster.add_node(num_cpus=WORKERS, object_store_memory=200_000_000) for _ in range(2)]
         measured = [paired(args, cluster, directory, found)]
-        if not found["killed"]:
+        if not found["killed"] and args.worker_kills + args.node_kills + args.driver_kills:
             measured.append(killed(args, cluster, nodes, directory))
         for kind, row in itertools.chain(*measured):
             found[kind].append(row)
