@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from bftembed._optional import require
 from bftembed.errors import InputError, ServerError
@@ -20,16 +21,29 @@ def server_addresses(spec: str, base_url: str | None) -> tuple[str, list[str]]:
     InputError
         If there is no model, or no http(s) URL.
     """
-    model, _, given = spec.rpartition("@") if "@http" in spec else (spec, "", "")
-    given = base_url or given or os.environ.get("OPENAI_BASE_URL", "")
-    urls = list(dict.fromkeys(url.strip() for url in given.split(",")))
-    if not model or not all(url.startswith(("http://", "https://")) for url in urls):
+    model, found, address = spec.partition("@http")
+    given = base_url or (found[1:] + address) or os.environ.get("OPENAI_BASE_URL", "")
+    named = [url.strip() for url in given.split(",")] if isinstance(given, str) else []
+    # The same address once, with or without a slash at its end: each would be asked as a server of its own.
+    bare = [url.rstrip("/") for url in named]
+    urls = [url for n, url in enumerate(named) if url and bare.index(bare[n]) == n]
+    if not model or not urls or not all(map(_is_address, urls)):
         msg = (
             f"`{spec}` does not name a model and a server; write it as `MODEL@http://host:port/v1`, several servers of "
             "the same model as `MODEL@http://host:port/v1,http://host:port/v1`."
         )
         raise InputError(msg)
     return model, urls
+
+
+def _is_address(url: str) -> bool:
+    """Whether it has a scheme of the web, a host, and a port that there can be; one address, not several."""
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number, or too large
+        return False
+    return parts.scheme in {"http", "https"} and named and url.count("://") == 1 and not any(map(str.isspace, url))
 
 
 def server_address(spec: str, base_url: str | None) -> tuple[str, str]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bftembed._unicode import writable
-from bftembed.engines.values import Completion, Sampling
+from bftembed.engines.values import Completion, Request, Sampling
 from bftembed.errors import EngineError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
-    from bftembed.engines.values import Request, Scores
+    from bftembed.engines.values import Scores
 
 Answer = TypeVar("Answer", "Completion", "Scores")
 
@@ -34,7 +35,7 @@ class Engine(ABC):
     #: Template an engine wants where the user names none; None is the default of the entity's kind.
     template: str | None = None
 
-    def generate(self, requests: Sequence[Request], *, sampling: Sampling | None = None) -> Iterator[list[Completion]]:
+    def generate(self, requests: Iterable[Request], *, sampling: Sampling | None = None) -> Iterator[list[Completion]]:
         """Complete all requests.
 
         The whole list is submitted at once. Equal prompts are generated once.
@@ -55,16 +56,17 @@ class Engine(ABC):
         Raises
         ------
         InputError
-            If ids are not unique.
+            If ids are not unique, or something else is among the requests.
         EngineError
             If the back end cannot be used or leaves prompts unanswered.
         """
-        asked = _by_content(requests, [()] * len(requests))
+        given = listed(requests)
+        asked = _by_content(given, [()] * len(given))
         firsts = [group[0] for group in asked.values()]
         yield from self._answered(self._generate(firsts, sampling or Sampling()), list(asked.values()))
 
     def score_many(
-        self, requests: Sequence[Request], options: Sequence[str] | Sequence[Sequence[str]], *, end: bool = False
+        self, requests: Iterable[Request], options: Iterable[str] | Iterable[Iterable[str]], *, end: bool = False
     ) -> Iterator[list[Scores]]:
         """Log-probabilities of closed options as the answers to all requests.
 
@@ -90,13 +92,15 @@ class Engine(ABC):
         Raises
         ------
         InputError
-            If ids are not unique, there is no list of options for every request, or an option is empty.
+            If ids are not unique, something else is among the requests, there is no list of options for every request,
+            or an option is empty.
         EngineError
             If the back end cannot score, or leaves prompts unanswered.
         """
-        asked = _by_content(requests, given_options(requests, options))
+        given = listed(requests)
+        asked = _by_content(given, given_options(given, options))
         firsts = [group[0] for group in asked.values()]
-        scored = self._score(firsts, [given for _, given in asked], end=end)
+        scored = self._score(firsts, [each for _, each in asked], end=end)
         yield from self._answered(([_numbers(one) for one in batch] for batch in scored), list(asked.values()))
 
     def _answered(self, batches: Iterable[list[Answer]], groups: list[list[Request]]) -> Iterator[list[Answer]]:
@@ -159,49 +163,60 @@ def _by_content(
     requests: Sequence[Request], options: Sequence[tuple[str, ...]]
 ) -> dict[tuple[tuple[object, ...], tuple[str, ...]], list[Request]]:
     """Requests by prompt and options, in order of first use."""
-    check_ids(requests)
     groups: dict[tuple[tuple[object, ...], tuple[str, ...]], list[Request]] = {}
     for request, given in zip(requests, options, strict=True):
         groups.setdefault((request.content, given), []).append(request)
     return groups
 
 
-def given_options(
-    requests: Sequence[Request], options: Sequence[str] | Sequence[Sequence[str]]
-) -> list[tuple[str, ...]]:
-    """The options of each request.
+def given_options(requests: Sequence[Request], options: Any) -> list[tuple[str, ...]]:
+    """The options of each request, of lists of any kind: arrays, columns of tables and generators too.
 
     Raises
     ------
     InputError
         If there is no list for every request, or an option is empty.
     """
-    if isinstance(options, str):
+    if (given := _in_order(options)) is None:
         msg = f"options is a list of texts, or one for each request, got {options!r}."
         raise InputError(msg)
-    shared = bool(options) and all(isinstance(option, str) for option in options)
-    lists = cast("list[Sequence[str]]", [options] * len(requests) if shared else list(options))
+    shared = bool(given) and all(isinstance(option, str) for option in given)
+    lists = [given] * len(requests) if shared else given
     if len(lists) != len(requests):
         msg = f"There are {len(lists)} lists of options for {len(requests)} requests; give one for all, or for each."
         raise InputError(msg)
-    for request, given in zip(requests, lists, strict=True):
-        if isinstance(given, str) or not given or not all(isinstance(option, str) and option for option in given):
-            msg = f"The options of the request `{request.id}` must be texts that are not empty, got {given!r}."
+    found: list[tuple[str, ...]] = []
+    for request, each in zip(requests, lists, strict=True):
+        texts = _in_order(each)
+        if not texts or not all(isinstance(option, str) and option for option in texts):
+            msg = f"The options of the request `{request.id}` must be a list of texts that are not empty, got {each!r}."
             raise InputError(msg)
-    return [tuple(writable(option) for option in given) for given in lists]
+        found.append(tuple(writable(str(option)) for option in texts))
+    return found
 
 
-def check_ids(requests: Sequence[Request]) -> None:
-    """Refuse requests whose answers could not be told apart.
+def _in_order(values: Any) -> list[Any] | None:
+    """What a list of any kind holds; None for one text, for what has no order, and for a mapping."""
+    is_list = isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping | set | frozenset)
+    return list(values) if is_list else None
+
+
+def listed(requests: Iterable[Request]) -> list[Request]:
+    """Requests as a list; refused are those whose answers could not be told apart.
 
     Raises
     ------
     InputError
-        If ids are not unique.
+        If there is something else among them, or ids are not unique.
     """
-    if len({request.id for request in requests}) != len(requests):
+    found = list(requests) if isinstance(requests, Iterable) else [requests]
+    if odd := [each for each in found if not isinstance(each, Request)]:
+        msg = f"requests is a list of `Request`, e.g. [Request('1', 'Is TP53 a gene?')], got {odd[0]!r}."
+        raise InputError(msg)
+    if len({request.id for request in found}) != len(found):
         msg = "The ids of the requests are not unique."
         raise InputError(msg)
+    return found
 
 
 def check_positive(**numbers: int) -> None:
@@ -213,8 +228,8 @@ def check_positive(**numbers: int) -> None:
         Names the first argument that is too small.
     """
     for name, number in numbers.items():
-        if number < 1:
-            msg = f"{name} must be at least 1, got {number}."
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            msg = f"{name} must be at least 1, got {number!r}."
             raise InputError(msg)
 
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Self
 from bftembed._paths import cache_dir
 from bftembed._progress import progress as shown
 from bftembed._sqlite import connect, explained, transaction
-from bftembed.engines.base import check_ids, given_options
+from bftembed.engines.base import given_options, listed
 from bftembed.engines.values import Scored, Scores
 from bftembed.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from bftembed.engines.base import Engine
     from bftembed.engines.values import Request
@@ -83,7 +83,7 @@ class ScoreStore:
             with explained(self.path):
                 rows = self._connection.execute(statement, part).fetchall()
             for key, options, *rest in rows:
-                found[key] = Scores(key, tuple(Scored(*option) for option in json.loads(options)), *rest)
+                found[key] = Scores(key, self._options(options), *rest)
         return found
 
     def engines(self) -> list[dict[str, str]]:
@@ -91,6 +91,13 @@ class ScoreStore:
         with explained(self.path):
             rows = self._connection.execute("SELECT info FROM engines ORDER BY engine").fetchall()
         return [json.loads(info)["described"] for (info,) in rows]
+
+    def _options(self, text: str) -> tuple[Scored, ...]:
+        try:
+            return tuple(Scored(*option) for option in json.loads(text))
+        except (ValueError, TypeError) as error:
+            msg = f"`{self.path}` is damaged: it holds `{text[:40]}` in place of scores. Move it away and start anew."
+            raise StoreError(msg) from error
 
     def add(self, scores: Mapping[str, Scores], engine: Engine) -> None:
         """Write a finished batch, by key, in one transaction. Nothing but an error is ever replaced."""
@@ -114,10 +121,10 @@ class ScoreStore:
 
 
 def score_stored(
-    requests: Sequence[Request],
-    options: Sequence[str] | Sequence[Sequence[str]],
+    requests: Iterable[Request],
+    options: Iterable[str] | Iterable[Iterable[str]],
     *,
-    engine: Engine,
+    engine: Engine | str,
     store: ScoreStore | str | Path | None = None,
     end: bool = False,
     progress: bool | None = None,
@@ -135,7 +142,7 @@ def score_stored(
     requests, options, end
         As in `Engine.score_many`.
     engine
-        Scores what is missing.
+        Scores what is missing; an engine, or its short name (see `get_engine`).
     store
         Where scores are kept, or its file; by default ``scores.sqlite`` in the user cache.
     progress
@@ -149,7 +156,8 @@ def score_stored(
     Raises
     ------
     InputError
-        If ids are not unique, there is no list of options for every request, or an option is empty.
+        If ids are not unique, something else is among the requests, there is no list of options for every request, or
+        an option is empty.
     EngineError, StoreError
         If the engine or the store cannot be used. What was finished is stored.
 
@@ -164,21 +172,24 @@ def score_stored(
     >>> [option.n_tokens for option in scores.options]
     [1, 1]
     """
-    check_ids(requests)
-    lists = given_options(requests, options)
+    from bftembed.engines import get_engine
+
+    wanted = listed(requests)
+    lists = given_options(wanted, options)
+    engine = get_engine(engine)
     described = engine.describe()
     with nullcontext(store) if isinstance(store, ScoreStore) else ScoreStore(store) as opened:
         # Its own description first, then others that say the same in other terms (another address of a server).
         others = [each for each in opened.engines() if each != described]
         same = [described, *(each for each in others if engine.in_current_terms(each) == described)]
-        asked_for = zip(requests, lists, strict=True)
+        asked_for = zip(wanted, lists, strict=True)
         possible = [[_digest(each, r.content, given, end) for each in same] for r, given in asked_for]
         known = opened.get(key for each in possible for key in each)
         answered = {key for key, one in known.items() if one.status != "error"}
         keys = [next((key for key in each if key in answered), each[0]) for each in possible]
         missing = {
             key: (request, given)
-            for key, request, given in zip(keys, requests, lists, strict=True)
+            for key, request, given in zip(keys, wanted, lists, strict=True)
             if key not in answered
         }
         if missing:
@@ -190,7 +201,7 @@ def score_stored(
                     opened.add(done, engine)
                     known.update(done)
                     bar.update(len(batch))
-    return [replace(known[key], id=request.id) for key, request in zip(keys, requests, strict=True)]
+    return [replace(known[key], id=request.id) for key, request in zip(keys, wanted, strict=True)]
 
 
 def _digest(*parts: object) -> str:

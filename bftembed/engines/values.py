@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -89,7 +89,7 @@ class Request:
     Raises
     ------
     InputError
-        If more than one kind of prompt is given, or a dialogue is none.
+        If more than one kind of prompt is given, a dialogue is none, or a text is none.
 
     Examples
     --------
@@ -111,8 +111,12 @@ class Request:
 
     def __post_init__(self) -> None:
         for name in ("user", "system", "raw", "prefix"):
-            object.__setattr__(self, name, writable(getattr(self, name)))
-        object.__setattr__(self, "messages", tuple(_turn(message) for message in self.messages))
+            if not isinstance(text := getattr(self, name), str):
+                msg = f"`{name}` of the request `{self.id}` is a text, got {text!r}."
+                raise InputError(msg)
+            object.__setattr__(self, name, writable(text))
+        messages = self.messages if isinstance(self.messages, Iterable) else [self.messages]
+        object.__setattr__(self, "messages", tuple(_turn(message) for message in messages))
         given = [bool(self.user or self.system), bool(self.messages), bool(self.raw)]
         if sum(given) > 1 or (self.raw and self.prefix):
             msg = (
@@ -151,7 +155,7 @@ class Request:
 def _turn(message: Mapping[str, str] | tuple[str, str]) -> tuple[str, str]:
     try:
         role, content = (message["role"], message["content"]) if isinstance(message, Mapping) else message
-        return role, writable(content)
+        return writable(role), writable(content)
     except (KeyError, TypeError, ValueError) as error:
         msg = f"A message has a role and a content, got {message!r}."
         raise InputError(msg) from error

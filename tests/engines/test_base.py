@@ -1,3 +1,5 @@
+import numpy as np
+import pandas as pd
 import pytest
 
 from bftembed.engines import Completion, Engine, Request, Sampling, Scored, Scores
@@ -100,8 +102,9 @@ def test_derived_seeds_depend_on_all_parts_and_their_borders():
 
 def test_sizes_below_one_are_refused_by_name():
     check_positive(batch_size=1)
-    with pytest.raises(InputError, match="concurrency must be at least 1, got 0"):
-        check_positive(batch_size=1, concurrency=0)
+    for bad in (0, 1.5, "auto", True, None):
+        with pytest.raises(InputError, match=f"concurrency must be at least 1, got {bad!r}"):
+            check_positive(batch_size=1, concurrency=bad)
 
 
 def test_a_back_end_that_leaves_prompts_unanswered_is_an_error():
@@ -179,3 +182,52 @@ def test_options_that_are_none_are_refused(options, said):
     with pytest.raises(InputError, match=said):
         list(engine.score_many([Request("a", "x"), Request("b", "y")], options))
     assert not engine.asked
+
+
+OF_ANY_KIND = {
+    "array": lambda: np.array([" A", " BB"]),
+    "array of lists": lambda: np.array([[" A", " BB"]] * 2),
+    "column": lambda: pd.Series([" A", " BB"]),
+    "column of lists": lambda: pd.Series([[" A", " BB"]] * 2),
+    "list of arrays": lambda: [np.array([" A", " BB"])] * 2,
+    "generator": lambda: (option for option in (" A", " BB")),
+    "list of generators": lambda: [(option for option in (" A", " BB")) for _ in range(2)],
+}
+
+
+@pytest.mark.parametrize("kind", OF_ANY_KIND)
+def test_options_and_requests_may_be_lists_of_any_kind(kind):
+    requests = (Request(id, id) for id in "ab")
+    scores = [one for batch in Ruler().score_many(requests, OF_ANY_KIND[kind]()) for one in batch]
+    assert {one.id: [option.logprob for option in one.options] for one in scores} == {"a": [-2, -3], "b": [-2, -3]}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        None,
+        3,
+        " A",
+        {" A": 1},
+        {" A", " B"},
+        {"a": [" A"], "b": [" B"]},
+        [{" A": 1}] * 2,
+        [1, 2],
+        [b"A"] * 2,
+        [[], ["A"]],
+    ],
+)
+def test_options_that_are_no_list_of_texts(options):
+    with pytest.raises(InputError, match="texts"):
+        list(Ruler().score_many([Request("a", "x"), Request("b", "y")], options))
+
+
+@pytest.mark.parametrize("requests", [["Is TP53 a gene?"], "Is TP53 a gene?", None, [Request("a"), None]])
+def test_what_is_no_request(requests):
+    with pytest.raises(InputError, match="requests is a list of `Request`"):
+        list(Echo().generate(requests))
+
+
+def test_requests_may_be_a_generator_and_one_alone():
+    assert [done.id for batch in Echo().generate(Request(id, id) for id in "a") for done in batch] == ["a"]
+    assert [done.id for batch in Echo().generate(Request("a", "x")) for done in batch] == ["a"]

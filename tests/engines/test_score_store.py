@@ -266,3 +266,19 @@ def test_scores_of_the_same_model_in_other_terms_are_found(tmp_path):
     ]
     ask(third, file)
     assert third.asked == [request.id for request in REQUESTS if request.id != "q3"]
+
+
+def test_a_damaged_entry_is_named(tmp_path):
+    file = tmp_path / "s.sqlite"
+    ask(Counting(), file)
+    connection = sqlite3.connect(file)
+    connection.execute("UPDATE scores SET options = 'nonsense'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match=r"s.sqlite` is damaged: it holds `nonsense`"):
+        ask(Counting(), file)
+
+
+def test_the_engine_may_be_named(tmp_path, tiny_model):
+    (scores,) = ask(f"transformers:{tiny_model}", tmp_path / "s.sqlite", REQUESTS[:1])
+    assert len(scores.options) == 2

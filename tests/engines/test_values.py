@@ -26,6 +26,11 @@ def test_a_dialogue_is_kept_as_it_is():
         {"messages": ["user"]},
         {"messages": [{"role": "user"}]},
         {"messages": [("user", None)]},
+        {"messages": [(["user"], "x")]},
+        {"messages": None},
+        {"user": None},
+        {"raw": b"x"},
+        {"user": "x", "prefix": 3},
     ],
 )
 def test_prompts_that_contradict_themselves_are_refused(given):
