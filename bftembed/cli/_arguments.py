@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from bftembed._options import read_option
 from bftembed.cli._names import is_list_of_names, read_names
 from bftembed.errors import InputError
 
@@ -111,7 +111,7 @@ def make_engine(
     engine: str, adapter: Path | None, batch_size: int | None, engine_options: list[str] | None = None
 ) -> Any:
     """Engine of the command line's options."""
-    from bftembed.engines import get_engine
+    from bftembed.engines import engine_class, get_engine
 
     options: dict[str, Any] = {"adapter": str(adapter)} if adapter else {}
     if batch_size and engine.partition(":")[0] in {"default", "transformers"}:
@@ -125,12 +125,5 @@ def make_engine(
         if not equals or not name.isidentifier():
             msg = f"`{given}` is no option of an engine; write it as NAME=VALUE, e.g. `dtype=bfloat16`."
             raise InputError(msg)
-        options[name] = _parsed(value)
+        options[name] = read_option(engine_class(engine), name, value)
     return get_engine(engine, **options)
-
-
-def _parsed(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed._lazy import attach
 from bftembed._near import did_you_mean
+from bftembed._options import check_types
 from bftembed._plugins import load_plugin, plugin_names
 from bftembed.errors import InputError
 
@@ -65,7 +66,7 @@ def get_encoder(spec: str | Encoder = "default", **options: Any) -> Encoder:
     Raises
     ------
     InputError
-        If there is no such back end, or it takes no such option.
+        If there is no such back end, it takes no such option, or the option is of another type.
 
     Examples
     --------
@@ -102,6 +103,7 @@ def _check_options(backend: str, make: Any, options: Mapping[str, Any]) -> None:
             there = ", ".join(each.name for each in taken.values() if each.kind is inspect.Parameter.KEYWORD_ONLY)
             msg = f"The encoder `{backend}` has no option `{name}`; it has {there or 'none'}."
             raise InputError(msg + did_you_mean(name, taken))
+    check_types(make, options)
 
 
 def restore_encoder(made_with: Mapping[str, Any], encoder: str | Encoder | None = None) -> Encoder:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed._near import check_number
 from bftembed._openai import open_client, said_by, server_address
 from bftembed._optional import require
 from bftembed.encoders.base import Encoder
@@ -62,6 +63,10 @@ class OpenAIEncoder(Encoder):
         timeout: float = 120.0,
         max_retries: int = 4,
     ) -> None:
+        check_number("max_seq_length", max_seq_length, least=1, whole=True)
+        check_number("batch_size", batch_size, least=1, whole=True)
+        check_number("timeout", timeout, least=0, above=True)
+        check_number("max_retries", max_retries, least=0, whole=True)
         self._model, self._url = server_address(model, base_url)
         self._client_options: dict[str, Any] = {"api_key": api_key, "timeout": timeout, "max_retries": max_retries}
         self.spec = f"{self.name}:{self._model}@{self._url}"

@@ -46,7 +46,11 @@ def compile_transformer(model: Any, *, dtype: str, threads: int | None) -> None:
     openvino = require("openvino")
     front = require("openvino.frontend")
     decoder = require("openvino.frontend.pytorch.ts_decoder")
-    transformer = model[0].model
+    transformer: Any = getattr(model[0], "model", None)
+    if transformer is None:
+        what = type(model[0]).__name__
+        msg = f"OpenVINO computes transformers, and this model begins with a {what}; use backend='torch'."
+        raise EncoderError(msg)
     features = model.preprocess(["A text that is longer than the other one.", "A text."])
     inputs = {name: features[name] for name in _INPUTS if name in features}
 

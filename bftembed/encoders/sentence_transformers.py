@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bftembed._near import did_you_mean
+from bftembed._near import check_number, did_you_mean
 from bftembed._optional import needs
 from bftembed._settings import checked_threads, settings
 from bftembed._threads import torch_threads
@@ -81,8 +81,8 @@ class SentenceTransformersEncoder(Encoder):
     InputError
         If the model has no prompt of that name, both `prompt` and `prompt_name` are given, or `device` is empty.
     EncoderError
-        On first use, if half precision is asked for on a CPU that cannot multiply it; in use, if a process of several
-        devices dies.
+        On first use, if there is no such device, or half precision is asked for on a CPU that cannot multiply it; in
+        use, if a process of several devices dies.
 
     Warns
     -----
@@ -123,7 +123,7 @@ class SentenceTransformersEncoder(Encoder):
         needs(*_BACKENDS[backend])
         self.spec = model if model == "default" else f"{self.name}:{model}"
         self._files = _find(model, revision)
-        if device is not None and not device:
+        if isinstance(device, int) or (device is not None and not device):
             msg = "`device` names no device; leave it out for the GPU if there is one, else the CPU."
             raise InputError(msg)
         self._devices = [device] if isinstance(device, str) else list(device or [])
@@ -131,6 +131,7 @@ class SentenceTransformersEncoder(Encoder):
             msg = f"The back end `{backend}` runs on one CPU: leave `device` out, or use backend='torch'."
             raise InputError(msg)
         self._backend = backend
+        check_number("batch_size", 1 if batch_size is None else batch_size, least=1, whole=True)
         self._batch_size = batch_size
         self._dtype = dtype
         self._threads = checked_threads(threads)
@@ -231,21 +232,22 @@ class SentenceTransformersEncoder(Encoder):
             openvino = self._backend == "openvino"
             self._devices = self._devices or ["cuda" if torch.cuda.is_available() and not openvino else "cpu"]
             for device in self._devices:
-                _check_dtype(self._dtype, device)
+                _check_device(device, self._dtype)
             try:
                 with loading_quietly():
-                    self._loaded = SentenceTransformer(
+                    loaded = SentenceTransformer(
                         str(self._files.path),
                         device=self._devices[0] if len(self._devices) == 1 else "cpu",
                         trust_remote_code=self._trust_remote_code,
                         model_kwargs={"dtype": "float32" if openvino else self._dtype},
                     )
-            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+                loaded.max_seq_length = longest(loaded)
+            except (OSError, ValueError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
                 msg = f"sentence-transformers cannot load `{self._files.path}`: {str(error).splitlines()[0]}"
                 raise EncoderError(msg) from error
-            self._loaded.max_seq_length = longest(self._loaded)
             if openvino:
-                compile_transformer(self._loaded, dtype=self._dtype, threads=self._threads or settings.threads)
+                compile_transformer(loaded, dtype=self._dtype, threads=self._threads or settings.threads)
+            self._loaded = loaded  # only now: after an error nothing is there that computes otherwise than asked for
         return self._loaded
 
     def _workers(self) -> Any:
@@ -259,10 +261,15 @@ class SentenceTransformersEncoder(Encoder):
         return self._pool
 
 
-def _check_dtype(dtype: str, device: str) -> None:
-    """Refuse half precision where it is emulated."""
+def _check_device(device: str, dtype: str) -> None:
+    """Refuse a device that is not there, before processes are started on it, and half precision that is emulated."""
     import torch
 
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        msg = f"There is no device `{device}`: {str(error).splitlines()[0]}"
+        raise EncoderError(msg) from error
     if dtype == "float32" or device.startswith("cuda"):
         return
     there: Any = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed._lazy import attach
 from bftembed._near import did_you_mean
+from bftembed._options import check_types
 from bftembed._plugins import load_plugin, plugin_names
 from bftembed.engines.base import Engine
 from bftembed.engines.values import Completion, Request, Sampling, Scored, Scores
@@ -64,7 +65,7 @@ def get_engine(spec: str | Engine = "default", **options: Any) -> Engine:
     Raises
     ------
     InputError
-        If there is no such back end, or it has no such option.
+        If there is no such back end, it has no such option, or the option is of another type.
     """
     if isinstance(spec, Engine):
         return spec
@@ -78,6 +79,7 @@ def get_engine(spec: str | Engine = "default", **options: Any) -> Engine:
         near = "".join(did_you_mean(name, known) for name in options if name not in known)
         msg = f"The engine `{backend}` does not take these options: {error}.{near}"
         raise InputError(msg) from error
+    check_types(make, options)
     engine: Engine = make(*given, **options)
     return engine
 

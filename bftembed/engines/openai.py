@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bftembed._near import check_number
 from bftembed._openai import key_or_default, server_addresses
 from bftembed._optional import require
 from bftembed.engines.base import Engine, check_positive
@@ -81,6 +82,8 @@ class OpenAIEngine(Engine):
         give_up_after: int = 64,
     ) -> None:
         check_positive(concurrency=concurrency, give_up_after=give_up_after)
+        check_number("timeout", timeout, least=0, above=True)
+        check_number("max_retries", max_retries, least=0, whole=True)
         self._model, self._urls = server_addresses(model, base_url)
         self._server = server or self._urls[0]
         self._api_key, self._timeout, self._max_retries = api_key, timeout, max_retries

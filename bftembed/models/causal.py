@@ -60,7 +60,7 @@ def load_model(path: Path, dtype: str, *, trust_remote_code: bool = False, **lay
     try:
         with loading_quietly():
             model, report = load(path, **options)
-    except (OSError, ValueError, RuntimeError, MemoryError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, MemoryError, ImportError, AssertionError, SafetensorError) as error:
         if is_out_of_memory(error):
             raise EngineError(_TOO_LARGE) from error
         msg = f"transformers cannot load the model `{path}`: {str(error).splitlines()[0]}"

@@ -27,6 +27,13 @@ def test_what_is_no_option(given):
         make_engine(SERVER, None, None, [given])
 
 
+@pytest.mark.parametrize("given", ["continuous=none", "trust_remote_code=no", "batch_size=auto"])
+def test_a_value_of_another_kind(given, tiny_model):
+    name, _, value = given.partition("=")
+    with pytest.raises(InputError, match=f"The option `{name}` is .*, got {value!r}"):
+        make_engine(f"transformers:{tiny_model}", None, None, [given])
+
+
 def test_an_option_that_the_engine_does_not_have():
     with pytest.raises(InputError, match=r"does not take these options.*Did you mean `extra_body`"):
         make_engine(SERVER, None, None, ["extra_bdy={}"])

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from bftembed.encoders import SentenceTransformersEncoder, restore_encoder
 from bftembed.encoders.openvino import compile_transformer
@@ -32,8 +33,6 @@ def test_an_embedding_is_searched_with_its_back_end(openvino, encoder):
 
 
 def test_bfloat16_where_the_cpu_has_it(openvino, encoder):
-    import torch
-
     if not getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"):
         pytest.skip("this CPU (or this torch) has no avx512_bf16")
     half = SentenceTransformersEncoder(backend="openvino", dtype="bfloat16")
@@ -83,3 +82,21 @@ def test_back_ends_that_cannot_be_used(embedded_dir, monkeypatch):
     monkeypatch.setattr("bftembed.encoders.sentence_transformers.needs", lambda *_: None)
     with pytest.raises(InputError, match="runs on one CPU: leave `device` out"):
         SentenceTransformersEncoder(backend="openvino", device="cuda:0")
+
+
+def test_after_an_error_nothing_is_encoded_by_torch_instead(embedded_dir, monkeypatch):
+    def fails(*_, **__):
+        message = "OpenVINO cannot convert this model"
+        raise EncoderError(message)
+
+    monkeypatch.setattr("bftembed.encoders.sentence_transformers.needs", lambda *_: None)
+    monkeypatch.setattr("bftembed.encoders.sentence_transformers.compile_transformer", fails)
+    encoder = SentenceTransformersEncoder(backend="openvino")
+    for _ in range(2):
+        with pytest.raises(EncoderError, match="cannot convert"):
+            encoder.encode(TEXTS[:1])
+
+
+def test_a_model_without_a_transformer(openvino):
+    with pytest.raises(EncoderError, match="begins with a Linear; use backend='torch'"):
+        compile_transformer(torch.nn.Sequential(torch.nn.Linear(2, 2)), dtype="float32", threads=1)

@@ -179,9 +179,22 @@ def test_two_processes_give_the_same_vectors_and_stay_for_the_next_texts(encoder
             os.kill(pid, 0)
 
 
-def test_no_device_at_all(embedded_dir):
+@pytest.mark.parametrize("device", [[], "", 0, 1])
+def test_no_device_at_all(device, embedded_dir):
     with pytest.raises(InputError, match="names no device"):
-        SentenceTransformersEncoder(device=[])
+        SentenceTransformersEncoder(device=device)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cpu,cpu", "cuda:99", ["cpu", "cuda:99"]])
+def test_a_device_that_is_not_there(device, embedded_dir):
+    with pytest.raises(EncoderError, match=r"There is no device `(gpu|cpu,cpu|cuda:99)`"):
+        SentenceTransformersEncoder(device=device).encode(SHORT)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "8"])
+def test_a_batch_size_that_is_none(size, embedded_dir):
+    with pytest.raises(InputError, match=f"`batch_size` is a whole number, 1 or more, got {size!r}"):
+        SentenceTransformersEncoder(batch_size=size)
 
 
 def test_description_follows_the_files_and_loads_nothing(embedded_dir, variant):
