@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,6 +39,8 @@ _MOST = (20, 5)
 #: Most prompts of one request, and most numbers in its answer.
 _MOST_PROMPTS, _MOST_VALUES = 256, 20_000
 _ONE = Sampling(max_new_tokens=1)
+#: What is answered at addresses that a server does not have; gateways ask for rights there.
+_NOT_THERE = {400, 401, 403, 404, 405, 422, 501}
 
 
 class _Tokens(NamedTuple):
@@ -74,7 +77,11 @@ class Scorer:
             If the server tells no log-probabilities, or not those that are needed.
         """
         attempt = partial(self._scores, server, request)
-        return await self._asker.outcome(server, attempt, partial(unscored, request.id), _ONE)
+        outcome = await self._asker.outcome(server, attempt, partial(unscored, request.id), _ONE)
+        # Of a busy server the same words say something else: "took too long", "exceeded your limit".
+        if outcome.failed and not outcome.blamed and _TOO_LONG.search(outcome.answer.error or ""):
+            return outcome._replace(answer=replace(outcome.answer, status="too_long"))
+        return outcome
 
     async def _scores(self, server: Server, request: Request) -> Scores:
         if await server.learn("tokenize", partial(self._tokenizes, server)):
@@ -187,7 +194,7 @@ class Scorer:
         try:
             found = await self._tokenize(server, prompt="probe")
         except (openai.APIStatusError, NoAnswerError) as error:
-            if getattr(error, "status_code", 404) not in {400, 404, 405, 422, 501}:
+            if getattr(error, "status_code", 404) not in _NOT_THERE:
                 raise
             return False
         return bool(found["tokens"])
@@ -246,8 +253,9 @@ class Scorer:
                         "llama.cpp do, and the engines `transformers` and `vllm` score without a server."
                     )
                     raise EngineError(msg)
-                n = getattr(answer.usage, "prompt_tokens", 0)
-                return Scores(request.id, from_first_tokens(found, self._options[request.id]), n)
+                n = getattr(answer.usage, "prompt_tokens", None)
+                scored = from_first_tokens(found, self._options[request.id])
+                return Scores(request.id, scored, n if isinstance(n, int) else 0)
         raise AssertionError
 
     async def _first(self, server: Server, request: Request, most: int) -> Any:
@@ -263,8 +271,8 @@ class Scorer:
 
 
 def unscored(id: str, reason: str) -> Scores:
-    """Scores that there are none of: the prompt is too long, or something went wrong."""
-    return Scores(id, status="too_long" if _TOO_LONG.search(reason) else "error", error=reason)
+    """Scores that there are none of."""
+    return Scores(id, status="error", error=reason)
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -253,6 +253,38 @@ def test_the_words_of_servers_for_what_is_too_long(serve):
     assert (other["chat"].status, "no such model" in other["chat"].error) == ("error", True)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        (429, {"error": {"message": "You exceeded your rate limit."}}),
+        (504, {"error": {"message": "The server took too long to answer."}}),
+        (200, {"error": {"message": "You exceeded your limit of requests.", "code": 429}}),
+    ],
+)
+def test_a_busy_server_says_nothing_of_the_prompt(serve, fault):
+    """Errors are asked for again, and prompts that are too long never."""
+    found = scored(serve(lambda _: fault), CHATS[:1], LETTERS)["chat"]
+    assert (found.status, fault[1]["error"]["message"].rstrip(".") in found.error) == ("error", True)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gateway_that_refuses_unknown_addresses(chatting, status):
+    chatting.on_chat = lambda _: (status, {"message": "Missing Authentication Token"})
+    found = scored(chatting, CHATS[:1], LETTERS)["chat"]
+    assert (found.status, found.error) == ("ok", None)
+
+
+def test_a_server_that_counts_no_tokens(serve, tiny):
+    def chat(body):
+        status, answer = tiny.chat(body)
+        return status, {**answer, "usage": {"prompt_tokens": None, "completion_tokens": None}}
+
+    server = serve(missing)
+    server.on_path = {"/v1/chat/completions": chat}
+    found = scored(server, CHATS[:1], LETTERS)["chat"]
+    assert (found.status, found.n_prompt_tokens) == ("ok", 0)
+
+
 @pytest.mark.parametrize("options", [LETTERS, WORDS, ["A", "B"]])
 def test_raw_text_is_scored_by_an_echo_of_text(echoing, here, options):
     expected = local(here, RAW, options)
