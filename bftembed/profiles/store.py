@@ -38,12 +38,14 @@ _APPLICATION = 0x62667470  # "bftp"
 _MOST_VARIABLES = 500
 
 
-# Any answer replaces an error, and no error an answer; of two bad texts the later attempt stays.
+# Any answer replaces an error, and no error an answer; of two errors and of two bad texts the later one stays.
 _NEWER_WINS = (
     "ON CONFLICT (key) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in COLUMNS if column != "key")
-    + " WHERE profiles.status = 'error' OR (profiles.status <> 'ok' AND excluded.status <> 'error'"
-    " AND (excluded.status = 'ok' OR excluded.attempts > profiles.attempts))"
+    + " WHERE CASE WHEN profiles.status = 'error'"
+    " THEN excluded.status <> 'error' OR excluded.created >= profiles.created"
+    " ELSE profiles.status <> 'ok' AND excluded.status <> 'error'"
+    " AND (excluded.status = 'ok' OR excluded.attempts > profiles.attempts) END"
 )
 
 

@@ -88,6 +88,15 @@ def test_a_good_text_is_never_replaced_and_a_failed_one_is(tmp_path):
         assert store.get([bad])[bad].status == "ok"
 
 
+def test_of_two_errors_the_later_one_stays(tmp_path):
+    """Exports may come in any order."""
+    error = profile("BAD", status="error")
+    with filled(tmp_path / "s.sqlite", []) as store:
+        for created, kept in [(2.0, 2.0), (1.0, 2.0), (3.0, 3.0)]:
+            store.add([replace(error, created=created)])
+            assert store.get([error.key])[error.key].created == kept
+
+
 def test_entities_that_share_a_prompt_share_a_profile(tmp_path):
     with filled(tmp_path / "s.sqlite", ["TP53"]) as store:
         store.add_entities([("cell", "a", profile().key), ("cell", "b", profile().key)])

@@ -103,6 +103,21 @@ def test_a_failed_request_has_another_part_in_the_next_run(job):
     assert len(parts.files()) == 2
 
 
+def test_what_fails_again_and_again_is_asked_in_every_run(job, tmp_path):
+    class Away(type(job.engine)):
+        def _generate(self, requests, sampling):
+            yield [Completion(request.id, "", "error", error="away") for request in requests]
+
+    failing = Job(Away(job.engine.log), job.encoder, None, None, job.parts, job.described)
+    with ProfileStore(tmp_path / "texts.sqlite") as store:
+        keys = list(bft.profiles.plan_profiles(ENTITIES, failing.engine, store=store).keys)
+        for n in range(1, 7):
+            write_part(Batch(keys, ENTITIES, list(store.get(keys).values()), []), failing)
+            parts = Parts(job.parts)
+            assert len(parts.files()) == n
+            parts.merge(store)  # all of them once more, as each run does at its beginning
+
+
 def test_the_embedded_encoder_gives_what_embed_gives(slow, tmp_path):
     pytest.importorskip("sentence_transformers", reason="pip install 'bftembed[local]'")
     engine = slow.Slow(str(tmp_path / "log"))
