@@ -187,7 +187,7 @@ def killed(args, cluster, nodes, directory):
     for kill, n in zip(kills, after, strict=True):
         kill["repeated"] = n - kill.pop("repeated_before")
     once = result(directory / "ray-0")
-    parts = sorted((place / "parts").iterdir())
+    parts = sorted((place / "parts").glob("[!.]*"))
     keys = [key for part in parts for key in pq.read_table(part, columns=["key"])["key"].to_pylist()]
     changed, largest = difference(once, result(place))
     yield (
@@ -197,9 +197,9 @@ def killed(args, cluster, nodes, directory):
             "lost": args.names - len(result(place)[1]) + int(np.isnan(result(place)[0]).any(axis=1).sum()),
             "doubled": len(keys) - len(set(keys)),
             "parts": len(parts),
-            "parts_of_an_undisturbed_run": len(list((directory / "ray-0" / "parts").iterdir())),
+            "parts_of_an_undisturbed_run": len(list((directory / "ray-0" / "parts").glob("[!.]*"))),
             "same_names_of_parts": [part.name for part in parts]
-            == sorted(part.name for part in (directory / "ray-0" / "parts").iterdir()),
+            == sorted(part.name for part in (directory / "ray-0" / "parts").glob("[!.]*")),
             "different_texts": changed,
             "largest_difference": largest,
             "repeated_texts": repeated(log),

@@ -121,7 +121,7 @@ def connected(address: str | None, pool: Pool) -> Iterator[Any]:
         _check_address(address)
     try:
         ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())[:400]
         msg = f"No Ray cluster can be used at `{address}`: {reason} Start one with `ray start --head`, or leave it out."
         raise ClusterError(msg) from error

@@ -240,7 +240,7 @@ def _run(batches: Sequence[Batch], job: Job, pool: Pool, address: str | None, *,
             for row in _rows(ray, batches, job, pool, size):
                 if row["error"]:
                     msg = f"{row['error']} What was finished is kept; run again to go on."
-                    raise getattr(errors, row["kind"])(msg)
+                    raise getattr(errors, row["kind"], errors.BftembedError)(msg)
                 bar.update(row["n"])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bftembed.profiles import ProfileStore
+
+_ABANDONED = 3600.0  # seconds
 
 
 class Parts:
@@ -81,9 +85,11 @@ class Parts:
         }
 
     def tidy(self) -> None:
-        """Remove the files that killed workers have left unfinished."""
+        """Remove what killed workers have left unfinished: an hour later, since another run may write here now."""
         for path in self.directory.glob(".*.parquet"):
-            remove(path)
+            with suppress(OSError):  # finished in the meantime
+                if path.stat().st_mtime < time.time() - _ABANDONED:
+                    remove(path)
 
     def _columns(self, path: Path, *names: str) -> Sequence[list[Any]]:
         import pyarrow.parquet as pq

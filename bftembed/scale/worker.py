@@ -73,10 +73,15 @@ class Job:
         Raises
         ------
         ClusterError
-            If engine or encoder describe themselves otherwise than where the run was started.
+            If engine or encoder describe themselves otherwise than where the run was started, or their model is not
+            there.
         """
         for what, there in self.described.items():
-            here = getattr(self, what).describe()
+            try:
+                here = getattr(self, what).describe()
+            except OSError as error:
+                msg = f"the model of the {what} is not here ({error}): it has to lie under the same path on every node."
+                raise ClusterError(msg) from error
             odd = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
             if odd:
                 name = odd[0]

@@ -1,5 +1,7 @@
 """Parts in a directory: damaged ones, unfinished ones, directories that cannot be made."""
 
+import os
+
 import pytest
 
 from bftembed.errors import StoreError
@@ -26,12 +28,14 @@ def test_damaged_part(parts, tmp_path):
         parts.merge(store)
 
 
-def test_unfinished_parts_are_no_parts_and_removed(parts):
-    left = parts.directory / ".0123456789ab.name.parquet"
-    left.write_bytes(b"half")
+def test_unfinished_parts_are_no_parts_and_removed_when_they_are_old(parts):
+    left, written = (parts.directory / f".{letter}.name.parquet" for letter in "ab")
+    for path in (left, written):
+        path.write_bytes(b"half")
+    os.utime(left, (0, 0))
     assert len(parts.files()) == 1
     parts.tidy()
-    assert [path.name for path in parts.directory.iterdir()] == [parts.files()[0].name]
+    assert {path.name for path in parts.directory.iterdir()} == {parts.files()[0].name, written.name}
 
 
 def test_a_part_is_merged_once(parts, tmp_path):

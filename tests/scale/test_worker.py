@@ -83,6 +83,17 @@ def test_another_model_than_where_the_run_began(job):
     assert "the engine has dtype=bfloat16 here and None where the run began" in told["error"][0]
 
 
+def test_a_model_that_a_node_does_not_have(job, tmp_path):
+    class Read(AnnotationEngine):
+        def describe(self):
+            return {"engine": (tmp_path / "nowhere").read_text()}
+
+    told = rows(Job(Read(), job.encoder, None, None, job.parts, job.described), batch_of(job))
+    assert told["kind"] == ["ClusterError"]
+    assert "the model of the engine is not here" in told["error"][0]
+    assert "nowhere'): it has to lie under the same path on every node" in told["error"][0]
+
+
 def test_a_failed_request_has_another_part_in_the_next_run(job):
     class Away(type(job.engine)):
         def _generate(self, requests, sampling):
