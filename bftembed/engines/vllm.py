@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bftembed.engines.values import Completion, Request, Sampling
 
 
-#: Further options that say how the work is laid out on the machine: texts stay valid when they change.
+#: Options that say how the work is laid out on the machine: texts stay valid when they change.
 _LAYOUT = {
     "block_size",
     "cpu_offload_gb",
@@ -33,6 +33,7 @@ _LAYOUT = {
     "disable_custom_all_reduce",
     "disable_log_stats",
     "distributed_executor_backend",
+    "enable_prefix_caching",
     "enforce_eager",
     "gpu_memory_utilization",
     "kv_cache_memory_bytes",
@@ -112,13 +113,8 @@ class VLLMEngine(Engine):
 
     def describe(self) -> dict[str, str]:
         """Digests of model and adapter, dtype, and the options that may change the text."""
-        options = {key: value for key, value in self._options.items() if key not in _LAYOUT}
-        return {
-            "engine": self.name,
-            **content_of(self._files, self._adapter),
-            "dtype": self._dtype,
-            "options": json.dumps(options, sort_keys=True, default=str),
-        }
+        content = content_of(self._files, self._adapter)
+        return {"engine": self.name, **content, "dtype": self._dtype, "options": _without_layout(self._options)}
 
     def provenance(self) -> dict[str, str]:
         """Names and places of model and adapter, and vLLM's version, under the name that it was installed by."""
@@ -126,8 +122,11 @@ class VLLMEngine(Engine):
         return {**origin_of(self._files, self._adapter), "version": next(iter(named), "vllm not installed")}
 
     def in_current_terms(self, described: dict[str, str]) -> dict[str, str]:
-        """A description by version 0.1, which held names and versions and hashed all files of the directories."""
-        return in_current_terms(described, self._files, self._adapter)
+        """A description by version 0.1, which held names, versions, digests of all files and more of the layout."""
+        now = in_current_terms(described, self._files, self._adapter)
+        if now.get("engine") != self.name or "options" not in now:
+            return now
+        return {**now, "options": _without_layout(json.loads(now["options"]))}
 
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         if not requests:
@@ -231,6 +230,12 @@ class VLLMEngine(Engine):
                 raise explained(error, f"cannot load the model `{self._files.path}`") from error
             self._loaded = llm, tokenizer
         return self._loaded
+
+
+def _without_layout(options: dict[str, Any]) -> str:
+    """Options that may change a text, as JSON."""
+    kept = {name: value for name, value in options.items() if name not in _LAYOUT}
+    return json.dumps(kept, sort_keys=True, default=str)
 
 
 def _window(llm: Any) -> int:

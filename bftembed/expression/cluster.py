@@ -89,7 +89,7 @@ def block_tasks(x: Any, function: Callable[..., Any], codes: NDArray[np.intp], *
     from dask.array import blockwise
     from dask.layers import ArrayValuesDep
 
-    short = codes.astype(np.min_scalar_type(codes.max()))
+    short = codes.astype(np.min_scalar_type(codes.max(initial=0)))
     places = np.empty(x.numblocks[0], dtype=object)
     for number, start in enumerate(np.cumsum((0, *x.chunks[0][:-1])).tolist()):
         places[number] = start, short[start : start + x.chunks[0][number]]

@@ -248,6 +248,15 @@ def test_description_follows_what_changes_texts(tiny_model):
         assert VLLMEngine(str(tiny_model), **changed).describe() != plain
 
 
+def test_texts_whose_key_held_the_layout_are_found(tiny_model):
+    engine = VLLMEngine(str(tiny_model), quantization="fp8", enable_prefix_caching=False)
+    former = {"block_size": 32, "enable_prefix_caching": False, "quantization": "fp8"}
+    now = engine.describe()
+    assert engine.in_current_terms({**now, "options": json.dumps(former)}) == now
+    other = {"engine": "openai", "model": "m", "server": "http://a/v1"}
+    assert engine.in_current_terms(other) == other
+
+
 def test_the_version_is_that_of_the_distribution_that_brought_the_module(tiny_model, monkeypatch):
     monkeypatch.setattr("bftembed.engines.vllm.packages_distributions", lambda: {"vllm": ["numpy"]})
     assert VLLMEngine(str(tiny_model)).provenance()["version"] == f"numpy {version('numpy')}"

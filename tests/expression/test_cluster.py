@@ -122,6 +122,12 @@ def test_each_task_gets_its_rows_their_codes_and_what_is_shared(chunks, form, co
     assert not n_tasks(client)
 
 
+def test_no_rows(counts, client):
+    codes = np.zeros(0, dtype=np.intp)
+    tasks = block_tasks(lazy(counts)[:0], lambda rows, start, mine: (rows.shape, start, len(mine)), codes)
+    assert list(gathered(client, tasks)) == [((0, GENES), 0, 0)]
+
+
 def test_a_block_is_used_in_the_task_that_makes_it(counts, client):
     """So that it is never sent to another worker: of two tasks, one could be run elsewhere."""
     x = lazy(counts).map_blocks(np.square).map_blocks(sparse.csr_matrix, meta=sparse.csr_matrix((0, 0)))
