@@ -98,7 +98,7 @@ def answers(
     options
         ``cap`` and ``compiled`` of `settings`.
     """
-    waiting = {id for _, id in prompts}
+    waiting, attention = {id for _, id in prompts}, model.config._attn_implementation
     failure = ""
     try:
         made = {
@@ -122,6 +122,8 @@ def answers(
                     manager.cancel_request(id)
     except Exception as error:  # noqa: BLE001 - kernels, graphs and compilers have errors of every class
         failure = f"{type(error).__name__}: {error}"
+    if model.config._attn_implementation != attention:  # which transformers gives back where it stops, and only there
+        model.set_attn_implementation(attention)
     if waiting and not failure:
         failure = "it stopped"
     if failure:

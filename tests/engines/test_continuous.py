@@ -65,6 +65,24 @@ def test_a_caller_that_wants_no_more_does_not_wait_for_all(tiny_model):
     assert len(steps) < 2 * 40 + 40  # of three pairs
 
 
+def test_a_failed_start_leaves_the_attention_as_it_was(tiny_model, monkeypatch, caplog):
+    from transformers.generation.continuous_batching.continuous_api import ContinuousBatchingManager
+
+    seen = []
+
+    def start(manager):
+        seen.append(manager.model.config._attn_implementation)
+        message = "no thread"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(ContinuousBatchingManager, "start", start)
+    engine = TransformersEngine(str(tiny_model), attn_implementation="eager", continuous=True)
+    [batch] = engine.generate([Request("a", "Gene")], sampling=GREEDY)
+    assert (seen, engine.load()[0].config._attn_implementation) == (["paged|eager"], "eager")
+    assert batch[0].error is None
+    assert "Continuous batching failed (RuntimeError: no thread)" in caplog.text
+
+
 def broken_after(n, real):
     """A model's forward pass that fails after `n` calls."""
     calls = []
