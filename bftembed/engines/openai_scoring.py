@@ -13,11 +13,12 @@ import logging
 import re
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from bftembed._optional import require
 from bftembed.engines.openai_answers import NoAnswerError, reading
 from bftembed.engines.openai_logprobs import echoed, first_tokens, from_echoes, from_first_tokens, from_steps, steps_of
+from bftembed.engines.scoring import JOINED, Question, beyond, boundary
 from bftembed.engines.values import Sampling, Scores
 from bftembed.errors import EngineError
 
@@ -41,14 +42,6 @@ _MOST_PROMPTS, _MOST_VALUES = 256, 20_000
 _ONE = Sampling(max_new_tokens=1)
 #: What is answered at addresses that a server does not have; gateways ask for rights there.
 _NOT_THERE = {400, 401, 403, 404, 405, 422, 501}
-
-
-class _Tokens(NamedTuple):
-    """Tokens before the options of a request, those of each option, and the model's window."""
-
-    prompt: list[int]
-    options: list[list[int]]
-    window: int
 
 
 class Scorer:
@@ -97,49 +90,47 @@ class Scorer:
         return await self._by_first_tokens(server, request)
 
     async def _by_tokens(self, server: Server, request: Request) -> Scores:
-        tokens = await self._encoded(server, request)
-        n, longest = len(tokens.prompt), max(map(len, tokens.options))
-        if n + longest > tokens.window:
-            reason = f"prompt and longest option ({n} + {longest} tokens) exceed the window of {tokens.window} tokens"
-            return Scores(request.id, (), n, "too_long", reason)
+        question, window = await self._encoded(server, request)
+        if question.longest > window:
+            return beyond(question, window)
+        prompt, options = question.prompt, question.options
         if server.known.get("steps", True):
-            if scored := await self._by_steps(server, tokens):
-                return Scores(request.id, scored, n)
+            if scored := await self._by_steps(server, question):
+                return Scores(request.id, scored, len(prompt))
             server.known["steps"] = False
-        fields = {"logprobs": 1, "echo": True}
-        answer = await self._complete(server, [tokens.prompt + ids for ids in tokens.options], 0, fields)
+        answer = await self._complete(server, [prompt + ids for ids in options], 0, {"logprobs": 1, "echo": True})
         with reading(answer, server.url, "echo with log-probabilities"):
-            return Scores(request.id, echoed(answer, tokens.prompt, tokens.options), n)
+            return Scores(request.id, echoed(answer, prompt, options), len(prompt))
 
-    async def _by_steps(self, server: Server, tokens: _Tokens) -> tuple[Scored, ...]:
+    async def _by_steps(self, server: Server, question: Question) -> tuple[Scored, ...]:
         """Each token of each option after the prompt and the tokens before it; nothing where the server cannot.
 
         All beginnings go into one request, up to a size: the server computes the prompt once and keeps it, and it works
         with adapters, which an echo does not everywhere.
         """
         nexts: dict[tuple[int, ...], set[int]] = {}
-        for ids in tokens.options:
+        for ids in question.options:
             for n, token in enumerate(ids):
-                nexts.setdefault(tuple(ids[:n]), set()).add(token)
+                nexts.setdefault(ids[:n], set()).add(token)
         beginnings = list(nexts)
         size = max(1, min(_MOST_PROMPTS, _MOST_VALUES // len(set().union(*nexts.values()))))
         steps: dict[tuple[int, ...], Any] = {}
         for start in range(0, len(beginnings), size):
             part = beginnings[start : start + size]
             wanted = sorted(set().union(*(nexts[ids] for ids in part)))
-            prompts = [[*tokens.prompt, *ids] for ids in part]
+            prompts = [question.prompt + ids for ids in part]
             answer = await self._complete(server, prompts, 1, {"logprobs": 1, "logprob_token_ids": wanted})
             with reading(answer, server.url, "completion with log-probabilities"):
                 steps |= steps_of(answer, part)
         with reading(answer, server.url, "completion with log-probabilities"):
-            return from_steps(steps, tokens.options)
+            return from_steps(steps, question.options)
 
     async def _complete(self, server: Server, prompt: Any, n: int, fields: Mapping[str, Any]) -> Any:
         fields = {"max_tokens": n, "temperature": 0.0, "return_tokens_as_token_ids": True, **fields}
         return await server.client.completions.create(model=self._asker.model, prompt=prompt, extra_body=fields)
 
-    async def _encoded(self, server: Server, request: Request) -> _Tokens:
-        """Tokens of prompt and options, cut where all options agree with the prompt; as in this process."""
+    async def _encoded(self, server: Server, request: Request) -> tuple[Question, int]:
+        """Tokens of prompt and options, cut as in this process, and the model's window."""
         text, special = request.raw, True
         if not request.raw:
             chat = await self._tokenize(server, messages=request.chat, **self._asker.template_fields)
@@ -153,21 +144,16 @@ class Scorer:
         asked = (self._tokenize(server, prompt=each, add_special_tokens=special) for each in texts)
         found = await asyncio.gather(*asked)
         alone, *together = (each["tokens"] for each in found)
-        boundary = min(min(_common(alone, ids), len(ids) - 1) for ids in together)
-        if not boundary:
+        begin = boundary(alone, together)
+        if not begin:
             msg = "nothing comes before the options: begin the prompt with other words"
             raise NoAnswerError(msg)
-        if boundary < len(alone) and not self._moved:
+        if begin < len(alone) and not self._moved:
             self._moved = True
-            log.warning(
-                "An option joins the last token of its prompt (`%s`): all options of such a prompt are scored from "
-                "before that token. An option mostly begins with the space that would otherwise end the prompt.",
-                request.id,
-            )
+            log.warning("An option joins the last token of its prompt (`%s`): %s", request.id, JOINED)
         closing = await self._closing(server, request) if self._end else []
-        return _Tokens(
-            together[0][:boundary], [ids[boundary:] + closing for ids in together], found[0]["max_model_len"]
-        )
+        options = tuple((*ids[begin:], *closing) for ids in together)
+        return Question(request.id, tuple(alone[:begin]), options, begin < len(alone)), found[0]["max_model_len"]
 
     async def _closing(self, server: Server, request: Request) -> list[int]:
         """The token that ends an answer."""
@@ -273,8 +259,3 @@ class Scorer:
 def unscored(id: str, reason: str) -> Scores:
     """Scores that there are none of."""
     return Scores(id, status="error", error=reason)
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many first tokens are the same."""
-    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

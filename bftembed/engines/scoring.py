@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from bftembed.engines.values import Request
 
 
+#: What is said where an option joins the last token of a prompt.
+JOINED = (
+    "all options of such a prompt are scored from before that token. An option mostly begins with the space that would "
+    "otherwise end the prompt."
+)
+
+
 class Question(NamedTuple):
     """A request and its options in tokens.
 
@@ -69,9 +76,9 @@ def encode(request: Request, options: Sequence[str], tokenizer: Any, *, end: boo
     """
     text, special = prompt_text(request.chat, tokenizer, raw=request.raw, prefix=request.prefix)
     alone, *together = text_ids([text, *(text + option for option in options)], tokenizer, special=special)
-    boundary = min(min(common(alone, ids), len(ids) - 1) for ids in together)
+    begin = boundary(alone, together)
     starts = [token for token in (tokenizer.bos_token_id, tokenizer.eos_token_id) if token is not None]
-    before = together[0][:boundary] or starts[:1]
+    before = together[0][:begin] or starts[:1]
     if not before:
         msg = f"Nothing comes before the options of the request `{request.id}`: begin its prompt with other words."
         raise InputError(msg)
@@ -80,8 +87,8 @@ def encode(request: Request, options: Sequence[str], tokenizer: Any, *, end: boo
         msg = "The tokenizer has no token that ends an answer; score without `end`."
         raise InputError(msg)
     closing = () if last is None else (last,)
-    scored = tuple((*ids[boundary:], *closing) for ids in together)
-    return Question(request.id, tuple(before), scored, boundary < len(alone))
+    scored = tuple((*ids[begin:], *closing) for ids in together)
+    return Question(request.id, tuple(before), scored, begin < len(alone))
 
 
 def encode_all(
@@ -114,22 +121,28 @@ def encode_all(
     """
     asked = [encode(*each, tokenizer, end=end) for each in zip(requests, options, strict=True)]
     if moved := [question.id for question in asked if question.moved]:
-        text = (
-            f"In {len(moved):,} of {len(asked):,} prompts (`{moved[0]}`) an option joins the last token of the prompt: "
-            "all options of such a prompt are scored from before that token. An option mostly begins with the space "
-            "that would otherwise end the prompt."
-        )
-        warn(text)
+        n = f"{len(moved):,} of {len(asked):,}"
+        warn(f"In {n} prompts (`{moved[0]}`) an option joins the last token of the prompt: {JOINED}")
     fitting = [question for question in asked if window is None or question.longest <= window]
-    return fitting, [
-        _beyond(question, window) for question in asked if window is not None and question.longest > window
-    ]
+    return fitting, [beyond(question, window) for question in asked if window is not None and question.longest > window]
 
 
-def _beyond(question: Question, window: int) -> Scores:
+def beyond(question: Question, window: int) -> Scores:
+    """What becomes of a prompt that leaves no room for its longest option."""
     n, more = len(question.prompt), question.longest - len(question.prompt)
     reason = f"prompt and longest option ({n} + {more} tokens) exceed the model's window of {window} tokens"
     return Scores(question.id, (), n, "too_long", reason)
+
+
+def boundary(alone: Sequence[int], together: Sequence[Sequence[int]]) -> int:
+    """Where options begin: as far as a prompt's tokens agree with those of all options behind it, of each but the last.
+
+    Examples
+    --------
+    >>> boundary([1, 2, 3], [[1, 2, 3, 4], [1, 2, 5]])
+    2
+    """
+    return min(min(common(alone, ids), len(ids) - 1) for ids in together)
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:
