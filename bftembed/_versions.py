@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from bftembed.errors import InputError
+from bftembed.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ def check_versions(found: Mapping[str, str | None]) -> None:
 
     Raises
     ------
-    InputError
+    ClusterError
         With the first of those that do not fit, and what to install there.
 
     Examples
@@ -38,4 +38,4 @@ def check_versions(found: Mapping[str, str | None]) -> None:
         f"On {len(others)} of {len(found)} processes of the cluster (first: {name}) {what}. All must run the same "
         f"version: `pip install bftembed=={own}` in the environment of each, and start them again."
     )
-    raise InputError(msg)
+    raise ClusterError(msg)

@@ -2,7 +2,7 @@ import pytest
 
 import bftembed
 from bftembed._versions import check_versions
-from bftembed.errors import InputError
+from bftembed.errors import ClusterError
 
 
 def test_the_same_version_everywhere_is_what_is_wanted():
@@ -14,7 +14,7 @@ def test_the_same_version_everywhere_is_what_is_wanted():
     ("theirs", "what"), [(None, "is not installed"), ("0.0.9", f"is 0.0.9, and {bftembed.__version__} here")]
 )
 def test_others_are_named_with_what_to_install(theirs, what):
-    with pytest.raises(InputError) as error:
+    with pytest.raises(ClusterError) as error:
         check_versions({"worker a": bftembed.__version__, "worker b": theirs, "worker c": theirs})
     message = str(error.value)
     assert f"On 2 of 3 processes of the cluster (first: worker b) bftembed {what}." in message

@@ -36,7 +36,9 @@ def cluster_of(x: Any) -> Any:
     Raises
     ------
     InputError
-        If the cluster has no or another version of this package, or `x` does not know the sizes of its blocks.
+        If `x` does not know the sizes of its blocks.
+    ClusterError
+        If the cluster has no or another version of this package.
     """
     distributed = sys.modules.get("distributed")  # a process that has not imported it has no client
     if distributed is None or not hasattr(x, "dask"):

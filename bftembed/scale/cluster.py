@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bftembed._optional import require
+from bftembed._versions import check_versions
 from bftembed.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
@@ -172,7 +173,6 @@ def check_nodes(ray: Any, parts: Path, pool: Pool) -> None:
     ClusterError
         If a node has another Python, no bftembed, another version of it, or does not see the directory.
     """
-    here = package()
     affinity = require("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
     marker = parts / f".seen-{uuid.uuid4().hex}"
     look = ray.remote(num_cpus=0)(_looker())
@@ -183,48 +183,45 @@ def check_nodes(ray: Any, parts: Path, pool: Pool) -> None:
             for node in ray.nodes()
             if node["Alive"] and all(node["Resources"].get(name, 0) >= each for name, each in pool.needs.items())
         ]
+        found = {}
         for node, answer in asked:
             try:
-                there = ray.get(answer, timeout=_LOOK)
+                found[_name(node)] = ray.get(answer, timeout=_LOOK)
             except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
                 log.warning("The Ray node %s is gone; the others do the work.", _name(node))
-                continue
             except ray.exceptions.RayError as error:
                 reason = " ".join(str(error).split())[:200]
                 msg = f"The Ray node {_name(node)} started no process ({reason}): see its logs in /tmp/ray, or stop it."
                 raise ClusterError(msg) from error
-            _compare(_name(node), there, here, parts)
     except OSError as error:
         msg = f"The directory of parts `{parts}` cannot be written: {error}. Free space, or choose another one."
         raise ClusterError(msg) from error
     finally:
         marker.unlink(missing_ok=True)
+    _compare(found, parts)
 
 
 def _name(node: dict[str, Any]) -> str:
     return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}, {node['NodeID'][:8]})"
 
 
-def _compare(name: str, there: dict[str, str], here: dict[str, str], parts: Path) -> None:
-    install = f"install bftembed {here['bftembed']} there and start the node again"
-    if there["python"] != here["python"]:
-        msg = f"The Ray node {name} runs Python {there['python']}, this is {here['python']}: start it with the same."
-    elif not there["bftembed"]:
-        msg = f"The Ray node {name} does not have the package bftembed ({there['python_at']}): {install}."
-    elif there["bftembed"] != here["bftembed"]:
-        msg = f"The Ray node {name} has bftembed {there['bftembed']}, and this is {here['bftembed']}: {install}."
-    elif there["files"] != here["files"]:
-        msg = f"The Ray node {name} has other files of bftembed {here['bftembed']} than this machine: {install}."
-    elif not there["sees"]:
-        msg = f"The Ray node {name} does not see the directory `{parts}`: choose one that every node reaches."
-    else:
-        return
-    raise ClusterError(msg)
-
-
-def package() -> dict[str, str]:
-    """Versions of Python and of this package, and a digest of its files."""
-    return {"python": platform.python_version(), "bftembed": version("bftembed"), "files": files_digest()}
+def _compare(found: dict[str, dict[str, str]], parts: Path) -> None:
+    """Refuse nodes, by their names, on which something is otherwise than here."""
+    python, own, files = platform.python_version(), version("bftembed"), files_digest()
+    check_versions({f"the Ray node {name}": there["bftembed"] or None for name, there in found.items()})
+    for name, there in found.items():
+        if there["python"] != python:
+            msg = f"The Ray node {name} runs Python {there['python']}, this is {python}: start it with the same."
+        elif there["files"] != files:
+            msg = (
+                f"The Ray node {name} has other files of bftembed {own} than this machine: install bftembed {own} "
+                "there and start the node again."
+            )
+        elif not there["sees"]:
+            msg = f"The Ray node {name} does not see the directory `{parts}`: choose one that every node reaches."
+        else:
+            continue
+        raise ClusterError(msg)
 
 
 def files_digest() -> str:
@@ -242,10 +239,9 @@ def _looker() -> Callable[[str], dict[str, str]]:
     def look(marker: str) -> dict[str, str]:
         import importlib
         import platform
-        import sys
         from pathlib import Path
 
-        found = {"python": platform.python_version(), "python_at": sys.executable, "bftembed": "", "files": ""}
+        found = {"python": platform.python_version(), "bftembed": "", "files": ""}
         found["sees"] = "yes" if Path(marker).exists() else ""
         try:
             found["bftembed"] = importlib.import_module("bftembed").__version__

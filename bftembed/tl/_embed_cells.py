@@ -142,10 +142,11 @@ def embed_cells(  # noqa: PLR0913
     InputError
         If the file, the gene vectors or the values cannot be used, a cell has no weight, or the reference does not fit:
         it has other genes, lacks a batch, or was made of values that are normalised otherwise. Nothing is written.
-        Also if a worker of the cluster has no or another version of this package.
     DataError
         If `output` cannot be written, or is not seen by the workers that are to write it; or an element of `adata` is
         of a kind that no such file can hold: said before any work.
+    ClusterError
+        If a worker of the cluster has no or another version of this package.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from anndata.io import write_elem
 from distributed import Event
 from scipy import sparse
 
-from bftembed.errors import InputError
+from bftembed.errors import ClusterError, InputError
 from bftembed.expression import block_tasks, cluster_of, gathered, on_cluster
 
 N, GENES = 50, 7
@@ -90,7 +90,7 @@ def test_a_worker_with_another_version_is_named(version, message, counts, client
 
     client.run(pretend, version=version, on=True)
     try:
-        with pytest.raises(InputError, match=rf"On 1 of 3 processes .*first: worker tcp://.* bftembed {message}"):
+        with pytest.raises(ClusterError, match=rf"On 1 of 3 processes .*first: worker tcp://.* bftembed {message}"):
             cluster_of(lazy(counts))
     finally:
         client.run(pretend, version=version, on=False)

@@ -43,16 +43,16 @@ def odd_node(cluster, tmp_path):
 def test_node_without_the_package(odd_node, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(BARE)
     message = odd_node(tmp_path)
-    assert "ClusterError: The Ray node " in message
-    assert "does not have the package bftembed" in message
-    assert "install bftembed 0.1.0 there" in message
+    assert "ClusterError: On 1 of " in message
+    assert "(first: the Ray node " in message
+    assert "bftembed is not installed. All must run the same version: `pip install bftembed==0.1.0`" in message
 
 
 def test_node_with_another_version(odd_node, tmp_path):
     (tmp_path / "bftembed").mkdir()
     (tmp_path / "bftembed" / "__init__.py").write_text("__version__ = '0.0.9'\n")
     message = odd_node(tmp_path)
-    assert "has bftembed 0.0.9, and this is 0.1.0: install bftembed 0.1.0 there" in message
+    assert "bftembed is 0.0.9, and 0.1.0 here. All must run the same version" in message
 
 
 def test_another_program_has_the_port():
