@@ -22,31 +22,42 @@ def can_run(sampling: Sampling) -> bool:
     return sampling.repetition_penalty == 1
 
 
-def is_worth_while(model: Any, sampling: Sampling) -> bool:
+def is_worth_while(model: Any, sampling: Sampling, attention: str | None = None) -> bool:
     """Whether to use it unasked: on one GPU, with flash attention, for greedy texts without stop texts.
 
     Without flash attention each step attends over a mask of all requests and pages, and CUDA graphs and the overlap
     of CPU and GPU stay off (``continuous_batching/initialization.py`` of transformers 5.23). Its draws depend on the
-    requests that run beside, and it goes on after a stop text.
+    requests that run beside, and it goes on after a stop text. `attention` is what was asked for, if anything was.
     """
     if not can_run(sampling) or sampling.temperature > 0 or sampling.stop:
         return False
     if {tensor.device.type for tensor in model.parameters()} != {"cuda"} or model.dtype.itemsize != 2:
         return False
-    return len({tensor.device for tensor in model.parameters()}) == 1 and _has_flash(model)
+    return len({tensor.device for tensor in model.parameters()}) == 1 and _has_flash(model, attention)
 
 
-def _has_flash(model: Any) -> bool:
+def _has_flash(model: Any, attention: str | None) -> bool:
     """Whether transformers would run the model with a flash attention that is installed here."""
     from transformers.utils.import_utils import is_flash_attn_2_available, is_flash_attn_3_available
 
     if "flash" in model.config._attn_implementation:  # also of the hub's kernels, e.g. kernels-community/flash-attn2
         return True
+    if attention:
+        return False
     installed = is_flash_attn_3_available() or is_flash_attn_2_available()
     return bool(installed and getattr(model, "_supports_flash_attn", False))
 
 
-def settings(model: Any, longest: int, n: int, sampling: Sampling, *, cap: int | None, compiled: bool) -> Any:
+def settings(
+    model: Any,
+    longest: int,
+    n: int,
+    sampling: Sampling,
+    *,
+    cap: int | None,
+    compiled: bool,
+    attention: str | None = None,
+) -> Any:
     """``ContinuousBatchingConfig``: on a GPU transformers sizes cache and batches by the free memory.
 
     Parameters
@@ -63,12 +74,19 @@ def settings(model: Any, longest: int, n: int, sampling: Sampling, *, cap: int |
         Most requests at once; None leaves it to transformers.
     compiled
         Compile the model's forward pass, on a GPU.
+    attention
+        What was asked for; where nothing was, transformers takes a flash attention that is installed.
     """
     from transformers import ContinuousBatchingConfig
 
     make: Any = ContinuousBatchingConfig
     if model.device.type != "cpu":
-        return make(seed=sampling.seed, max_requests_per_batch=cap, default_compile_level=int(compiled))
+        return make(
+            seed=sampling.seed,
+            max_requests_per_batch=cap,
+            default_compile_level=int(compiled),
+            auto_switch_to_flash=attention is None,
+        )
     # Left alone, transformers would reserve most of the machine's memory for its cache.
     pages = -(-(longest + sampling.max_new_tokens) // _PAGE)
     at_once = min(cap or _AT_ONCE, n)
@@ -96,7 +114,7 @@ def answers(
     sampling, generation_config
         How tokens are drawn, as it was asked for and for transformers.
     options
-        ``cap`` and ``compiled`` of `settings`.
+        ``cap``, ``compiled`` and ``attention`` of `settings`.
     """
     waiting, attention = {id for _, id in prompts}, model.config._attn_implementation
     failure = ""

@@ -123,7 +123,7 @@ class TransformersEngine(Engine):
         self._files, self._adapter = resolve_adapted(model, adapter, revision, base=base)
         self._dtype = dtype
         self._device = device
-        self._layout = {"device_map": device_map, "attn_implementation": attn_implementation}
+        self._layout: dict[str, Any] = {"device_map": device_map, "attn_implementation": attn_implementation}
         self._compile = compile
         self._batch_size = batch_size
         self._threads = checked_threads(threads)
@@ -217,6 +217,12 @@ class TransformersEngine(Engine):
             if self._adapter:
                 model = adapted(model, self._adapter.path)
             model = (model if self._layout["device_map"] else on_device(model, device)).eval()
-            self._writer = Writer(model, tokenizer, batch_size=self._batch_size, compile=self._compile)
+            self._writer = Writer(
+                model,
+                tokenizer,
+                batch_size=self._batch_size,
+                compile=self._compile,
+                attention=self._layout["attn_implementation"],
+            )
             self._loaded = model, tokenizer
         return self._loaded

@@ -32,13 +32,23 @@ class Writer:
         Most sequences decoded together; None leaves it to the memory.
     compile
         Compile the forward pass; True, or a mode of ``torch.compile``.
+    attention
+        Attention that was asked for.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, batch_size: int | None, compile: bool | str) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        batch_size: int | None,
+        compile: bool | str,
+        attention: str | None = None,
+    ) -> None:
         from transformers import GenerationConfig
 
         self._model, self._tokenizer = model, tokenizer
-        self._batch_size, self._compile = batch_size, compile
+        self._batch_size, self._compile, self._attention = batch_size, compile, attention
         ends = model.generation_config.eos_token_id
         own = ends if isinstance(ends, list) else [ends]
         self._end_tokens = {token for token in (*own, tokenizer.eos_token_id) if token is not None}
@@ -73,7 +83,7 @@ class Writer:
 
     def _suits(self, sampling: Sampling, *, continuously: bool | None) -> bool:
         if continuously is None:
-            return continuous.is_worth_while(self._model, sampling)
+            return continuous.is_worth_while(self._model, sampling, self._attention)
         if continuously and not continuous.can_run(sampling):
             log.warning("transformers' continuous batching knows no repetition penalty: static batches.")
             return False
@@ -112,7 +122,7 @@ class Writer:
         # top_k=0: transformers would keep the best 50 tokens only, unasked.
         draw = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         config = self._config(sampling, **(draw if sampling.temperature > 0 else {}))
-        options = {"cap": self._batch_size, "compiled": bool(self._compile)}
+        options = {"cap": self._batch_size, "compiled": bool(self._compile), "attention": self._attention}
         by_id = {id: ids for ids, id in prompts}
         devices = [self._model.device] if self._model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):

@@ -36,6 +36,7 @@ def test_an_installed_flash_attention_is_found(monkeypatch):
     monkeypatch.setattr(name, lambda: True)
     assert continuous.is_worth_while(on_gpu("sdpa", _supports_flash_attn=True), GREEDY)
     assert not continuous.is_worth_while(on_gpu("sdpa", _supports_flash_attn=False), GREEDY)
+    assert not continuous.is_worth_while(on_gpu("sdpa", _supports_flash_attn=True), GREEDY, "sdpa")  # asked for
 
 
 def test_memory_is_reserved_for_the_prompts_alone_on_a_cpu():
@@ -50,7 +51,9 @@ def test_the_memory_of_a_gpu_is_left_to_transformers():
     model = SimpleNamespace(device=torch.device("cuda"))
     config = continuous.settings(model, 300, 1000, Sampling(seed=4), cap=None, compiled=True)
     assert (config.num_blocks, config.max_batch_tokens, config.max_requests_per_batch) == (None, None, None)
-    assert (config.seed, config.default_compile_level) == (4, 1)
+    assert (config.seed, config.default_compile_level, config.auto_switch_to_flash) == (4, 1, True)
+    asked = continuous.settings(model, 300, 9, GREEDY, cap=None, compiled=False, attention="sdpa")
+    assert asked.auto_switch_to_flash is False
     assert continuous.settings(model, 300, 1000, GREEDY, cap=9, compiled=False).max_requests_per_batch == 9
 
 
