@@ -82,10 +82,27 @@ class Ray:
     """What the options say."""
 
     address: str
-    workers: int | None
-    cpus: int
-    gpus: float
-    batch: int
+    workers: int | None = None
+    cpus: int = 1
+    gpus: float = 0
+    batch: int = 64
+
+    @classmethod
+    def of(cls, address: str | None, **given: Any) -> Ray | None:
+        """What the options say; None without ``--ray``.
+
+        Raises
+        ------
+        InputError
+            If others are given without it.
+        """
+        said = cls(address or "", **given)
+        if address is None and said != cls(""):
+            msg = (
+                "--ray-workers, --ray-cpus, --ray-gpus and --ray-batch say how a Ray cluster is used: pass --ray, too."
+            )
+            raise InputError(msg)
+        return None if address is None else said
 
     def embed(self, names: Any, output: Path, **options: Any) -> AnnData:
         """As `bftembed.embed`, on the cluster."""

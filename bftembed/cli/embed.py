@@ -133,7 +133,7 @@ def embed(
 
     by_name = is_names(source, all_genes, kind)
     _check_paths(source, output, one_table=by_name or not cells, dry=dry_run, vectors=encoder != "none")
-    cluster = None if ray is None else _ray.Ray(ray, ray_workers, ray_cpus, ray_gpus, ray_batch)
+    cluster = _ray.Ray.of(ray, workers=ray_workers, cpus=ray_cpus, gpus=ray_gpus, batch=ray_batch)
     if cluster is not None:
         cluster.check(by_name=source is None or by_name, given=profiles is not None)
     if all_genes is not None and engine == "default" and profiles is None:

@@ -36,6 +36,8 @@ def test_refused_with_a_sentence(tmp_path):
         run(tmp_path / "cells.h5ad", "--ray", "--no-cells")
     with pytest.raises(InputError, match="leave --ray out"):
         run(names, "--kind", "cell", "--ray", "auto", "--profiles", names)
+    with pytest.raises(InputError, match="say how a Ray cluster is used: pass --ray"):
+        run(names, "--kind", "cell", "--ray-workers", "4")
     engine = ("--engine", "openai:model@http://127.0.0.1:1/v1", "--encoder", "none")
     with pytest.raises(ClusterError, match=r"Nothing answers at the Ray address `127.0.0.1:1`"):
         run("--ray", "127.0.0.1:1", names, "--kind", "cell", "--store", tmp_path / "texts.sqlite", *engine)
