@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -105,18 +107,36 @@ def layout_of(accelerate: str | None) -> Layout:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         processes, kind = int(values["num_processes"]), str(values.get("distributed_type", "NO"))
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        if processes < 1:
+            msg = f"num_processes is {processes}"
+            raise ValueError(msg)
+        if kind == "FSDP":
+            return _fsdp(processes, values.get("fsdp_config") or {})
+        if kind == "DEEPSPEED":
+            return _deepspeed(processes, values.get("deepspeed_config") or {})
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         msg = f"`{path}` is no configuration of accelerate: {' '.join(str(error).split())}."
         raise InputError(msg) from error
-    everything = frozenset({"weights", "gradients", "optimizer"})
-    if kind == "FSDP":
-        offload = str((values.get("fsdp_config") or {}).get("fsdp_offload_params", False)).lower() == "true"
-        return Layout("FSDP2", processes, everything, everything if offload else frozenset())
-    if kind == "DEEPSPEED":
-        settings = values.get("deepspeed_config") or {}
-        stage = int(settings.get("zero_stage", 2))
-        split = frozenset(sorted(["optimizer", "gradients", "weights"][:stage]))
-        moved = {"weights": "offload_param_device", "optimizer": "offload_optimizer_device"}
-        elsewhere = frozenset(what for what, key in moved.items() if str(settings.get(key, "none")) != "none")
-        return Layout(f"ZeRO-{stage}", processes, split, elsewhere)
     return Layout("DDP" if processes > 1 else "one process", processes)
+
+
+def _fsdp(processes: int, settings: dict[str, Any]) -> Layout:
+    everything = frozenset({"weights", "gradients", "optimizer"})
+    offload = str(settings.get("fsdp_offload_params", False)).lower() == "true"
+    return Layout("FSDP2", processes, everything, everything if offload else frozenset())
+
+
+def _deepspeed(processes: int, settings: dict[str, Any]) -> Layout:
+    if file := settings.get("deepspeed_config_file"):  # what DeepSpeed itself reads, in place of the settings beside it
+        whole = json.loads(Path(file).expanduser().read_text(encoding="utf-8"))
+        zero = whole.get("zero_optimization") or {"stage": 0}
+        places = {name: (zero.get(name) or {}).get("device", "none") for name in ("offload_param", "offload_optimizer")}
+        settings = {"zero_stage": zero.get("stage", 0)} | {f"{name}_device": place for name, place in places.items()}
+    stage = int(settings.get("zero_stage", 2))
+    if not 0 <= stage <= 3:
+        msg = f"zero_stage is {stage}"
+        raise ValueError(msg)
+    split = frozenset(["optimizer", "gradients", "weights"][:stage])
+    moved = {"weights": "offload_param_device", "optimizer": "offload_optimizer_device"}
+    elsewhere = frozenset(what for what, key in moved.items() if str(settings.get(key, "none")) != "none")
+    return Layout(f"ZeRO-{stage}", processes, split, elsewhere)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -18,6 +19,8 @@ from bftembed.tune.loss.head import add_logprob_head, base_model, output_head
 from bftembed.tune.trainable import compute_dtype
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bftembed.tune.config import TuneConfig
     from bftembed.tune.loss.objectives import Objective
 
@@ -138,7 +141,7 @@ def _allocations(config: TuneConfig, model: Any, gradients: int) -> tuple[Alloca
     add_logprob_head(model)
     batch, n_tokens = _batch(config, context_window(model))
     trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
-    with without_values(model):
+    with without_values(model), _computable(config.model):
         step = step_allocations(
             model,
             cast("Objective", config.objective),
@@ -148,6 +151,18 @@ def _allocations(config: TuneConfig, model: Any, gradients: int) -> tuple[Alloca
             share=gradients / trained,
         )
         return step, head_allocations(base_model(model), n_tokens, dtype)
+
+
+@contextlib.contextmanager
+def _computable(model: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        msg = (
+            f"There is no memory plan of `{model}`: its step cannot be followed without values "
+            f"({str(error).splitlines()[0]}). Another `training.dtype` may do; else measure a short run."
+        )
+        raise ModelError(msg) from error
 
 
 class _Counts(NamedTuple):
@@ -174,6 +189,7 @@ def _sizes(module: torch.nn.Module) -> tuple[int, int]:
 
 def _empty_model(config: TuneConfig, dtype: torch.dtype) -> Any:
     """A model without weights, with a fresh adapter and checkpointing if they are asked for."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
 
     path = _config_file(config.model)
@@ -181,8 +197,8 @@ def _empty_model(config: TuneConfig, dtype: torch.dtype) -> Any:
         with loading_quietly(), torch.device("meta"):
             make: Any = AutoModelForCausalLM.from_config
             made = make(AutoConfig.from_pretrained(path.parent), dtype=dtype)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        msg = f"transformers cannot make a model of `{path}`: {str(error).splitlines()[0]}"
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, ArithmeticError, StrictDataclassError) as error:
+        msg = f"transformers cannot make a model of `{path}`: {' '.join(str(error).split())[:300]}"
         raise ModelError(msg) from error
     made.config.use_cache = False
     if config.lora:

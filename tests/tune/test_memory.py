@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import yaml
 from torch.profiler import ProfilerActivity, profile
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Mamba2Config
 
 from bftembed.errors import InputError, ModelError
 from bftembed.models.files import resolve_model
 from bftembed.tune import plan
 from bftembed.tune.config import load_config, parse_config
 from bftembed.tune.data.dataset import Collator, TokenDataset
+from bftembed.tune.devices import layout_of
 from bftembed.tune.supervised import training_arguments
 from bftembed.tune.trainable import Start, load_trainable
 from bftembed.tune.trainer import Tuner
@@ -154,3 +155,47 @@ def test_a_broken_directory_or_file(shaped, tmp_path):
     (tmp_path / "a.yaml").write_text("distributed_type: FSDP\n")
     with pytest.raises(InputError, match=r"`.*a\.yaml` is no configuration of accelerate"):
         plan(config(shaped, accelerate=str(tmp_path / "a.yaml")))
+
+
+@pytest.mark.parametrize("changes", [{"hidden_size": -1}, {"hidden_size": "x"}, {"num_attention_heads": 7}])
+def test_a_shape_that_cannot_be(shaped, tmp_path, changes):
+    values = json.loads((shaped / "shape" / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(values | changes))
+    with pytest.raises(ModelError, match="transformers cannot make a model"):
+        plan(config(shaped, model=str(tmp_path)))
+
+
+def test_a_model_whose_step_needs_values(shaped, tmp_path):
+    shape = {"vocab_size": 800, "hidden_size": 64, "num_hidden_layers": 2, "state_size": 8}
+    Mamba2Config(**shape, num_heads=8, head_dim=16, n_groups=1).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"There is no memory plan of .*cannot be followed without values"):
+        plan(config(shaped, model=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"num_processes": 0},
+        {"num_processes": "eight"},
+        {"distributed_type": "FSDP", "fsdp_config": "x"},
+        {"distributed_type": "DEEPSPEED", "deepspeed_config": "x"},
+        {"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": "auto"}},
+        {"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 4}},
+        {"distributed_type": "DEEPSPEED", "deepspeed_config": {"deepspeed_config_file": "/nowhere.json"}},
+    ],
+)
+def test_configurations_of_accelerate_that_make_no_sense(tmp_path, values):
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump({"num_processes": 8} | values))
+    with pytest.raises(InputError, match=r"`.*a\.yaml` is no configuration of accelerate"):
+        layout_of(str(tmp_path / "a.yaml"))
+
+
+def test_the_file_that_deepspeed_reads_decides(tmp_path):
+    zero = {"stage": 3, "offload_param": {"device": "cpu"}}
+    (tmp_path / "ds.json").write_text(json.dumps({"zero_optimization": zero}))
+    settings = {"deepspeed_config_file": str(tmp_path / "ds.json"), "zero3_init_flag": True}
+    values = {"num_processes": 8, "distributed_type": "DEEPSPEED", "deepspeed_config": settings}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(values))
+    found = layout_of(str(tmp_path / "a.yaml"))
+    assert (found.name, found.split) == ("ZeRO-3", {"weights", "gradients", "optimizer"})
+    assert found.elsewhere == {"weights"}
