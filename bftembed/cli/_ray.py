@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _PANEL = "Many machines"
-#: What stands behind `--ray` and is its address, and not the file of names.
-_ADDRESS = re.compile(r"auto|local|[^/\\]+:\d+")
+#: What stands behind `--ray` and is its address, though perhaps a wrong one, and not the file of names.
+_ADDRESS = re.compile(r"auto|local(host)?|(\d+\.){3}\d+|[^/\\]*:\w+|\w+://.*")
 #: In place of the address where none is given.
 _NONE = "default"
 

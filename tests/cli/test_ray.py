@@ -16,6 +16,7 @@ from bftembed.errors import ClusterError, InputError
         (["--ray", "auto", "genes.txt"], ["--ray", "auto", "genes.txt"]),
         (["--ray", "[::1]:6379"], ["--ray", "[::1]:6379"]),
         (["--ray=head:1"], ["--ray=head:1"]),
+        *((["--ray", odd, "genes.txt"],) * 2 for odd in ("10.0.0.1", "localhost", "ray://h:10001", "head:port", ":1")),
         (["--", "--ray"], ["--", "--ray"]),
     ],
 )
@@ -39,5 +40,8 @@ def test_refused_with_a_sentence(tmp_path):
     with pytest.raises(InputError, match="say how a Ray cluster is used: pass --ray"):
         run(names, "--kind", "cell", "--ray-workers", "4")
     engine = ("--engine", "openai:model@http://127.0.0.1:1/v1", "--encoder", "none")
+    for odd in ("10.0.0.1", "localhost", "ray://h:10001", "head:port"):
+        with pytest.raises(InputError, match=f"`{odd}` is no address of a Ray cluster: write HOST:PORT"):
+            run("--ray", odd, names, "--kind", "cell", "--store", tmp_path / "texts.sqlite", *engine)
     with pytest.raises(ClusterError, match=r"Nothing answers at the Ray address `127.0.0.1:1`"):
         run("--ray", "127.0.0.1:1", names, "--kind", "cell", "--store", tmp_path / "texts.sqlite", *engine)
