@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed._versions import check_versions
+from bftembed.errors import ClusterError, InputError
 from bftembed.expression.chunks import as_csr, check_blocks, check_real
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+_GONE = (
+    "The Dask client is closed, or its cluster is gone: make a new `distributed.Client`, or compute "
+    'in this process with dask.config.set(scheduler="threads").'
+)
 
 
 def cluster_of(x: Any) -> Any:
@@ -38,7 +44,7 @@ def cluster_of(x: Any) -> Any:
     InputError
         If `x` does not know the sizes of its blocks.
     ClusterError
-        If the cluster has no or another version of this package.
+        If the cluster has no or another version of this package, or is gone.
     """
     distributed = sys.modules.get("distributed")  # a process that has not imported it has no client
     if distributed is None or not hasattr(x, "dask"):
@@ -52,10 +58,18 @@ def cluster_of(x: Any) -> Any:
     with suppress(ValueError):
         distributed.get_worker()
         return None
-    client = getattr(get_scheduler(collections=[x]), "__self__", None)  # type: ignore[no-untyped-call]
-    if not isinstance(client, distributed.Client):
-        return None
-    _check_versions(client)
+    try:
+        client = getattr(get_scheduler(collections=[x]), "__self__", None)  # type: ignore[no-untyped-call]
+        if not isinstance(client, distributed.Client):
+            return None
+        if client.asynchronous:
+            msg = "The Dask client is asynchronous: make one without asynchronous=True, or call this in a thread."
+            raise InputError(msg)
+        if client.status != "running":
+            raise ClusterError(_GONE)
+        _check_versions(client)
+    except (RuntimeError, OSError) as error:  # no client is left, or the scheduler does not answer
+        raise ClusterError(_GONE) from error
     return client
 
 

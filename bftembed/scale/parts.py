@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from bftembed.profiles import ProfileStore
 
+#: Names of parts, see `bftembed.scale.worker.Batch.part`.
+_PART = re.compile(r"[0-9a-f]{32}\.parquet")
 _ABANDONED = 3600.0  # seconds
 
 
@@ -46,8 +49,8 @@ class Parts:
             raise StoreError(msg) from error
 
     def files(self) -> list[Path]:
-        """Finished parts by name; what a killed worker has left begins with a dot."""
-        return sorted(path for path in self.directory.glob("*.parquet") if not path.name.startswith("."))
+        """Finished parts by name; other files may lie there too."""
+        return sorted(path for path in self.directory.glob("*.parquet") if _PART.fullmatch(path.name))
 
     def merge(self, store: ProfileStore) -> None:
         """Put the texts of parts that have come since the last call into a store, by key.
@@ -87,6 +90,8 @@ class Parts:
     def tidy(self) -> None:
         """Remove what killed workers have left unfinished: an hour later, since another run may write here now."""
         for path in self.directory.glob(".*.parquet"):
+            if not _PART.fullmatch(path.name.split(".", 2)[-1]):
+                continue
             with suppress(OSError):  # finished in the meantime
                 if path.stat().st_mtime < time.time() - _ABANDONED:
                     remove(path)

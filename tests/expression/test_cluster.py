@@ -4,6 +4,7 @@ import time
 import anndata
 import dask
 import dask.array
+import distributed
 import numpy as np
 import pytest
 import zarr
@@ -60,6 +61,19 @@ def test_a_task_of_a_worker_does_not_wait_for_its_own_cluster(client):
 
 
 def test_there_is_none_without_a_client(counts):
+    assert cluster_of(lazy(counts)) is None
+
+
+def test_a_client_that_is_closed_and_a_cluster_that_is_gone(counts, cluster):
+    with distributed.Client(cluster, set_as_default=False) as client, client.as_current():
+        client.close()
+        with pytest.raises(ClusterError, match="The Dask client is closed, or its cluster is gone"):
+            cluster_of(lazy(counts))
+    with (
+        dask.config.set(scheduler="dask.distributed"),
+        pytest.raises(ClusterError, match="The Dask client is closed, or its cluster is gone"),
+    ):
+        cluster_of(lazy(counts))
     assert cluster_of(lazy(counts)) is None
 
 

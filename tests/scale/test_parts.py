@@ -29,13 +29,26 @@ def test_damaged_part(parts, tmp_path):
 
 
 def test_unfinished_parts_are_no_parts_and_removed_when_they_are_old(parts):
-    left, written = (parts.directory / f".{letter}.name.parquet" for letter in "ab")
+    left, written = (parts.directory / f".{letter}.{'0' * 32}.parquet" for letter in "ab")
     for path in (left, written):
         path.write_bytes(b"half")
     os.utime(left, (0, 0))
     assert len(parts.files()) == 1
     parts.tidy()
     assert {path.name for path in parts.directory.iterdir()} == {parts.files()[0].name, written.name}
+
+
+def test_files_of_others_are_left_alone(parts, tmp_path):
+    (whole,) = parts.files()
+    others = [parts.directory / name for name in ("mine.parquet", ".mine.parquet")]
+    for path in others:
+        path.write_bytes(b"data of the user")
+        os.utime(path, (0, 0))
+    with ProfileStore(tmp_path / "texts.sqlite") as store:
+        parts.merge(store)
+        assert len(store) == 1
+    parts.tidy()
+    assert {*parts.directory.iterdir()} == {whole, *others}
 
 
 def test_a_part_is_merged_once(parts, tmp_path):
