@@ -34,16 +34,27 @@ class Server:
     #: What the server was found to be able to, by question.
     known: dict[str, Any] = field(default_factory=dict)
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: When a question was last answered by an error, and by which.
+    errors: dict[str, tuple[float, Exception]] = field(default_factory=dict)
     failures: int = 0
     left_out: bool = False
     again: deque[_Task[Any]] = field(default_factory=deque)
     workers: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def learn(self, name: str, ask: Callable[[], Awaitable[Any]]) -> Any:
-        """What `ask` finds out about this server, asked once."""
+        """What `ask` finds out about this server, asked once; an error is one of all that waited for the answer."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
         async with self.asking:
             if name not in self.known:
-                self.known[name] = await ask()
+                when, error = self.errors.get(name, (-1.0, None))
+                if error is not None and when >= began:  # one after another, they would wait for a server that hangs
+                    raise error
+                try:
+                    self.known[name] = await ask()
+                except Exception as failure:
+                    self.errors[name] = clock(), failure
+                    raise
             return self.known[name]
 
 

@@ -267,6 +267,17 @@ def test_a_busy_server_says_nothing_of_the_prompt(serve, fault):
     assert (found.status, fault[1]["error"]["message"].rstrip(".") in found.error) == ("error", True)
 
 
+def test_what_hangs_is_waited_for_by_all_at_once(serve):
+    def slow(_):
+        time.sleep(0.3)
+        return 500, {}
+
+    server = serve(slow)
+    found = scored(server, [Request(str(n), f"question {n}") for n in range(8)], LETTERS, concurrency=8)
+    assert [one.status for one in found.values()] == ["error"] * 8
+    assert [body["prompt"] for body in server.bodies] == ["probe"]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_gateway_that_refuses_unknown_addresses(chatting, status):
     chatting.on_chat = lambda _: (status, {"message": "Missing Authentication Token"})
