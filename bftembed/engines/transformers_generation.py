@@ -27,7 +27,7 @@ class Writer:
     Parameters
     ----------
     model, tokenizer
-        Of transformers; the tokenizer pads on the left.
+        Of transformers.
     batch_size
         Most sequences decoded together; None leaves it to the memory.
     compile
@@ -52,6 +52,8 @@ class Writer:
         ends = model.generation_config.eos_token_id
         own = ends if isinstance(ends, list) else [ends]
         self._end_tokens = {token for token in (*own, tokenizer.eos_token_id) if token is not None}
+        # Any token will do: padding is masked.
+        self._pad = 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
         # What is not set is filled from here, e.g. a repetition penalty.
         bare: Any = GenerationConfig
         model.generation_config = bare()
@@ -104,7 +106,11 @@ class Writer:
         from transformers import CompileConfig
 
         model, tokenizer = self._model, self._tokenizer
-        inputs = tokenizer.pad({"input_ids": [ids for ids, _ in batch]}, return_tensors="pt").to(model.device)
+        longest = max(len(ids) for ids, _ in batch)
+        rows = [[self._pad] * (longest - len(ids)) + ids for ids, _ in batch]
+        mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids, _ in batch]
+        inputs = {"input_ids": rows, "attention_mask": mask}
+        inputs = {name: torch.tensor(values, device=model.device) for name, values in inputs.items()}
         config = self._config(sampling)
         if self._compile:
             config.cache_implementation = "static"
@@ -113,7 +119,7 @@ class Writer:
         drawing = processors([id for _, id in batch], sampling, model.device)
         with torch.inference_mode():
             output = model.generate(**inputs, generation_config=config, logits_processor=drawing, tokenizer=tokenizer)
-        new = output[:, inputs["input_ids"].shape[1] :].tolist()
+        new = output[:, longest:].tolist()
         return [self._completion(id, prompt, tokens, sampling) for (prompt, id), tokens in zip(batch, new, strict=True)]
 
     def _in_flight(self, prompts: list[Prompt], sampling: Sampling) -> Iterator[list[Completion]]:
@@ -139,8 +145,8 @@ class Writer:
         return make(
             max_new_tokens=sampling.max_new_tokens,
             **({"do_sample": False} | draw),
-            eos_token_id=sorted(self._end_tokens),
-            pad_token_id=self._tokenizer.pad_token_id,
+            eos_token_id=sorted(self._end_tokens) or None,
+            pad_token_id=self._pad,
             repetition_penalty=sampling.repetition_penalty,
             stop_strings=list(sampling.stop) or None,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from bftembed.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -48,13 +50,26 @@ def prompt_text(
     """The text of a prompt, and whether the tokenizer is to put its special tokens around it.
 
     A tokenizer without chat template gets plain paragraphs.
+
+    Raises
+    ------
+    InputError
+        If the chat template refuses the dialogue, e.g. two turns of the user after each other.
     """
+    from jinja2 import TemplateError
+
     if raw:
         return raw, True
     if not tokenizer.chat_template:
         return "".join(f"{message['content']}\n\n" for message in messages) + prefix, True
     messages = with_system(messages, tokenizer)
-    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **fixed_date(tokenizer))
+    how = {"add_generation_prompt": True, "tokenize": False, **fixed_date(tokenizer)}
+    try:
+        text = tokenizer.apply_chat_template(messages, **how)
+    except TemplateError as error:
+        roles = ", ".join(message["role"] for message in messages)
+        msg = f"The model's chat template does not take a dialogue of the roles {roles}: {error}"
+        raise InputError(msg) from error
     return text + prefix, False
 
 

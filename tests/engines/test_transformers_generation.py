@@ -74,3 +74,13 @@ def test_a_model_keeps_no_generation_settings_of_its_own(made):
     assert model.generation_config.repetition_penalty in (None, 1.0)
     written(writer, 5)
     assert calls[-1]["generation_config"].eos_token_id == [2, 3]
+
+
+def test_a_tokenizer_without_end_and_padding(made):
+    make, _, model = made
+    expected = written(make(), 5, 3)
+    bare = AutoTokenizer.from_pretrained(model.config._name_or_path)
+    bare.eos_token = bare.pad_token = None
+    model.generation_config.eos_token_id = None
+    writer = Writer(model, bare, batch_size=None, compile=False)
+    assert written(writer, 5, 3) == expected

@@ -1,5 +1,6 @@
 import pytest
 
+from bftembed.errors import InputError
 from bftembed.models.causal import load_tokenizer
 from bftembed.models.chat import end_token, knows_system_role, prompt_ids, with_system
 from bftembed.models.files import resolve_model
@@ -34,6 +35,16 @@ def test_the_text_of_the_system_reaches_every_model(tokenizer, template, knows, 
     if template:
         assert knows_system_role(tokenizer) is knows
         assert len(with_system(TALK, tokenizer)) == (2 if knows else 1)
+
+
+def test_a_dialogue_that_the_template_refuses(tokenizer):
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('roles must alternate') }}{% endif %}{% endfor %}" + PLAIN
+    )
+    assert prompt_ids([{"role": "user", "content": "A?"}], tokenizer)
+    with pytest.raises(InputError, match="does not take a dialogue of the roles user, user: roles must alternate"):
+        prompt_ids([{"role": "user", "content": "A?"}] * 2, tokenizer)
 
 
 def test_a_template_that_writes_the_date_writes_the_same_every_day(tokenizer):
