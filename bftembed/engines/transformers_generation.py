@@ -109,8 +109,8 @@ class Writer:
         longest = max(len(ids) for ids, _ in batch)
         rows = [[self._pad] * (longest - len(ids)) + ids for ids, _ in batch]
         mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids, _ in batch]
-        inputs = {"input_ids": rows, "attention_mask": mask}
-        inputs = {name: torch.tensor(values, device=model.device) for name, values in inputs.items()}
+        tensors = {"input_ids": rows, "attention_mask": mask}
+        inputs = {name: torch.tensor(values, device=model.device) for name, values in tensors.items()}
         config = self._config(sampling)
         if self._compile:
             config.cache_implementation = "static"
