@@ -141,6 +141,8 @@ def embed_names(
     everything = isinstance(names, str) and names == "human"
     engine = get_engine(options.get("engine", "annotation" if everything else "default"))
     encoder = get_encoder(options.get("encoder", "default"))
+    if not everything and options.get("kind", "gene") != "gene_set":
+        names = listed_names(names)  # read once: they may be a generator
     entities = _entities(names, options, needed=not engine.generates)
     job = Job.of(
         engine,

@@ -105,7 +105,7 @@ def embed(
     >>> bft.write_vectors(genome, "genes.parquet")  # doctest: +SKIP
     """
     checked_key(key_added)
-    everything = names == "human"
+    everything = isinstance(names, str) and names == "human"
     listed = [] if everything else listed_names(names)
     if everything and "profiles" not in options:
         options = {"engine": "annotation", **options}
@@ -120,7 +120,10 @@ def embed(
         return _perturbations(listed, source, facts, key_added, given)
     if everything:
         return _all_genes(source, facts, key_added)
-    entities, used = entities_of(names, kind=kind, facts=facts, needed=source.annotates, check=source.profiles is None)
+    given_names = names if kind == "gene_set" else listed
+    entities, used = entities_of(
+        given_names, kind=kind, facts=facts, needed=source.annotates, check=source.profiles is None
+    )
     check_distinct(listed)
     result = embed_entities(entities, source, names=listed, facts=used)
     log.info(result.summary(f"obsm[{key_added!r}]"))

@@ -58,6 +58,15 @@ def test_types_of_cells(tmp_path):
         bft.embed(list(texts), kind="cell", engine="annotation", store=tmp_path / "s.sqlite")
 
 
+@pytest.mark.parametrize("kind", ["array", "index", "column", "generator"])
+def test_names_may_be_a_list_of_any_kind(kind, tmp_path):
+    given = ["B cell", "T cell"]
+    lists = {"array": np.array, "index": pd.Index, "column": pd.Series, "generator": iter}
+    texts = pd.DataFrame({"name": given, "text": ["Makes antibodies.", "Kills infected cells."]})
+    made = bft.embed(lists[kind](given), kind="cell", profiles=texts, encoder="none")
+    assert made.obs_names.tolist() == given
+
+
 def test_perturbations_by_name(tmp_path):
     texts = {"TP53": "Cells grow.", "KLF1+TP53": "Both."}
     names = ["TP53", "non_targeting", "TP53+KLF1", "KLF1+TP53"]
