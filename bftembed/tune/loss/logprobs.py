@@ -9,6 +9,7 @@ scaled in the backward pass. Only where the head itself is trained are the logit
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -79,9 +80,10 @@ def token_logprobs(
     """
     _check(hidden, weight, targets, chunk_size)
     device = hidden.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if mixed else weight.dtype
     head = _Head(softcap, scale, chunk_size, dtype)
-    with torch.autocast(device, enabled=False):
+    with _without_autocast(device):
         logprobs, spread = _TokenLogprobs.apply(  # type: ignore[no-untyped-call]
             hidden, weight, bias, targets, head, entropy, torch.is_grad_enabled()
         )
@@ -222,7 +224,7 @@ class _TokenLogprobs(torch.autograd.Function):
         grad_hidden = None if slopes is None else slopes.to(grad.dtype).mul(grad[:, None]).to(slopes.dtype)
         grad_weight = grad_bias = None
         if hidden is not None:
-            with torch.autocast(hidden.device.type, enabled=False):
+            with _without_autocast(hidden.device.type):
                 grad_weight, grad_bias = _head_gradients(ctx, grad)
         return grad_hidden, grad_weight, grad_bias, None, None, None, None
 
@@ -307,6 +309,11 @@ class _LogitsLogprobs(torch.autograd.Function):
 
 def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _without_autocast(device: str) -> AbstractContextManager[Any]:
+    """No autocast inside; there is none to turn off on some devices (``"meta"``)."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 def _check(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, chunk_size: int) -> None:
