@@ -36,7 +36,7 @@ def check_types(make: Any, options: Mapping[str, Any]) -> None:
 
     Examples
     --------
-    >>> def make(*, batch_size: "int | None" = None): ...
+    >>> def make(*, batch_size: int | None = None): ...
     >>> check_types(make, {"batch_size": "auto"})
     Traceback (most recent call last):
     bftembed.errors.InputError: The option `batch_size` is a whole number or None, got 'auto'.
@@ -53,7 +53,7 @@ def read_option(make: Any, name: str, text: str) -> Any:
 
     Examples
     --------
-    >>> def make(*, compile: "bool | str" = False, revision: "str | None" = None): ...
+    >>> def make(*, compile: bool | str = False, revision: str | None = None): ...
     >>> read_option(make, "compile", "false"), read_option(make, "compile", "True"), read_option(make, "revision", "12")
     (False, True, '12')
     """

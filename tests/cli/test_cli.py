@@ -286,14 +286,17 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tiny_model, no_tables, tmp
     assert "run the same command again to go on" in said
     assert "Traceback" not in said
     with ProfileStore(store) as opened:
-        before = opened.frame().set_index("entity")["created"]
+        frame = opened.frame().set_index("entity")
+    before = frame["created"]
     assert 8 <= len(before) < 1000
     names.write_text("\n".join([*before.index, "NEW1", "NEW2"]))
     assert bftembed_process(*arguments).returncode == 0
     with ProfileStore(store) as opened:
         after = opened.frame().set_index("entity")["created"]
     assert set(after.index) == {*before.index, "NEW1", "NEW2"}
-    assert (after[before.index] == before).all()
+    kept = frame.index[frame["status"] == "ok"]  # what came out badly is drawn once more
+    assert len(kept) >= 4
+    assert (after[kept] == before[kept]).all()
 
 
 @pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
