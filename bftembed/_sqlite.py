@@ -7,13 +7,13 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bftembed._warn import warn
 from bftembed.errors import InputError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _ELSEWHERE = "Put it on a local disk: `store=` (`--store`) names a profile store, BFTEMBED_CACHE the cache directory."
 _REMEDIES = {
@@ -30,6 +30,7 @@ _REMEDIES = {
     "SQLITE_BUSY": "Another process holds it for more than a minute; wait for that one or choose another path.",
 }
 _PATIENCE = 60.0  # seconds
+_MOST_VARIABLES = 500
 _MODES = ("wal", "delete")
 #: File systems of several hosts, as Linux names them: the shared memory of a write-ahead log reaches one host only.
 _NETWORK = {
@@ -190,6 +191,31 @@ def _read_only(path: Path) -> sqlite3.Connection:
         else:
             break
     return connection
+
+
+def chosen(
+    connection: sqlite3.Connection, path: Path, statement: str, keys: Iterable[str], given: Sequence[object] = ()
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of a statement that asks for some keys, however many: SQLite takes a limited number of values at once.
+
+    Parameters
+    ----------
+    connection, path
+        The file.
+    statement
+        With ``{keys}`` where the keys stand, e.g. ``"SELECT text FROM texts WHERE key IN ({keys})"``; it is run for
+        some hundred of them at a time.
+    keys
+        Each is asked for once.
+    given
+        Values of the placeholders before the keys.
+    """
+    wanted = list(dict.fromkeys(keys))
+    for start in range(0, len(wanted), _MOST_VARIABLES):
+        part = wanted[start : start + _MOST_VARIABLES]
+        with explained(path):
+            rows = connection.execute(statement.format(keys=",".join("?" * len(part))), (*given, *part)).fetchall()
+        yield from rows
 
 
 @contextmanager

@@ -142,3 +142,19 @@ def test_an_unknown_journal_is_refused(tmp_path, monkeypatch):
 
 if __name__ == "__main__":  # a writer of test_two_processes_write_without_a_write_ahead_log
     _add_many(Path(sys.argv[1]), sys.argv[2])
+
+
+def test_more_keys_than_one_statement_takes_are_all_asked_for_once(tmp_path):
+    path = tmp_path / "x.sqlite"
+    connection = _sqlite.connect(path, "CREATE TABLE IF NOT EXISTS notes (kind TEXT, note TEXT)", application=77)
+    notes = [f"{n}" for n in range(1203)]
+    connection.executemany("INSERT INTO notes VALUES ('a', ?)", [(note,) for note in notes])
+    connection.execute("INSERT INTO notes VALUES ('b', '0')")
+    statement = "SELECT note FROM notes WHERE kind = ? AND note IN ({keys})"
+    asked = [*notes[:1202], "0", "none"]
+    found = [note for (note,) in _sqlite.chosen(connection, path, statement, asked, ["a"])]
+    assert sorted(found) == sorted(notes[:1202])
+    assert list(_sqlite.chosen(connection, path, statement, [], ["a"])) == []
+    connection.close()
+    with pytest.raises(StoreError, match="closed database"):
+        list(_sqlite.chosen(connection, path, statement, ["0"], ["a"]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bftembed._paths import cache_dir
-from bftembed._sqlite import connect, explained, transaction
+from bftembed._sqlite import chosen, connect, transaction
 from bftembed.encoders.base import encoding
 from bftembed.errors import StoreError
 
@@ -29,7 +29,6 @@ CREATE TABLE IF NOT EXISTS vectors (
 ) WITHOUT ROWID
 """
 _APPLICATION = 0x62667476  # "bftv"
-_MOST_VARIABLES = 500
 #: Texts encoded and stored at a time: a killed run loses no more than this.
 _STEP = 2048
 
@@ -110,13 +109,7 @@ def _stored(
     connection: sqlite3.Connection, path: Path, owners: Sequence[str], digests: Sequence[str]
 ) -> Iterator[tuple[str, int, NDArray[np.float32]]]:
     """Digest, whether it was split, and vector of every text that the cache has from one of the encoders."""
-    for start in range(0, len(digests), _MOST_VARIABLES):
-        part = digests[start : start + _MOST_VARIABLES]
-        by, of = (",".join("?" * len(values)) for values in (owners, part))
-        with explained(path):
-            rows = connection.execute(
-                f"SELECT text, split, vector FROM vectors WHERE encoder IN ({by}) AND text IN ({of})",
-                (*owners, *part),
-            ).fetchall()
-        for digest, split, blob in rows:
-            yield digest, split, np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)
+    by = ",".join("?" * len(owners))
+    statement = f"SELECT text, split, vector FROM vectors WHERE encoder IN ({by}) AND text IN ({{keys}})"
+    for digest, split, blob in chosen(connection, path, statement, digests, owners):
+        yield digest, split, np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from bftembed._paths import cache_dir
 from bftembed._progress import progress as shown
-from bftembed._sqlite import connect, explained, transaction
+from bftembed._sqlite import chosen, connect, explained, transaction
 from bftembed.engines.base import given_options, listed
 from bftembed.engines.values import Scored, Scores
 from bftembed.errors import StoreError
@@ -32,7 +32,6 @@ CREATE TABLE IF NOT EXISTS scores (
 PRAGMA user_version = 1
 """
 _APPLICATION = 0x62667473  # "bfts"
-_MOST_VARIABLES = 500
 
 
 class ScoreStore:
@@ -72,19 +71,9 @@ class ScoreStore:
 
     def get(self, keys: Iterable[str]) -> dict[str, Scores]:
         """Stored scores by key, which is their id too; keys that are not there are left out."""
-        wanted = list(dict.fromkeys(keys))
-        found = {}
-        for start in range(0, len(wanted), _MOST_VARIABLES):
-            part = wanted[start : start + _MOST_VARIABLES]
-            statement = (
-                "SELECT key, options, n_prompt_tokens, status, error FROM scores "
-                f"WHERE key IN ({','.join('?' * len(part))})"
-            )
-            with explained(self.path):
-                rows = self._connection.execute(statement, part).fetchall()
-            for key, options, *rest in rows:
-                found[key] = Scores(key, self._options(options), *rest)
-        return found
+        statement = "SELECT key, options, n_prompt_tokens, status, error FROM scores WHERE key IN ({keys})"
+        rows = chosen(self._connection, self.path, statement, keys)
+        return {key: Scores(key, self._options(options), *rest) for key, options, *rest in rows}
 
     def engines(self) -> list[dict[str, str]]:
         """What `Engine.describe` said of those whose scores are here."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bftembed._paths import cache_dir
-from bftembed._sqlite import connect, explained, transaction
+from bftembed._sqlite import chosen, connect, explained, transaction
 from bftembed.errors import InputError, StoreError
 from bftembed.profiles.exports import COLUMNS, Profile, export_target, read_export, write_export
 from bftembed.profiles.recipe import SCHEMA_VERSION, Recipe, matching
@@ -35,7 +35,6 @@ CREATE TABLE IF NOT EXISTS entities (
 PRAGMA user_version = {SCHEMA_VERSION}
 """
 _APPLICATION = 0x62667470  # "bftp"
-_MOST_VARIABLES = 500
 
 
 # Any answer replaces an error, and no error an answer; of two errors and of two bad texts the later one stays.
@@ -94,13 +93,8 @@ class ProfileStore:
 
     def get(self, keys: Iterable[str]) -> dict[str, Profile]:
         """Stored profiles by key; keys that are not there are left out."""
-        wanted = list(dict.fromkeys(keys))
-        found = {}
-        for start in range(0, len(wanted), _MOST_VARIABLES):
-            part = wanted[start : start + _MOST_VARIABLES]
-            statement = f"SELECT {', '.join(COLUMNS)} FROM profiles WHERE key IN ({','.join('?' * len(part))})"
-            found.update({row[0]: Profile(*row) for row in self._rows(statement, part)})
-        return found
+        statement = f"SELECT {', '.join(COLUMNS)} FROM profiles WHERE key IN ({{keys}})"
+        return {row[0]: Profile(*row) for row in chosen(self._connection, self.path, statement, keys)}
 
     def add_recipe(self, recipe: Recipe) -> None:
         """Note how texts are made; once is enough."""
@@ -158,13 +152,12 @@ class ProfileStore:
     def recipes_of(self, kind: str, names: Sequence[str]) -> dict[str, int]:
         """How many of some names have a good text, by recipe digest."""
         found: Counter[str] = Counter()
-        for start in range(0, len(names), _MOST_VARIABLES):
-            part = names[start : start + _MOST_VARIABLES]
-            statement = (
-                "SELECT p.recipe, count(DISTINCT e.entity) FROM entities e JOIN profiles p USING (key) "
-                f"WHERE e.kind = ? AND p.status = 'ok' AND e.entity IN ({','.join('?' * len(part))}) GROUP BY p.recipe"
-            )
-            found.update(dict(self._rows(statement, (kind, *part))))
+        statement = (
+            "SELECT p.recipe, count(DISTINCT e.entity) FROM entities e JOIN profiles p USING (key) "
+            "WHERE e.kind = ? AND p.status = 'ok' AND e.entity IN ({keys}) GROUP BY p.recipe"
+        )
+        for recipe, n in chosen(self._connection, self.path, statement, names, [kind]):
+            found[recipe] += n
         return dict(found)
 
     def frame(
