@@ -143,17 +143,3 @@ def is_names(source: Path | None, all_genes: str | None, kind: str) -> bool:
         msg = f"--all-genes takes `human`, whose names are of the kind gene; got {all_genes!r} and the kind {kind!r}."
         raise InputError(msg)
     return source is None or kind == "gene_set" or is_list_of_names(source)
-
-
-def names_of_all_genes() -> list[str]:
-    """Symbols of all protein-coding genes of `human` that HGNC approves, as `bft.embed` takes them.
-
-    Raises
-    ------
-    InputError
-        Without the gene tables.
-    """
-    from bftembed.datasets import protein_coding_genes, required
-
-    genes = required(protein_coding_genes(), "genes")
-    return genes.index[genes["approved"]].tolist()

@@ -11,7 +11,7 @@ import typer
 from bftembed.cli import _arguments as arg
 from bftembed.cli import _ray
 from bftembed.cli._gene_sets import read_gene_sets
-from bftembed.cli._names import is_names, names_of_all_genes
+from bftembed.cli._names import is_names
 from bftembed.cli._trial import tried_cells
 from bftembed.cli._vectors import TABLES, checked_output, usable, write_texts
 from bftembed.errors import InputError
@@ -272,9 +272,10 @@ def _embed_names(
     from anndata import AnnData
 
     import bftembed as bft
+    from bftembed.entities import all_human_genes
 
     if source is None:
-        names: Any = names_of_all_genes()
+        names: Any = all_human_genes()
     else:
         names = read_gene_sets(source) if kind == "gene_set" else arg.read_names(source)
     if dry:

@@ -5,7 +5,14 @@ from bftembed.entities.controls import CONTROLS
 from bftembed.entities.drugs import drug_entities
 from bftembed.entities.facts import Facts
 from bftembed.entities.genes import canonical, gene_entities, gene_set_entities, one_per_gene
-from bftembed.entities.names import NameKind, check_conditions, check_distinct, entities_of, listed_names
+from bftembed.entities.names import (
+    NameKind,
+    all_human_genes,
+    check_conditions,
+    check_distinct,
+    entities_of,
+    listed_names,
+)
 from bftembed.entities.perturbations import How, condition_table, conditions_of, perturbation_entities
 
 __all__ = [
@@ -13,6 +20,7 @@ __all__ = [
     "Facts",
     "How",
     "NameKind",
+    "all_human_genes",
     "canonical",
     "check_conditions",
     "check_distinct",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from bftembed import datasets
 from bftembed.entities.drugs import drug_entities
 from bftembed.entities.facts import checked_facts
 from bftembed.entities.genes import gene_entities, gene_set_entities, symbols_of
@@ -62,6 +63,18 @@ def entities_of(
         return perturbation_entities(treated, facts=facts, check=check)
     msg = f"`kind` is 'gene', 'cell', 'drug', 'perturbation' or 'gene_set', got {kind!r}."
     raise InputError(msg)
+
+
+def all_human_genes() -> list[str]:
+    """Symbols of all protein-coding genes of `human` that HGNC approves.
+
+    Raises
+    ------
+    InputError
+        Without the gene tables.
+    """
+    genes = datasets.required(datasets.protein_coding_genes(), "genes")
+    return genes.index[genes["approved"]].astype(str).tolist()
 
 
 def listed_names(names: Any) -> list[str]:

@@ -7,13 +7,14 @@ import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from bftembed import _progress, datasets, errors
+from bftembed import _progress, errors
 from bftembed._keys import checked_key
 from bftembed._near import did_you_mean
 from bftembed._optional import require
 from bftembed.encoders import get_encoder
 from bftembed.engines import get_engine
 from bftembed.entities import (
+    all_human_genes,
     check_conditions,
     check_distinct,
     condition_table,
@@ -197,8 +198,7 @@ def _entities(names: Any, options: Mapping[str, Any], *, needed: bool) -> list[E
     conditions = {name: options[name] for name in _CONDITIONS if options.get(name) is not None}
     check_conditions(kind, conditions)
     if kind == "gene" and isinstance(names, str) and names == "human":
-        genes = datasets.required(datasets.protein_coding_genes(), "genes")
-        names = genes.index[genes["approved"]].astype(str).tolist()
+        names = all_human_genes()
     listed = listed_names(names)
     check_distinct(
         condition_table(conditions_of(listed, **conditions)).index.tolist() if kind == "perturbation" else listed
