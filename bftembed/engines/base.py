@@ -233,6 +233,11 @@ def check_positive(**numbers: int) -> None:
             raise InputError(msg)
 
 
+def seed_of_server(seed: int) -> int:
+    """The seed as vLLM is to be told it, here or behind a server: for vLLM -1 is no seed at all."""
+    return seed if seed >= 0 else derived_seed(seed)
+
+
 def derived_seed(*parts: object) -> int:
     """Seed in [0, 2**31) that depends on the parts alone, not on what was drawn before."""
     text = "\x1f".join(map(str, parts))

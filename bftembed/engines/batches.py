@@ -9,7 +9,7 @@ from bftembed.errors import EngineError
 from bftembed.models.causal import is_out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -131,6 +131,15 @@ def _message(error: Exception, size: int, verb: str, less: str) -> str:
     if is_out_of_memory(error):
         return f"Out of memory with a batch of one; use a smaller model, {less}."
     return f"{verb} failed with a batch of {size}: {error}"
+
+
+def padded(sequences: Sequence[Sequence[int]], model: Any, *, left: bool = False) -> Any:
+    """Tokens as a matrix on the model's device, with -1 where a sequence has none."""
+    import torch
+
+    length = max(map(len, sequences))
+    rows = [[-1] * (length - len(ids)) + [*ids] if left else [*ids] + [-1] * (length - len(ids)) for ids in sequences]
+    return torch.tensor(rows, device=model.device)
 
 
 def cache_bytes(config: Any, itemsize: int) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed._openai import said_by
 from bftembed._optional import require
-from bftembed.engines.base import derived_seed
+from bftembed.engines.base import seed_of_server
 from bftembed.engines.openai_answers import NoAnswerError, completion_of, reading, unreadable
 from bftembed.engines.openai_prefix import Continuation, find_continuation
 from bftembed.engines.openai_servers import Outcome
@@ -154,8 +154,7 @@ class Asker:
             limit: sampling.max_new_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            # -1 is no seed at all for vLLM.
-            "seed": sampling.seed if sampling.seed >= 0 else derived_seed(sampling.seed),
+            "seed": seed_of_server(sampling.seed),
             "repetition_penalty": sampling.repetition_penalty,
             "stop": list(sampling.stop) or None,
         }

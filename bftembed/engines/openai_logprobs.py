@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bftembed.engines.scoring import common
 from bftembed.engines.values import Scored
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def from_echoes(answers: Sequence[Any], texts: Sequence[str], length: int) -> tu
         ends.append(next((i for i, start in enumerate(starts) if start >= len(text)), len(starts)))
         reaching = (i for i in range(ends[-1]) if starts[i] + max(len(each.tokens[i]), 1) > length)
         boundaries.append(next(reaching, ends[-1] - 1))
-    boundary = min([*boundaries, *(_first_difference(found[0].tokens, each.tokens) for each in found[1:])])
+    boundary = min([*boundaries, *(common(found[0].tokens, each.tokens) for each in found[1:])])
     if boundary < 1:  # of the first token there is no log-probability
         return None
     summed = (_summed(each, range(boundary, end)) for each, end in zip(found, ends, strict=True))
@@ -87,10 +88,6 @@ def _is_echo(found: Any, text: str) -> bool:
         msg = "the texts of the tokens in the echo do not make the text that was sent"
         raise ValueError(msg)
     return True
-
-
-def _first_difference(one: Sequence[str], other: Sequence[str]) -> int:
-    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)) - 1)
 
 
 def _summed(found: Any, places: range) -> Scored:

@@ -108,10 +108,7 @@ class Scorer:
         All beginnings go into one request, up to a size: the server computes the prompt once and keeps it, and it works
         with adapters, which an echo does not everywhere.
         """
-        nexts: dict[tuple[int, ...], set[int]] = {}
-        for ids in question.options:
-            for n, token in enumerate(ids):
-                nexts.setdefault(ids[:n], set()).add(token)
+        nexts = question.steps
         beginnings = list(nexts)
         size = max(1, min(_MOST_PROMPTS, _MOST_VALUES // len(set().union(*nexts.values()))))
         steps: dict[tuple[int, ...], Any] = {}

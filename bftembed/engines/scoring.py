@@ -39,6 +39,21 @@ class Question(NamedTuple):
         """Tokens of the prompt and its longest option."""
         return len(self.prompt) + max(map(len, self.options))
 
+    @property
+    def steps(self) -> dict[tuple[int, ...], set[int]]:
+        """What is asked of an engine that tells the next token alone: tokens, by the beginnings of options before them.
+
+        Examples
+        --------
+        >>> Question("1", (7,), ((1, 2), (1, 3)), False).steps
+        {(): {1}, (1,): {2, 3}}
+        """
+        nexts: dict[tuple[int, ...], set[int]] = {}
+        for option in self.options:
+            for n, token in enumerate(option):
+                nexts.setdefault(option[:n], set()).add(token)
+        return nexts
+
 
 def encode(request: Request, options: Sequence[str], tokenizer: Any, *, end: bool = False) -> Question:
     r"""Tokens of a prompt and its options.
@@ -145,6 +160,6 @@ def boundary(alone: Sequence[int], together: Sequence[Sequence[int]]) -> int:
     return min(min(common(alone, ids), len(ids) - 1) for ids in together)
 
 
-def common(one: Sequence[int], other: Sequence[int]) -> int:
+def common(one: Sequence[object], other: Sequence[object]) -> int:
     """How many first tokens are the same."""
     return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

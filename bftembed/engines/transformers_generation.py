@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from bftembed.engines import continuous
-from bftembed.engines.batches import FIXED, MOST, BatchSize, free_memory, in_batches, sequence_bytes
+from bftembed.engines.batches import FIXED, MOST, BatchSize, free_memory, in_batches, padded, sequence_bytes
 from bftembed.engines.decoder import Decoder
 from bftembed.engines.draws import processors
 
@@ -106,11 +106,9 @@ class Writer:
         from transformers import CompileConfig
 
         model, tokenizer = self._model, self._tokenizer
-        longest = max(len(ids) for ids, _ in batch)
-        rows = [[self._pad] * (longest - len(ids)) + ids for ids, _ in batch]
-        mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids, _ in batch]
-        tensors = {"input_ids": rows, "attention_mask": mask}
-        inputs = {name: torch.tensor(values, device=model.device) for name, values in tensors.items()}
+        rows = padded([ids for ids, _ in batch], model, left=True)
+        known = rows >= 0
+        inputs = {"input_ids": rows.where(known, self._pad), "attention_mask": known.long()}
         config = self._config(sampling)
         if self._compile:
             config.cache_implementation = "static"
@@ -119,7 +117,7 @@ class Writer:
         drawing = processors([id for _, id in batch], sampling, model.device)
         with torch.inference_mode():
             output = model.generate(**inputs, generation_config=config, logits_processor=drawing, tokenizer=tokenizer)
-        new = output[:, longest:].tolist()
+        new = output[:, rows.shape[1] :].tolist()
         return [self._completion(id, prompt, tokens, sampling) for (prompt, id), tokens in zip(batch, new, strict=True)]
 
     def _in_flight(self, prompts: list[Prompt], sampling: Sampling) -> Iterator[list[Completion]]:

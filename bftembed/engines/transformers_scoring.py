@@ -6,7 +6,7 @@ from copy import deepcopy
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from bftembed.engines.batches import BatchSize, in_batches
+from bftembed.engines.batches import BatchSize, in_batches, padded
 from bftembed.engines.scoring import common
 from bftembed.engines.values import Scored, Scores
 
@@ -97,7 +97,7 @@ def _head(model: Any, shared: tuple[int, ...]) -> Any:
     from transformers import DynamicCache
 
     head = DynamicCache(config=model.config)
-    ids = _padded([shared], model)
+    ids = padded([shared], model)
     model(
         input_ids=ids,
         attention_mask=ids >= 0,
@@ -135,7 +135,7 @@ def _continued(model: Any, batch: Sequence[Question], shared: tuple[int, ...], h
     rows = [row for row, question in enumerate(batch) for _ in question.options]
     options = [option for question in batch for option in question.options]
     longer = [n for n, option in enumerate(options) if len(option) > 1]
-    prompts = _padded([question.prompt[len(shared) :] for question in batch], model, left=True)
+    prompts = padded([question.prompt[len(shared) :] for question in batch], model, left=True)
     mask = torch.cat([prompts.new_ones(len(batch), len(shared)), (prompts >= 0).long()], dim=1)
     cache = DynamicCache(config=model.config) if longer or shared else None
     if shared:
@@ -153,7 +153,7 @@ def _continued(model: Any, batch: Sequence[Question], shared: tuple[int, ...], h
     if longer and cache is not None:
         copies = torch.tensor([rows[n] for n in longer], device=model.device)
         cache.batch_select_indices(copies)
-        more = _padded([options[n][:-1] for n in longer], model).clamp(min=0)
+        more = padded([options[n][:-1] for n in longer], model).clamp(min=0)
         steps = torch.arange(more.shape[1], device=model.device)
         logits = model(
             input_ids=more,
@@ -174,7 +174,7 @@ def _together(model: Any, batch: Sequence[Question]) -> list[Scores]:
     lines: dict[tuple[int, tuple[int, ...]], int] = {}
     options = [(row, option) for row, question in enumerate(batch) for option in question.options]
     rows = [lines.setdefault((row, option[:-1]), len(lines)) for row, option in options]
-    ids = _padded([batch[row].prompt + begin for row, begin in lines], model)
+    ids = padded([batch[row].prompt + begin for row, begin in lines], model)
     mask = (ids >= 0).long()
     kept = ids.shape[1] - min(len(question.prompt) for question in batch) + 1
     keep = {"logits_to_keep": kept} if "logits_to_keep" in signature(model.forward).parameters else {}
@@ -182,15 +182,6 @@ def _together(model: Any, batch: Sequence[Question]) -> list[Scores]:
     begin = ids.shape[1] - kept
     starts = [len(batch[row].prompt) - 1 - begin for row, _ in options]
     return _scores(batch, *_read(logits, rows, starts, [option for _, option in options]))
-
-
-def _padded(sequences: Sequence[Sequence[int]], model: Any, *, left: bool = False) -> Any:
-    """Tokens as a matrix, with -1 where a sequence has none."""
-    import torch
-
-    length = max(map(len, sequences))
-    rows = [[-1] * (length - len(ids)) + [*ids] if left else [*ids] + [-1] * (length - len(ids)) for ids in sequences]
-    return torch.tensor(rows, device=model.device)
 
 
 def _read(

@@ -7,7 +7,7 @@ from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
 from bftembed._optional import require
-from bftembed.engines.base import Engine, beyond_window, check_positive, derived_seed
+from bftembed.engines.base import Engine, beyond_window, check_positive, seed_of_server
 from bftembed.engines.decoder import Decoder
 from bftembed.engines.scoring import encode_all
 from bftembed.engines.values import Scored, Scores
@@ -142,8 +142,7 @@ class VLLMEngine(Engine):
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            # -1 is no seed at all for vLLM.
-            "seed": sampling.seed if sampling.seed >= 0 else derived_seed(sampling.seed),
+            "seed": seed_of_server(sampling.seed),
             "repetition_penalty": sampling.repetition_penalty,
             "stop": list(sampling.stop),
         }
@@ -170,15 +169,14 @@ class VLLMEngine(Engine):
         # Each token of an option is asked for as the next one after what is before it, which prefix caching keeps.
         # vLLM's log-probabilities of a prompt are made without the cache, over the whole vocabulary at all tokens of
         # the prompt, and with an adapter they fail (0.32).
-        steps: dict[tuple[int, ...], dict[int, None]] = {}
+        steps: dict[tuple[int, ...], set[int]] = {}
         for question in questions:
-            for option in question.options:
-                for n, token in enumerate(option):
-                    steps.setdefault((*question.prompt, *option[:n]), {})[token] = None
+            for begin, nexts in question.steps.items():
+                steps.setdefault((*question.prompt, *begin), set()).update(nexts)
         asked = [
-            (before, list(tokens)[at : at + _MOST_TOKENS])
-            for before, tokens in steps.items()
-            for at in range(0, len(tokens), _MOST_TOKENS)
+            (before, sorted(nexts)[at : at + _MOST_TOKENS])
+            for before, nexts in steps.items()
+            for at in range(0, len(nexts), _MOST_TOKENS)
         ]
         drawn = [
             {"max_tokens": 1, "temperature": 0.0, "logprob_token_ids": tokens, "detokenize": False}
