@@ -21,7 +21,8 @@ test-all: $(INSTALLED)
 
 # vLLM for real, on a CPU. The adapter of the tests is tuned in the other environment.
 test-vllm: $(INSTALLED) $(VLLM)/.installed
-	HF_HUB_OFFLINE=1 BFTEMBED_TUNE_PYTHON=$(BIN)/python $(VLLM)/bin/python -m pytest tests/engines/test_vllm*.py tests/engines/test_engines.py
+	HF_HUB_OFFLINE=1 BFTEMBED_TUNE_PYTHON=$(BIN)/python $(VLLM)/bin/python -m pytest \
+		tests/engines/test_vllm*.py tests/engines/test_engines.py tests/engines/test_openai_scoring.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
