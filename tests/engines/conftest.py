@@ -1,5 +1,6 @@
 """Servers on loopback: a real one that runs the default model, and stand-ins that misbehave."""
 
+import contextlib
 import json
 import os
 import socket
@@ -107,6 +108,63 @@ def closed_url():
     return f"http://127.0.0.1:{some_port()}/v1"
 
 
+@contextlib.contextmanager
+def running(command, port, log, environment):
+    """A server process that answers ``/health``."""
+    with log.open("wb") as handle:
+        process = subprocess.Popen(command, stdout=handle, stderr=subprocess.STDOUT, env=environment)
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        for _ in range(1200):
+            try:
+                with opener.open(f"http://127.0.0.1:{port}/health", timeout=5):
+                    break
+            except OSError:
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.5)
+        else:
+            pytest.fail(f"the server does not answer:\n{log.read_text()}")
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def server_process():
+    """`running`, for servers that one test file alone needs."""
+    return running
+
+
+@pytest.fixture(scope="session")
+def random_llama():
+    """Saves a model of two layers with random weights and heads of `size` numbers; gives its directory."""
+
+    def save(directory, size, tokenizer):
+        import torch
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        config = LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=2 * size,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=512,
+            initializer_range=0.3,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            LlamaForCausalLM(config).save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+        return directory
+
+    return save
+
+
 @pytest.fixture(scope="session")
 def real_server(model_dir, tmp_path_factory):
     """`transformers serve` with the default model; gives ``MODEL@URL``."""
@@ -116,20 +174,5 @@ def real_server(model_dir, tmp_path_factory):
     command = [Path(sys.executable).with_name("transformers"), "serve", model_dir, "--host", "127.0.0.1"]
     command += ["--port", str(port), "--device", "cpu"]
     environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
-    with log.open("wb") as handle:
-        process = subprocess.Popen(command, stdout=handle, stderr=subprocess.STDOUT, env=environment)
-    try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        for _ in range(600):
-            try:
-                with opener.open(f"http://127.0.0.1:{port}/health", timeout=5):
-                    break
-            except OSError:
-                assert process.poll() is None, log.read_text()
-                time.sleep(0.5)
-        else:
-            pytest.fail(f"the server does not answer:\n{log.read_text()}")
+    with running(command, port, log, environment):
         yield f"{model_dir}@http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(60)

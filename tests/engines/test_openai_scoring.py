@@ -4,10 +4,8 @@ import importlib.util
 import itertools
 import math
 import os
-import subprocess
 import sys
 import time
-import urllib.request
 import warnings
 
 import pytest
@@ -422,52 +420,22 @@ def test_bounds_of_tokens_that_begin_an_option():
 
 
 @pytest.fixture(scope="module")
-def vllm_server(model_dir, tmp_path_factory, free_port):
+def vllm_server(model_dir, tmp_path_factory, free_port, server_process, random_llama):
     """A real server of vLLM; gives ``MODEL@URL`` and the model's directory."""
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vllm is missing: `make test-vllm` runs this test")
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from transformers import AutoTokenizer
 
+    # vLLM's kernels for CPUs know no heads smaller than 32
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
-    directory = tmp_path_factory.mktemp("served") / "model"
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,  # vLLM's kernels for CPUs know no heads smaller than 32
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.3,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        LlamaForCausalLM(config).save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
+    directory = random_llama(tmp_path_factory.mktemp("served") / "model", 32, tokenizer)
     port, log = free_port(), directory.parent / "log.txt"
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", directory, "--port", str(port)]
     command += ["--host", "127.0.0.1", "--served-model-name", "m", "--dtype", "float32", "--enforce-eager"]
     command += ["--kv-cache-memory-bytes", str(1 << 28)]
     environment = {**os.environ, "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1"}
-    with log.open("wb") as handle:
-        process = subprocess.Popen(command, stdout=handle, stderr=subprocess.STDOUT, env=environment)
-    try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        for _ in range(600):
-            try:
-                with opener.open(f"http://127.0.0.1:{port}/health", timeout=5):
-                    break
-            except OSError:
-                assert process.poll() is None, log.read_text()
-                time.sleep(0.5)
-        else:
-            pytest.fail(f"the server does not answer:\n{log.read_text()}")
+    with server_process(command, port, log, environment):
         yield f"m@http://127.0.0.1:{port}/v1", directory
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 @pytest.mark.filterwarnings("default")

@@ -13,8 +13,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -61,29 +59,6 @@ def by_id(batches):
     return {done.id: done for batch in batches for done in batch}
 
 
-def with_heads(directory, size, tokenizer):
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=2 * size,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.3,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        LlamaForCausalLM(config).save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
-    return directory
-
-
 @pytest.fixture(scope="module")
 def tokenizer(model_dir):
     from transformers import AutoTokenizer
@@ -92,9 +67,9 @@ def tokenizer(model_dir):
 
 
 @pytest.fixture(scope="module")
-def small(tokenizer, tmp_path_factory):
+def small(tokenizer, tmp_path_factory, random_llama):
     """Directory of a model with random weights."""
-    return with_heads(tmp_path_factory.mktemp("small") / "model", 32, tokenizer)
+    return random_llama(tmp_path_factory.mktemp("small") / "model", 32, tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +111,8 @@ def test_a_draw_depends_on_its_prompt_and_seed_alone(engine):
     assert drawn(REQUESTS, -1) == drawn(REQUESTS, -1)
 
 
-def test_nothing_is_taken_from_the_models_own_generation_config(small, tokenizer, tmp_path, engine):
-    other = with_heads(tmp_path / "model", 32, tokenizer)
+def test_nothing_is_taken_from_the_models_own_generation_config(small, tokenizer, tmp_path, engine, random_llama):
+    other = random_llama(tmp_path / "model", 32, tokenizer)
     file = other / "generation_config.json"
     own = json.loads(file.read_text())
     # `top_k` 1 would make every draw greedy, the penalty other texts, `max_new_tokens` shorter ones.
@@ -161,8 +136,8 @@ def test_what_does_not_fit_the_window_fails_alone(engine, small, tokenizer):
     assert answers["nearly"].n_prompt_tokens < 512
 
 
-def test_a_template_without_a_system_role(tokenizer, tmp_path):
-    directory = with_heads(tmp_path / "model", 32, tokenizer)
+def test_a_template_without_a_system_role(tokenizer, tmp_path, random_llama):
+    directory = random_llama(tmp_path / "model", 32, tokenizer)
     (directory / "chat_template.jinja").write_text(
         "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
         "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
@@ -376,30 +351,13 @@ def server_command(model, port):
 
 
 @pytest.fixture(scope="module")
-def server(small, tmp_path_factory):
+def server(small, tmp_path_factory, free_port, server_process):
     """A server of vLLM; gives ``MODEL@URL``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = tmp_path_factory.mktemp("server") / "log.txt"
     command = [*server_command(small, port), "--kv-cache-memory-bytes", str(1 << 28)]
-    with log.open("wb") as handle:
-        process = subprocess.Popen(command, stdout=handle, stderr=subprocess.STDOUT)
-    try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        for _ in range(1200):
-            try:
-                with opener.open(f"http://127.0.0.1:{port}/health", timeout=5):
-                    break
-            except OSError:
-                assert process.poll() is None, log.read_text()
-                time.sleep(0.25)
-        else:
-            pytest.fail(f"the server does not answer:\n{log.read_text()}")
+    with server_process(command, port, log, None):
         yield f"m@http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def test_a_server_of_vllm_gives_what_vllm_gives_in_this_process(server, engine):
