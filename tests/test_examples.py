@@ -6,10 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from bftembed.tune.loss import objectives
+
 ROOT = Path(__file__).resolve().parents[1]
 FILES = [path.relative_to(ROOT) for path in sorted((ROOT / "bftembed").rglob("*.py")) if ">>> " in path.read_text()]
 
 
+@pytest.fixture
+def _objectives_of_an_example(monkeypatch):
+    """What an example registers is forgotten after it."""
+    monkeypatch.setattr(objectives, "_KINDS", dict(objectives._KINDS))
+
+
+@pytest.mark.usefixtures("_objectives_of_an_example")
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_examples(file, mirror):
     parts = file.with_suffix("").parts

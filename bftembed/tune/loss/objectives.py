@@ -64,7 +64,7 @@ def register_objective(
     Raises
     ------
     InputError
-        If the name is taken, or `weights` does not take two arguments.
+        If another function has the name, or `weights` does not take two arguments.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def register_objective(
     >>> _ = register_objective("focal", focal)
     >>> loss = make_loss("focal", options={"power": 1.0})
     """
-    if name in _KINDS and (name in OBJECTIVES or _KINDS[name].weights is not weights):
+    if name in _KINDS and (name in OBJECTIVES or not _same_function(_KINDS[name].weights, weights)):
         msg = f"There is an objective `{name}` already; choose another name."
         raise InputError(msg)
     if not callable(weights) or len(inspect.signature(weights).parameters) < 2:
@@ -82,6 +82,12 @@ def register_objective(
         raise InputError(msg)
     _KINDS[name] = ObjectiveKind(weights, per_sample)
     return _KINDS[name]
+
+
+def _same_function(one: object, other: object) -> bool:
+    """Whether both are one function of one module, which may have been defined anew, as a notebook's cell does."""
+    places = [(getattr(each, "__module__", None), getattr(each, "__qualname__", None)) for each in (one, other)]
+    return one is other or (places[0] == places[1] and None not in places[0])
 
 
 def _find(name: str) -> ObjectiveKind:

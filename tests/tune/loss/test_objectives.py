@@ -408,7 +408,21 @@ def test_objectives_of_users():
     np.testing.assert_allclose(slope, -factors / 4, rtol=1e-6)
     loss, _ = Objective(name="by-length", window=2).loss(logprobs, lengths)
     assert float(loss.detach()) == pytest.approx((1.5 * 1.6 / 3 + 0.5 * 2) / 2)
-    register_objective("focal", focal)  # again, as where a notebook's cell is run twice
+
+
+def defined_anew(factor):
+    def made_in_a_cell(logprobs, lengths):
+        return torch.full_like(logprobs, factor)
+
+    return made_in_a_cell
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_cell_of_a_notebook_run_twice_registers_the_newer_function():
+    register_objective("cell", defined_anew(1.0))
+    register_objective("cell", defined_anew(2.0))
+    weights = Objective(name="cell").weights(torch.zeros(2), torch.tensor([2]))
+    assert weights.token.tolist() == [2, 2]
 
 
 @pytest.mark.usefixtures("registered")
