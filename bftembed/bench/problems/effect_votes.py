@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bftembed.bench.scoring.metrics import auroc_per_group, plain
 from bftembed.likeness import soft
 
 if TYPE_CHECKING:
@@ -124,16 +125,8 @@ def chosen(unit: Any, train: Rows) -> Setting:
 
 
 def auroc_per_gene(rows: Rows, guess: NDArray[np.float64]) -> float:
-    """AUROC within each read-out gene with both labels, averaged (NaN without any), by ranks of all genes at once."""
-    import pandas as pd
-
-    frame = pd.DataFrame({"gene": rows.gene, "yes": rows.label, "guess": guess})
-    frame["rank"] = frame.groupby("gene")["guess"].rank()
-    size = frame.groupby("gene").size()
-    yes = frame[frame["yes"]].groupby("gene")["rank"].agg(["sum", "size"]).reindex(size.index, fill_value=0)
-    n = yes["size"]
-    both = (n > 0) & (n < size)
-    return float(((yes["sum"] - n * (n + 1) / 2) / (n * (size - n)))[both].mean())
+    """AUROC within each read-out gene with both labels, averaged (NaN without any)."""
+    return plain(auroc_per_group(rows.gene), rows.label, guess)
 
 
 def _tabled(train: Rows, test: Rows) -> _Table:

@@ -10,9 +10,10 @@ import pandas as pd
 from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.problems.effect_votes import Rows, chosen, vote
 from bftembed.bench.problems.genes import spelling
-from bftembed.bench.scoring.metrics import auroc, drawn, mean_of_known, plain
+from bftembed.bench.scoring.clusters import group_weights
+from bftembed.bench.scoring.metrics import auroc, auroc_per_group, drawn, plain
 from bftembed.bench.scoring.probes import LINEAR, Fold, predict_folds
-from bftembed.bench.scoring.scores import Score, item_weights
+from bftembed.bench.scoring.scores import Score
 from bftembed.entities import canonical
 from bftembed.errors import InputError
 from bftembed.likeness import unit
@@ -181,8 +182,7 @@ class PerturbationEffects(Problem):
 
         Rows of one perturbation depend on each other, so perturbations are drawn with all of their rows.
         """
-        used, inverse = np.unique(test.pert, return_inverse=True)
-        return item_weights([self.entities[i] for i in used])[:, inverse]
+        return group_weights([self.entities[i] for i in test.pert])
 
 
 def _guesses(vectors: NDArray[np.float32], train: Rows, test: Rows) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
@@ -255,10 +255,8 @@ def per_gene(
 
     A replicate leaves out the genes of which it lacks a label.
     """
-    genes = _by_gene(test)
-    value = float(np.mean([plain(auroc, test.label[rows], guess[rows]) for rows in genes]))
-    draws = [drawn(auroc, test.label[rows], guess[rows], weights[:, rows]) for rows in genes]
-    return _one(value), mean_of_known(np.stack(draws))
+    metric = auroc_per_group(test.gene)
+    return _one(plain(metric, test.label, guess)), drawn(metric, test.label, guess, weights)
 
 
 def _by_gene(test: Rows) -> list[NDArray[np.intp]]:

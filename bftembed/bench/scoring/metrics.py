@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,17 +41,70 @@ def auroc(truth: NDArray[Any], score: NDArray[Any], weights: Floats) -> Floats:
     if truth.ndim == 2:
         columns = [auroc(t, s, weights) for t, s in zip(truth.T, np.asarray(score).T, strict=True)]
         return mean_of_known(np.stack(columns))
-    order, starts = _groups(score)
-    positive = np.add.reduceat(weights[:, order] * truth[order], starts, axis=1)
-    negative = np.add.reduceat(weights[:, order] * ~truth[order], starts, axis=1)
-    below = negative.cumsum(axis=1) - negative / 2
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    return _ratio((positive * below).sum(axis=1), pairs)
+    return _aurocs(truth, np.asarray(score), np.zeros(len(truth), dtype=np.intp), weights)[:, 0]
+
+
+def auroc_per_group(groups: Sequence[Any] | NDArray[Any]) -> Metric:
+    """AUROC within each group, averaged over the groups with both classes, as a metric.
+
+    What holds for a group as a whole, e.g. a gene that answers to everything, is worth nothing by it.
+
+    Parameters
+    ----------
+    groups
+        (n,): the group of each item.
+
+    Returns
+    -------
+    A metric like `auroc`, of truth (n,) bool, score (n,) and weights (n_draws, n). A replicate leaves out the groups of
+    which it lacks a class; without any it is NaN.
+
+    Examples
+    --------
+    >>> from bftembed.bench.scoring.metrics import auroc_per_group, plain
+    >>> truth, score = [True, False, True, False], [0.2, 0.1, 0.8, 0.9]
+    >>> plain(auroc_per_group(["A", "A", "B", "B"]), truth, score)
+    0.5
+    """
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+
+    def metric(truth: NDArray[Any], score: NDArray[Any], weights: Floats) -> Floats:
+        truth, score = np.asarray(truth, dtype=bool), np.asarray(score)
+        positive = np.bincount(codes, truth)
+        used = ((positive > 0) & (positive < np.bincount(codes)))[codes]
+        if not used.any():
+            return np.full(len(weights), np.nan)
+        return mean_of_known(_aurocs(truth[used], score[used], codes[used], weights[:, used]).T)
+
+    return metric
+
+
+def f1(truth: NDArray[Any], guess: NDArray[Any], weights: Floats) -> Floats:
+    """Harmonic mean of precision and recall of what is true, of two (n,) bool; (n_draws,).
+
+    NaN where nothing that was drawn is true or guessed to be.
+    """
+    truth, guess = np.asarray(truth, dtype=bool), np.asarray(guess, dtype=bool)
+    return _ratio(2 * (weights @ (truth & guess)), weights @ (truth.astype(float) + guess))
+
+
+def macro_f1(truth: NDArray[Any], guess: NDArray[Any], weights: Floats) -> Floats:
+    """Mean of `f1` over the classes of truth (n,); (n_draws,).
+
+    A class neither drawn nor guessed is left out. A guess that is no class, as of what was not answered, is wrong.
+    """
+    truth, guess = np.asarray(truth), np.asarray(guess)
+    return mean_of_known(np.stack([f1(truth == c, guess == c, weights) for c in np.unique(truth)]))
+
+
+def mean(values: NDArray[Any], weights: Floats) -> Floats:
+    """Mean of (n,) values; (n_draws,)."""
+    return _ratio(weights @ np.asarray(values, dtype=float), weights.sum(axis=1))
 
 
 def accuracy(truth: NDArray[Any], guess: NDArray[Any], weights: Floats) -> Floats:
     """Share of items whose class (n,) was guessed; (n_draws,)."""
-    return _ratio(weights @ (truth == guess), weights.sum(axis=1))
+    return mean(np.asarray(truth) == np.asarray(guess), weights)
 
 
 def balanced_accuracy(truth: NDArray[Any], guess: NDArray[Any], weights: Floats) -> Floats:
@@ -74,6 +127,8 @@ METRICS: dict[str, Metric] = {
     "accuracy": accuracy,
     "auroc": auroc,
     "balanced accuracy": balanced_accuracy,
+    "f1": f1,
+    "macro f1": macro_f1,
     "spearman": spearman,
 }
 
@@ -94,6 +149,22 @@ def mean_of_known(values: Floats) -> Floats:
     """Mean over the first axis of what is not NaN; NaN where nothing is."""
     known = ~np.isnan(values)
     return _ratio(np.where(known, values, 0).sum(axis=0), known.sum(axis=0).astype(float))
+
+
+def _aurocs(truth: NDArray[Any], score: NDArray[Any], codes: NDArray[np.intp], weights: Floats) -> Floats:
+    """AUROC within each group of items: (n_draws, n_groups), NaN where a replicate lacks a class."""
+    order = np.lexsort((score, codes))
+    codes, score = codes[order], score[order]
+    new_group = np.concatenate([[True], codes[1:] != codes[:-1]])
+    ties = np.flatnonzero(new_group | np.concatenate([[True], score[1:] != score[:-1]]))
+    groups = np.searchsorted(ties, np.flatnonzero(new_group))
+    positive = np.add.reduceat(weights[:, order] * truth[order], ties, axis=1)
+    negative = np.add.reduceat(weights[:, order] * ~truth[order], ties, axis=1)
+    totals = np.add.reduceat(negative, groups, axis=1)
+    before = np.repeat(totals.cumsum(axis=1) - totals, np.diff([*groups, len(ties)]), axis=1)
+    below = negative.cumsum(axis=1) - negative / 2 - before
+    pairs = np.add.reduceat(positive, groups, axis=1) * totals
+    return _ratio(np.add.reduceat(positive * below, groups, axis=1), pairs)
 
 
 def _groups(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

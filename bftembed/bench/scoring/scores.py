@@ -104,12 +104,13 @@ def widened(draws: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[
     return np.minimum(wide, 1.0)
 
 
-def item_weights(items: Sequence[str]) -> NDArray[np.float64]:
+def item_weights(items: Sequence[str], *, role: str | None = None) -> NDArray[np.float64]:
     """How often each item is drawn: (`N_DRAWS`, n), the same for the same items.
 
-    The generator is seeded by the names, so that all embeddings scored on these items share the replicates.
+    The generator is seeded by the names, so that all embeddings scored on these items share the replicates; and by
+    `role`, if there is one, so that the same names in two roles are drawn independently.
     """
-    rng = np.random.default_rng(seed_of(*items))
+    rng = np.random.default_rng(seed_of(*items) if role is None else seed_of(role, *items))
     return rng.multinomial(len(items), np.full(len(items), 1 / len(items)), size=N_DRAWS).astype(float)
 
 

@@ -13,8 +13,12 @@ from bftembed.bench.scoring.metrics import (
     METRICS,
     accuracy,
     auroc,
+    auroc_per_group,
     balanced_accuracy,
     drawn,
+    f1,
+    macro_f1,
+    mean,
     mean_of_known,
     plain,
     spearman,
@@ -80,6 +84,69 @@ def test_auroc_of_labels_is_the_mean_over_those_with_both_classes():
     truth[:, 2] = False
     expected = np.mean([sk.roc_auc_score(truth[:, k], score[:, k]) for k in (0, 1)])
     assert plain(auroc, truth, score) == pytest.approx(expected)
+
+
+@given(samples(), st.integers(1, 6))
+def test_auroc_per_group_is_the_mean_of_groups_of_the_drawn_sample(sample, n_groups):
+    rng, truth, score, weights = sample
+    groups = rng.integers(0, n_groups, len(truth))
+    for value, row in zip(auroc_per_group(groups)(truth, score, weights.astype(float)), weights, strict=True):
+        drawn_groups, drawn_truth, drawn_score = (repeated(each, row) for each in (groups, truth, score))
+        expected = [
+            sk.roc_auc_score(drawn_truth[drawn_groups == g], drawn_score[drawn_groups == g])
+            for g in np.unique(drawn_groups)
+            if len(np.unique(drawn_truth[drawn_groups == g])) == 2
+        ]
+        assert value == pytest.approx(np.mean(expected) if expected else np.nan, abs=1e-12, nan_ok=True)
+
+
+@given(samples(), st.integers(1, 6), st.floats(0.1, 10))
+def test_what_holds_for_a_group_as_a_whole_changes_no_auroc_within_it(sample, n_groups, size):
+    rng, truth, score, weights = sample
+    groups = rng.integers(0, n_groups, len(truth))
+    shifted = np.round(score * 12) + np.round(size * rng.normal(size=n_groups))[groups]
+    found = [auroc_per_group(groups)(truth, each, weights.astype(float)) for each in (np.round(score * 12), shifted)]
+    np.testing.assert_allclose(*found, atol=1e-12)
+
+
+@given(samples())
+def test_f1_is_that_of_the_drawn_sample(sample):
+    rng, truth, _, weights = sample
+    guess = truth ^ (rng.random(len(truth)) < 0.4)
+    for value, row in zip(f1(truth, guess, weights.astype(float)), weights, strict=True):
+        expected = np.nan
+        if row.sum():
+            expected = sk.f1_score(repeated(truth, row), repeated(guess, row), zero_division=np.nan)
+        assert value == pytest.approx(expected, nan_ok=True)
+
+
+@given(samples())
+def test_macro_f1_is_that_of_the_drawn_sample_and_what_is_unanswered_is_no_class(sample):
+    rng, _, score, weights = sample
+    truth = np.array(["yes", "no", "maybe"])[(score * 2.9).astype(int)]
+    guess = np.where(rng.random(len(truth)) < 0.6, truth, rng.choice(["yes", "no", ""], len(truth)))
+    for value, row in zip(macro_f1(truth, guess, weights.astype(float)), weights, strict=True):
+        expected = np.nan
+        if row.sum():
+            expected = sk.f1_score(
+                repeated(truth, row),
+                repeated(guess, row),
+                labels=np.unique(truth),
+                average="macro",
+                zero_division=np.nan,
+            )
+        assert value == pytest.approx(expected, nan_ok=True)
+
+
+@given(samples())
+def test_mean_is_that_of_the_drawn_sample(sample):
+    _, _, score, weights = sample
+    for value, row in zip(mean(score, weights.astype(float)), weights, strict=True):
+        assert value == pytest.approx(repeated(score, row).mean() if row.sum() else np.nan, nan_ok=True)
+
+
+def test_no_group_with_both_classes_has_no_value():
+    assert np.isnan(plain(auroc_per_group(["a", "a", "b"]), np.array([1, 1, 0]), np.arange(3.0)))
 
 
 @pytest.mark.parametrize("name", METRICS)
