@@ -2,13 +2,12 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-import scanpy as sc
 from scipy import sparse
 
 import bftembed as bft
 from bftembed.errors import InputError
 from bftembed.profiles import ProfileStore
-from bftembed.tl._describe_clusters import _by_genes, welch
+from bftembed.tl._describe_clusters import _by_genes
 
 GENES = ["CD3E", "CD3D", "MS4A1", "CD79A", "LYZ", "ACTB"]
 TEXTS = {"secret-a": "T cells.", "secret-b": "B cells.", "secret-c": "Monocytes."}
@@ -39,17 +38,6 @@ def test_a_row_and_a_text_for_each_cluster(cells):
     assert (info["kind"], info["groupby"], info["n_top"]) == ("cluster", "label", 1)
     assert "bft" not in cells.uns
     assert cells.obs.equals(before.obs)
-
-
-def test_genes_are_ranked_as_scanpy_ranks_them(cells):
-    t = welch(bft.pp.reference(cells, batch_key="label"))
-    logged = cells.copy()
-    sc.pp.normalize_total(logged, target_sum=1e4)
-    sc.pp.log1p(logged)
-    sc.tl.rank_genes_groups(logged, "label", method="t-test")
-    for row, label in zip(t, TEXTS, strict=True):
-        oracle = sc.get.rank_genes_groups_df(logged, group=label).set_index("names")["scores"]
-        np.testing.assert_allclose(row, oracle[GENES], rtol=2e-3, atol=1e-3)  # scanpy sums in float32
 
 
 def test_sparse_dense_and_backed_cells_give_the_same(cells, tmp_path):
