@@ -1,4 +1,7 @@
-"""The reward of GRPO on closed questions: one if the answer is right, zero if it is wrong or cannot be read."""
+"""The reward of GRPO on closed questions: one if the answer is right, zero if it is wrong or cannot be read.
+
+`parse_answer` is the one reader of answers: what is rewarded in training is what counts as right in an evaluation.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from bftembed.engines.reasoning import without_reasoning
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,34 +32,68 @@ _OPEN, _CLOSE = r"[(\[{*\"'`]", r"[)\]}*\"'`]"
 _AND = r"(?:[\s,;/&*]|\b(?:or|and|but|not|also|both|maybe|perhaps|possibly)\b)+"
 
 
-def parse_answer(text: str, choices: Sequence[str]) -> str | None:
-    """The choice that the last line of a completion names.
+# The answer said to be final, to the end of its line or, where that is empty, of the next one; or in LaTeX's box.
+_FINAL = re.compile(
+    r"\bfinal\s+answer\b(?:\W*?\bis\b)?[*_`\"']*\s*[:=][ \t*_`\"']*(?:\n\s*)?[^\n]*"
+    r"|\\boxed\s*\{(?P<box>(?:[^{}]|\{[^{}]*\})*)\}",
+    re.IGNORECASE,
+)
+_LATEX = re.compile(r"\\[a-zA-Z]+\s*")
+
+
+def parse_answer(text: str, choices: Sequence[str], *, texts: Sequence[str] = ()) -> str | None:
+    r"""The choice that the end of a completion names.
+
+    What is read is the last answer that is called final (``Final answer: B``) or stands in LaTeX's ``\boxed{B}``, and
+    the last line where there is none. Reasoning between the marks that models put around it is removed first; where it
+    has no end, there is no answer.
 
     Words count in any case, as whole words; not in another form ("increases") and not where they are denied ("does not
     increase"). Single capital letters count where they are given as an answer: alone, in brackets or bold, at the
     beginning before a mark or "is", or after "answer", "option" or "choice". So neither the article in
-    "A decrease" nor the C of "vitamin C" is one.
+    "A decrease" nor the C of "vitamin C" is one. Where no choice is named, the text of one in full counts as that.
 
     Parameters
     ----------
     text
-        A completion; its last line that is not blank is read.
+        A completion.
     choices
         All possible answers, e.g. `YES_NO_MAYBE`, `LETTERS`, `DIRECTIONS`.
+    texts
+        What the choices stand for, in their order, e.g. the options behind letters.
 
     Returns
     -------
-    The choice as written in `choices`; None if the line names none of them or more than one.
+    The choice as written in `choices`; None if none of them is named, or more than one.
 
     Raises
     ------
     InputError
-        If there are no choices, or one of them is blank or there twice.
+        If there are no choices, or one of them or of their texts is blank or there twice.
+
+    Examples
+    --------
+    >>> from bftembed.tune.grpo.rewards import parse_answer
+    >>> parse_answer("Final answer: B\nThis is no medical advice.", ("A", "B"))
+    'B'
+    >>> parse_answer("It must be the kidney.", ("A", "B"), texts=["Liver", "Kidney"])
+    'B'
     """
     find = _finder(tuple(choices))
-    lines = [line for line in text.splitlines() if line.strip()]
-    named = find(lines[-1]) if lines else set()
+    line = _final(without_reasoning(text)[0])
+    named = find(line)
+    if not named and texts:
+        behind = dict(zip(texts, choices, strict=True))
+        named = {None if each is None else behind[each] for each in _text_finder(tuple(texts))(line)}
     return named.pop() if len(named) == 1 else None
+
+
+def _final(text: str) -> str:
+    """The part of a text that gives the answer."""
+    said = list(_FINAL.finditer(text))
+    if said:
+        return said[-1][0] if said[-1]["box"] is None else _LATEX.sub("", said[-1]["box"])
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 class BinaryReward:
@@ -99,24 +137,45 @@ def _text(completion: str | list[dict[str, str]]) -> str:
 @lru_cache
 def _finder(choices: tuple[str, ...]) -> Callable[[str], set[str | None]]:
     """A function from a line to the choices that it names."""
+    _check(choices)
+    if all(len(choice) == 1 and choice.isupper() for choice in choices):
+        return _letter_finder("".join(map(re.escape, choices)))
+    return _word_finder(choices)
+
+
+def _text_finder(texts: tuple[str, ...]) -> Callable[[str], set[str | None]]:
+    """As `_finder`, for texts that are written out; how they end, and where their lines break, does not matter."""
+    bare = tuple(_bare(text) for text in texts)
+    _check(bare)
+    # Nor is "5 mg" a part of "0.5 mg", or "20" of "-20".
+    find = _word_finder(bare, rf"{_WORD_BEGIN}(?<!\d[.,])(?<![-+\u2212])", rf"{_WORD_END}(?![.,]\d)")
+    whole = dict(zip(bare, texts, strict=True))
+    return lambda line: {None if each is None else whole[each] for each in find(" ".join(line.split()))}
+
+
+def _bare(text: str) -> str:
+    joined = " ".join(text.split())
+    return joined.rstrip(" .;,") or joined
+
+
+def _check(choices: tuple[str, ...]) -> None:
     if not choices or not all(choice.strip() for choice in choices):
         msg = f"The choices are {list(choices)}; name at least one, and none that is blank."
         raise InputError(msg)
     if len({choice.casefold() for choice in choices}) < len(choices):
         msg = f"The choices {list(choices)} name one answer twice."
         raise InputError(msg)
-    if all(len(choice) == 1 and choice.isupper() for choice in choices):
-        return _letter_finder("".join(map(re.escape, choices)))
-    return _word_finder(choices)
 
 
-def _word_finder(choices: tuple[str, ...]) -> Callable[[str], set[str | None]]:
+def _word_finder(
+    choices: tuple[str, ...], begin: str = _WORD_BEGIN, end: str = _WORD_END
+) -> Callable[[str], set[str | None]]:
     # The longest first: "no change" is not also "no".
     ordered = sorted(choices, key=len, reverse=True)
     options = "|".join(f"({re.escape(choice)})" for choice in ordered)
     known = {choice.casefold() for choice in choices}
     denials = _DENIED.format(words="|".join(word for word in _DENIALS if word not in known))
-    pattern = re.compile(f"(?P<denied>{denials})?{_WORD_BEGIN}(?:{options}){_WORD_END}", re.IGNORECASE)
+    pattern = re.compile(f"(?P<denied>{denials})?{begin}(?:{options}){end}", re.IGNORECASE)
 
     def find(line: str) -> set[str | None]:
         named: set[str | None] = set()

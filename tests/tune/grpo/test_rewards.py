@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bftembed.errors import InputError
@@ -63,6 +63,68 @@ LETTERED = [
     ("E", None),
     ("Answer: B-cell lymphoma", None),
 ]
+FINAL = [
+    ("Final answer: B\nThis is no advice: see a doctor (A).", "B"),
+    ("final answer: A\nNo, wait.\n**Final Answer:** C\nThank you.", "C"),
+    ("The final answer is: **D**\nI hope this helps.", "D"),
+    ("Final answer:\n\n(B) Aspirin\n\nThank you.", "B"),
+    ("Final answer: B Aspirin", "B"),
+    ("So \\boxed{B}.\nI hope this helps.", "B"),
+    ("So \\boxed{\\text{B}}", "B"),
+    ("So \\boxed{B. Aspirin}", "B"),
+    ("The final answer is: $\\boxed{C}$\nDone: A", "C"),
+    ("\\boxed{A}\nFinal answer: B", "B"),
+    ("Final answer: B\n\\boxed{A}", "A"),
+    ("Final answer: X\nAnswer: B", None),
+    ("Final answer: A or B\nB", None),
+    ("Final answer: not B", None),
+    ("The final answers follow\nB", "B"),
+    ("<think>Final answer: A</think>\nB", "B"),
+    ("Final answer: A</think>\nAnswer: B", "B"),
+    ("<think>It may be A.\nFinal answer: A", None),
+]
+OPTIONS = ["Vitamin B", "Vitamin B12", "0.5 mg", "5 mg", "None", "All of the above."]
+WRITTEN = [
+    ("I would give vitamin  B12.", "B"),
+    ("vitamin B", "A"),
+    ("Final answer: all of the above\nThank you.", "F"),
+    ("None", "E"),
+    ("Give 0.5 mg", "C"),
+    ("Give 5 mg", "D"),
+    ("Give 2.5 mg, or -5 mg", None),
+    ("Give 5 mg of vitamin B12", None),
+    ("It is not vitamin B12", None),
+    ("Give 5 mg. The answer is A.", "A"),
+    ("Answer: A or C", None),
+    ("Vitamin B12\nor so", None),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), FINAL)
+def test_what_is_called_final_wins_over_the_last_line(text, expected):
+    assert parse_answer(text, LETTERS) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), WRITTEN)
+def test_the_text_of_one_choice_in_full_counts_as_it(text, expected):
+    assert parse_answer(text, "ABCDEF", texts=OPTIONS) == expected
+
+
+@pytest.mark.parametrize(("texts", "message"), [(["one", " "], "blank"), (["one", "ONE."], "twice")])
+def test_texts_that_cannot_be_told_apart_are_refused(texts, message):
+    with pytest.raises(InputError, match=message):
+        parse_answer("neither", ("A", "B"), texts=texts)
+
+
+@given(st.lists(st.text(min_size=1), min_size=2, max_size=4), st.data())
+def test_no_text_is_read_as_an_option_whose_text_does_not_stand_there(texts, data):
+    bare = {" ".join(text.split()).rstrip(" .;,") or " ".join(text.split()) for text in texts}
+    assume(len({each.casefold() for each in bare}) == len(texts) and all(bare))
+    letters = "ABCD"[: len(texts)]
+    line = data.draw(st.text(alphabet="abc xyz.-5"))
+    found = parse_answer(line, letters, texts=texts)
+    if found is not None and found not in line:
+        assert " ".join(texts[letters.index(found)].split()).rstrip(" .;,").casefold() in line.casefold()
 
 
 @pytest.mark.parametrize("choices", CHOICE_SETS)
