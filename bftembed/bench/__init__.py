@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from bftembed._lazy import attach
 
 if TYPE_CHECKING:
-    from bftembed.bench.base import Evaluation, Problem, Published, Task, TaskInfo, task
+    from bftembed.bench.asking.asker import Asker
+    from bftembed.bench.asking.questions import Answer, Item, Question
+    from bftembed.bench.base import Evaluation, LanguageProblem, Problem, Published, Task, TaskInfo, task
     from bftembed.bench.problems.cell_data import CELL_DATA_INFO, CellData, load_cells, small_part
     from bftembed.bench.problems.cells import CellLabels
     from bftembed.bench.problems.cells_by_text import CellsByText, TypeText
@@ -31,12 +33,15 @@ if TYPE_CHECKING:
     from bftembed.bench.scoring.scores import Score
     from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
     from bftembed.bench.sources.grammar import get_source
+    from bftembed.bench.sources.model import Model
 
 __all__ = [
     "CELL_DATA_INFO",
     "CONSTANT",
     "FOREST",
     "LINEAR",
+    "Answer",
+    "Asker",
     "BatchIntegration",
     "CellData",
     "CellLabels",
@@ -48,14 +53,18 @@ __all__ = [
     "ExpressionResponse",
     "GeneLabels",
     "GeneTerms",
+    "Item",
     "JointModalities",
+    "LanguageProblem",
     "ModalityMatching",
+    "Model",
     "NotApplicableError",
     "PairLabels",
     "PerturbationEffects",
     "Probe",
     "Problem",
     "Published",
+    "Question",
     "Result",
     "Score",
     "Source",
@@ -86,6 +95,8 @@ __all__ = [
 __getattr__, __dir__ = attach(
     __name__,
     {
+        "Answer": "asking.questions",
+        "Asker": "asking.asker",
         "BatchIntegration": "problems.integration",
         "CONSTANT": "scoring.probes",
         "CELL_DATA_INFO": "problems.cell_data",
@@ -101,14 +112,18 @@ __getattr__, __dir__ = attach(
         "GeneLabels": "problems.genes",
         "GeneTerms": "problems.terms",
         "Probe": "scoring.probes",
+        "Item": "asking.questions",
         "JointModalities": "problems.modalities",
         "LINEAR": "scoring.probes",
+        "LanguageProblem": "base",
         "ModalityMatching": "problems.modalities",
+        "Model": "sources.model",
         "NotApplicableError": "sources.base",
         "PairLabels": "problems.pairs",
         "PerturbationEffects": "problems.effects",
         "Problem": "base",
         "Published": "base",
+        "Question": "asking.questions",
         "Result": "results",
         "Score": "scoring.scores",
         "Source": "sources.base",

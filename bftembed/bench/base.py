@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bftembed.bench.scoring.scores import digest_of
+from bftembed.engines import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from bftembed.bench.asking.asker import Asker
+    from bftembed.bench.asking.questions import Answer, Item, Question
     from bftembed.bench.scoring.scores import Score
     from bftembed.bench.sources.base import CellVectors, Source
+    from bftembed.encoders import Encoder
 
-Kind = Literal["gene", "pair", "cell", "perturbation"]
+Kind = Literal["gene", "pair", "cell", "perturbation", "language"]
+Mode = Literal["", "rank", "generate"]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -44,7 +49,15 @@ class TaskInfo(BaseModel):
     name, version
         Identify it; a change of anything that could change a score raises the version.
     kind
-        What is embedded: genes, pairs of genes, cells, or perturbations (of genes, or drugs).
+        What is embedded: genes, pairs of genes, cells, or perturbations (of genes, or drugs); or ``language``: a model
+        is asked.
+    mode, preset, is_default
+        Of a language task: whether options are ranked by their log-probabilities or texts are written, how the prompts
+        are put, and whether the task is run where no preset is named. Two presets of the same data are two tasks.
+    encodes, judged
+        Whether answers are compared by an encoder, or judged by another model; it then is part of a result's key.
+    files
+        Names of files of the user that it reads with `bftembed.data.given_file`, if they are given.
     data
         Names of the manifests whose files it reads; their digests stand in every result.
     main_score, higher_is_better, chance, best
@@ -61,6 +74,12 @@ class TaskInfo(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     version: Annotated[int, Field(ge=1)] = 1
     kind: Kind
+    mode: Mode = ""
+    preset: str = ""
+    is_default: bool = True
+    encodes: bool = False
+    judged: bool = False
+    files: tuple[Text, ...] = ()
     title: Text
     data: tuple[Text, ...]
     main_score: Text
@@ -84,11 +103,14 @@ class Evaluation:
     scores, baselines
         The first score is the main one. Baselines do not use the embedding, but the same items and folds.
     items
-        Names of what was scored: genes, ``A|B`` pairs, cells. Two evaluations can be compared if these are equal.
+        Names of what was scored: genes, ``A|B`` pairs, cells, questions. Two evaluations can be compared if these are
+        equal.
     counts
         Numbers to print beside the score, e.g. items per class.
     notes
         Sentences that a reader of the score needs.
+    right
+        Where the main score is a share of right items: whether each of `items` was.
     """
 
     scores: Sequence[Score]
@@ -96,6 +118,7 @@ class Evaluation:
     items: Sequence[str]
     counts: dict[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    right: Sequence[bool] | None = None
 
 
 class Problem(ABC):
@@ -129,12 +152,45 @@ class Problem(ABC):
         return self._baselines_by_items[key]
 
 
+class LanguageProblem(ABC):
+    """Items that a language model is asked about, and how its answers are scored.
+
+    Answers are kept before they are scored: whatever `evaluate` does, parsing included, can change without a question
+    being asked again.
+    """
+
+    #: What is scored, sorted by id, each once.
+    items: Sequence[Item]
+    #: What was removed from the data before anything was asked, and why.
+    removed: dict[str, int]
+    #: How texts are drawn.
+    sampling: Sampling = Sampling()
+    #: Whether the end of an answer is scored too, where one option begins another.
+    end: bool = False
+
+    @abstractmethod
+    def questions(self) -> Sequence[Question]:
+        """All prompts, those of the controls too."""
+
+    def ask(self, asker: Asker) -> Mapping[str, Answer]:
+        """Answers by the id of the question; overridden where questions depend on answers to others."""
+        return asker.answer(self.questions(), sampling=self.sampling, end=self.end)
+
+    def given(self, source: Source) -> Mapping[str, Answer] | None:
+        """Answers that a source other than a model has without being asked; None, the default, if it has none."""
+        return None
+
+    @abstractmethod
+    def evaluate(self, answers: Mapping[str, Answer], *, encoder: Encoder) -> Evaluation:
+        """Score the answers, none of which is an error. An encoder is loaded if it is used."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A task: `load(fast)` reads its data and gives the problem; `fast` asks for a small part of it."""
 
     info: TaskInfo
-    load: Callable[[bool], Problem]
+    load: Callable[[bool], Problem | LanguageProblem]
 
     @property
     def name(self) -> str:
@@ -142,7 +198,7 @@ class Task:
         return self.info.name
 
 
-def task(**info: Any) -> Callable[[Callable[[bool], Problem]], Task]:
+def task(**info: Any) -> Callable[[Callable[[bool], Problem | LanguageProblem]], Task]:
     """Make a task of a function that loads a problem; the arguments are the fields of `TaskInfo`.
 
     Examples
@@ -155,7 +211,7 @@ def task(**info: Any) -> Callable[[Callable[[bool], Problem]], Task]:
     'mine'
     """
 
-    def make(load: Callable[[bool], Problem]) -> Task:
+    def make(load: Callable[[bool], Problem | LanguageProblem]) -> Task:
         return Task(TaskInfo(**info), load)
 
     return make

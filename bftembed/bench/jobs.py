@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -15,32 +16,51 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bftembed import data
-from bftembed.bench.base import Problem
+from bftembed.bench.asking.asker import Asker
+from bftembed.bench.base import LanguageProblem, Problem
 from bftembed.bench.results import (
     SCHEMA_VERSION,
     Result,
     ScoreRecord,
     data_digests,
     gene_table_digest,
+    given_digests,
     read_result,
     result_path,
     write_result,
 )
 from bftembed.bench.scoring.scores import digest_of, number
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, cell_vectors, checked
+from bftembed.bench.sources.model import Model
 from bftembed.datasets import NAME_SOURCES
-from bftembed.errors import BftembedError, DataError, InputError
+from bftembed.encoders import get_encoder
+from bftembed.engines import AnswerStore
+from bftembed.errors import BftembedError, DataError, EngineError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from bftembed.bench.asking.questions import Answer
     from bftembed.bench.base import Evaluation, Task, TaskInfo
     from bftembed.bench.results import Subset
     from bftembed.bench.sources.base import Source
+    from bftembed.engines import Engine
 
 logger = logging.getLogger("bftembed")
 Overwrite = Literal["never", "missing", "always"]
-_PACKAGES = ("bftembed", "numpy", "scipy", "scikit-learn", "scanpy", "scib", "scib-metrics")
+_PACKAGES = (
+    "bftembed",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "scanpy",
+    "scib",
+    "scib-metrics",
+    "torch",
+    "transformers",
+    "vllm",
+)
 
 
 @dataclass
@@ -51,6 +71,7 @@ class RunSettings:
     fast: bool
     overwrite: Overwrite
     n_jobs: int
+    judge: Engine | None = None
 
     def path_of(self, job: Job) -> Path:
         """Where a result belongs."""
@@ -65,16 +86,25 @@ class LoadedTask:
     fast: bool
 
     @cached_property
-    def problem(self) -> Problem:
-        """The problem; `InputError` if it is none, or has entities of the same name."""
+    def problem(self) -> Problem | LanguageProblem:
+        """The problem; `InputError` if it is none, or has entities or items of the same name."""
         problem = self.task.load(self.fast)
-        if not isinstance(problem, Problem):
-            msg = f"Task `{self.task.name}` loads a {type(problem).__name__}, which is no `bftembed.bench.Problem`."
+        wanted = LanguageProblem if self.is_language else Problem
+        if not isinstance(problem, wanted):
+            kind = f"`bftembed.bench.{wanted.__name__}`"
+            msg = f"Task `{self.task.name}` loads a {type(problem).__name__}, which is no {kind}."
             raise InputError(msg)
-        if len(set(problem.entities)) < len(problem.entities):
-            msg = f"Task `{self.task.name}` has entities of the same name; give each once."
+        names = problem.entities if isinstance(problem, Problem) else [item.id for item in problem.items]
+        if len(set(names)) < len(names):
+            what = "entities" if isinstance(problem, Problem) else "items"
+            msg = f"Task `{self.task.name}` has {what} of the same name; give each once."
             raise InputError(msg)
         return problem
+
+    @property
+    def is_language(self) -> bool:
+        """Whether a language model is asked."""
+        return self.task.info.kind == "language"
 
 
 @dataclass
@@ -96,7 +126,7 @@ def is_there(job: Job, settings: RunSettings) -> bool:
     if settings.overwrite == "never":
         return True
     try:
-        described = _inputs(job.loaded.task.info) | {"description": job.source.describe()}
+        described = _inputs(job.loaded.task.info) | {"description": _description(job, settings)}
     except (BftembedError, OSError):  # what it was made of is not there now
         return False
     return _is_current(there, _key(job, _named(job, settings) | described))
@@ -113,7 +143,7 @@ def result_of(job: Job, settings: RunSettings) -> Result:
     common: dict[str, Any] = {"key": "", "description": {}, **_named(job, settings)}
     try:
         common |= _inputs(task.info)
-        common["description"] = source.describe()
+        common["description"] = _description(job, settings)
         common["key"] = _key(job, common)
         if there is not None and settings.overwrite == "missing" and _is_current(there, common["key"]):
             return there
@@ -147,11 +177,21 @@ def _named(job: Job, settings: RunSettings) -> dict[str, Any]:
 
 def _inputs(info: TaskInfo) -> dict[str, Any]:
     """Digests of the data of a task, and of the gene tables that map its names."""
-    digests = data_digests(info)
+    digests = data_digests(info) | given_digests(info)
     if lacking := [name for name in NAME_SOURCES if name in info.data and not data.available(name)]:
         msg = f"Gene names cannot be mapped without {', '.join(lacking)}: run `bftembed data fetch genes`."
         raise DataError(msg)
     return {"data": digests, "genes": gene_table_digest()}
+
+
+def _description(job: Job, settings: RunSettings) -> dict[str, Any]:
+    """What fixes the vectors or the answers of a source, and what its answers are compared or judged by."""
+    info, found = job.loaded.task.info, job.source.describe()
+    if info.encodes:
+        found = {**found, "encoder": get_encoder(getattr(job.source, "encoder", "default")).describe()}
+    if info.judged and settings.judge is not None:
+        found = {**found, "judge": settings.judge.describe()}
+    return found
 
 
 def _is_current(there: Result, key: str) -> bool:
@@ -161,7 +201,10 @@ def _is_current(there: Result, key: str) -> bool:
 def _computed(job: Job, settings: RunSettings, common: dict[str, Any]) -> Result:
     if job.same is not None:
         return job.same.model_copy(update={"subset": job.subset, "key": common["key"]})
+    if job.loaded.is_language:
+        return _answered(job, settings, common)
     problem, source = job.loaded.problem, job.source
+    assert isinstance(problem, Problem)
     begin = time.perf_counter()
     embedded = problem.embed(source)
     vectors = checked(cell_vectors(embedded).matrix, len(problem.entities), source.label)
@@ -187,6 +230,70 @@ def _computed(job: Job, settings: RunSettings, common: dict[str, Any]) -> Result
     )
 
 
+def _answered(job: Job, settings: RunSettings, common: dict[str, Any]) -> Result:
+    """Result of a language task."""
+    source = job.source
+    if not source.answers:
+        msg = f"`{source.label}` is an embedding; language tasks ask a model, `model:ENGINE`."
+        raise NotApplicableError(msg)
+    problem = job.loaded.problem
+    assert isinstance(problem, LanguageProblem)
+    begin, flips = time.perf_counter(), ""
+    answers = problem.given(source)
+    if answers is None:
+        if not isinstance(source, Model):
+            msg = f"`{source.label}` has texts; this task asks a model, `model:ENGINE`."
+            raise NotApplicableError(msg)
+        with _asker(source, settings, "answers.sqlite") as asker:
+            answers = problem.ask(asker)
+        _refuse_errors(answers)
+        flips = _flips(problem, answers, source, settings) if settings.fast else ""
+    evaluation = problem.evaluate(answers, encoder=get_encoder(getattr(source, "encoder", "default")))
+    record = _record(evaluation, job.loaded.task.info)
+    return Result(
+        **common,
+        status="ok",
+        asked=len(problem.items),
+        found=len(problem.items),
+        removed=problem.removed,
+        times={"ask_seconds": round(time.perf_counter() - begin, 3), "questions": len(answers)},
+        **record | {"notes": [*record["notes"], *([flips] if flips else [])]},
+    )
+
+
+@contextmanager
+def _asker(source: Model, settings: RunSettings, name: str) -> Iterator[Asker]:
+    """The model with the store of its answers beside the results."""
+    with AnswerStore(settings.directory / name) as store:
+        judge = None if settings.judge is None else Asker(settings.judge, store)
+        yield Asker(source.engine, store, encoder=source.encoder, judge=judge)
+
+
+def _refuse_errors(answers: Mapping[str, Answer]) -> None:
+    errors = [answer.error for answer in answers.values() if answer.status == "error"]
+    if errors:
+        msg = (
+            f"{len(errors):,} of {len(answers):,} questions were not answered, e.g. {errors[0]}. "
+            "Run again: only these are asked."
+        )
+        raise EngineError(msg)
+
+
+def _flips(problem: LanguageProblem, answers: Mapping[str, Answer], source: Model, settings: RunSettings) -> str:
+    """How many answers are others when the same questions are asked again."""
+    again = [question for question in problem.questions() if not question.row]
+    with _asker(source, settings, "answers-again.sqlite") as asker:
+        second = asker.answer(again, sampling=problem.sampling, end=problem.end)
+    pairs = [(answers[id], answer) for id, answer in second.items() if id in answers]
+    n = sum(_choice(one) != _choice(other) for one, other in pairs)
+    return f"Asked twice, {n:,} of {len(pairs):,} answers were others the second time."
+
+
+def _choice(answer: Answer) -> object:
+    """What is compared between two runs: the likeliest option, or the text."""
+    return int(np.argmax(answer.logprobs)) if answer.logprobs else (answer.status, answer.text)
+
+
 def _record(evaluation: Evaluation, info: TaskInfo) -> dict[str, Any]:
     first = evaluation.scores[0].metric if evaluation.scores else None
     if first != info.main_score:
@@ -200,6 +307,7 @@ def _record(evaluation: Evaluation, info: TaskInfo) -> dict[str, Any]:
         "scores": [ScoreRecord(**score.describe()) for score in evaluation.scores],
         "baselines": [ScoreRecord(**score.describe()) for score in evaluation.baselines],
         "draws": None if draws is None else [number(value) for value in draws],
+        "right": None if evaluation.right is None else [bool(value) for value in evaluation.right],
         "notes": list(evaluation.notes),
     }
 

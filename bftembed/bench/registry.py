@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("bftembed")
 
 
-def find_tasks(directories: Sequence[str | Path] = (), *, names: Sequence[str] = ()) -> list[Task]:
+def find_tasks(
+    directories: Sequence[str | Path] = (), *, names: Sequence[str] = (), presets: Sequence[str] = ()
+) -> list[Task]:
     """Tasks of this package, of installed packages and of a user, sorted by name.
 
     A package registers a `Task`, or a list of them, under the entry-point group ``bftembed.tasks``. What cannot be
@@ -34,11 +36,14 @@ def find_tasks(directories: Sequence[str | Path] = (), *, names: Sequence[str] =
         holds, by itself or in a list, is a task.
     names
         Names, families, or beginnings of names up to a dot; by default all.
+    presets
+        Language tasks with these ways of asking, in place of the default ones. Without any, a task that is called by
+        its whole name is taken too.
 
     Raises
     ------
     InputError
-        If a directory has no task, two tasks have one name, or a name fits none.
+        If a directory has no task, two tasks have one name, or a name or preset fits none.
     """
     found: dict[str, tuple[Task, str]] = {}
 
@@ -62,7 +67,17 @@ def find_tasks(directories: Sequence[str | Path] = (), *, names: Sequence[str] =
         except PluginError as error:
             logger.warning("%s Its tasks are left out.", error)
     every = [found[name][0] for name in sorted(found)]
-    return [each for each in every if not names or any(_fits(each.name, name) for name in _checked(names, found))]
+    chosen = [each for each in every if not names or any(_fits(each.name, name) for name in _checked(names, found))]
+    kept = [
+        each
+        for each in chosen
+        if (each.info.preset in presets if presets else each.info.is_default or each.name in names)
+    ]
+    if chosen and not kept:
+        known = sorted({each.info.preset for each in chosen if each.info.preset})
+        msg = f"None of these tasks has the preset {', '.join(presets)}; they have {', '.join(known) or 'none'}."
+        raise InputError(msg)
+    return kept
 
 
 def _fits(task: str, name: str) -> bool:

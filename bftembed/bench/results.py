@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from bftembed import datasets
 from bftembed._files import replacing
 from bftembed.bench.base import TaskInfo  # noqa: TC001 (pydantic reads it)
-from bftembed.data import get_manifest
+from bftembed.data import get_manifest, given_file, is_given
 from bftembed.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ SCHEMA_VERSION = 3
 LEAST_SHARED = 0.4
 Subset = Literal["own", "shared"]
 Status = Literal["ok", "failed", "not applicable"]
+_GIVEN = "given/"
 _FOLDERS = {False: "results", True: "fast"}
 
 
@@ -67,8 +68,10 @@ class Result(BaseModel):
         Number and digest of the scored items: results of equal digests are paired.
     draws
         Main score of resampled items.
+    right
+        Where the main score is a share of right items: whether each of the scored ones was, in their order.
     data
-        Sha256 of the files of the task's data sets, by ``manifest/file``.
+        Sha256 of the files of the task's data sets, by ``manifest/file``; of files of the user by ``given/name``.
     genes
         Digest of the gene tables that names were mapped by; None without any.
     versions
@@ -99,6 +102,7 @@ class Result(BaseModel):
     scores: list[ScoreRecord] = []
     baselines: list[ScoreRecord] = []
     draws: list[float | None] | None = None
+    right: list[bool] | None = None
     notes: list[str] = []
     data: dict[str, str] = {}
     genes: str | None = None
@@ -120,6 +124,20 @@ def gene_table_digest() -> str | None:
     """Of the tables by which names become genes, or None without them."""
     table = datasets.gene_table()
     return None if table is None else table.digest
+
+
+def given_digests(info: TaskInfo) -> dict[str, str]:
+    """Sha256 of the files of the user that a task reads, by ``given/name``; of those that are given now."""
+    found = {}
+    for name in info.files:
+        if is_given(name):
+            with given_file(name).open("rb") as file:
+                found[f"{_GIVEN}{name}"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _of_manifests(result: Result) -> dict[str, str]:
+    return {name: digest for name, digest in result.data.items() if not name.startswith(_GIVEN)}
 
 
 def _digests_now(info: TaskInfo) -> dict[str, str] | None:
@@ -222,7 +240,7 @@ def without_stale(results: Iterable[Result], tasks: Iterable[Task]) -> tuple[lis
             why = "there is no such task"
         elif info.version != result.task.version:
             why = f"it was made by version {result.task.version} of the task, which is at {info.version}"
-        elif result.data and result.data != _digests_now(info):
+        elif (digests := _of_manifests(result)) and digests != _digests_now(info):
             why = "it was made from other data than are known here"
         elif result.genes not in tables:
             why = "its genes were mapped by other gene tables, or without any"

@@ -14,7 +14,10 @@ from bftembed.bench.jobs import Job, LoadedTask, Overwrite, RunSettings, is_ther
 from bftembed.bench.results import LEAST_SHARED
 from bftembed.bench.sources.base import NotApplicableError
 from bftembed.bench.sources.grammar import get_source
+from bftembed.bench.sources.model import Model
+from bftembed.data import given_files
 from bftembed.datasets import NAME_SOURCES
+from bftembed.engines import get_engine
 from bftembed.errors import BftembedError, DataError, InputError
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from bftembed._progress import Progress
     from bftembed.bench.results import Result
     from bftembed.bench.sources.base import Source
+    from bftembed.engines import Engine
 
 logger = logging.getLogger("bftembed")
 
@@ -36,13 +40,20 @@ def run(
     fast: bool = False,
     overwrite: Overwrite = "missing",
     n_jobs: int = 1,
+    judge: str | Engine | None = None,
+    files: Mapping[str, str | Path] | None = None,
 ) -> list[Result]:
-    """Evaluate embeddings on tasks.
+    """Evaluate embeddings and language models on tasks.
 
     Every result is a file of its own under `directory`, written as soon as it is there. A result counts as there only
     if task, version, data, embedding and items are those of now; another is computed again. Where embeddings lack
     different entities, each is scored on its own and on those that all of them have (embeddings with less than
     40 % of the entities are left out of that).
+
+    Language models (``model:ENGINE``) answer the questions of language tasks. What they answered is kept in
+    ``answers.sqlite`` beside the results as soon as it is there, so that nothing is asked twice: not after a run was
+    killed, nor where answers are only read in another way. A model that is tuned by an adapter is followed by the
+    model that it was tuned from, labelled ``LABEL (base)``, unless that is among the embeddings.
 
     Parameters
     ----------
@@ -61,6 +72,10 @@ def run(
         ``always``: compute all.
     n_jobs
         Folds at a time; results do not depend on it.
+    judge
+        Engine that judges answers, for the tasks that need one.
+    files
+        Files of your own that tasks read, by name.
 
     Returns
     -------
@@ -79,16 +94,49 @@ def run(
     >>> run(find_tasks(names=["gene_property.dosage"]), ["random", "tfidf"], "runs/first")  # doctest: +SKIP
     """
     check_choice("overwrite", overwrite, get_args(Overwrite))
-    sources = _sources(embeddings, encoder, fast=fast)
-    settings = RunSettings(Path(directory).expanduser(), fast, overwrite, n_jobs)
     tasks = _listed(tasks)
+    sources = _sources(embeddings, encoder, fast=fast)
+    settings = RunSettings(
+        Path(directory).expanduser(), fast, overwrite, n_jobs, None if judge is None else get_engine(judge)
+    )
     _fetch_names(tasks)
-    _refuse_unreadable({job.source.label: job.source for job in _pending(tasks, sources, settings)})
+    with given_files(files or {}):
+        _refuse_unreadable({job.source.label: job.source for job in _pending(tasks, sources, settings)})
+        return _run(tasks, sources, settings)
+
+
+def _run(tasks: Sequence[Task], sources: Sequence[Source], settings: RunSettings) -> list[Result]:
+    """Embeddings task by task, which reads the data once; then models one by one, which loads one at a time."""
+    loaded = [LoadedTask(task, settings.fast) for task in tasks]
+    language = [each for each in loaded if each.is_language]
+    models = _with_untuned(sources) if language else sources
     results = []
-    with progress(len(tasks) * len(sources), "benchmark", "result") as done:
-        for task in tasks:
-            results += _run_task(task, sources, settings, done)
+    with progress(
+        len(sources) * (len(loaded) - len(language)) + len(models) * len(language), "benchmark", "result"
+    ) as done:
+        for each in loaded:
+            if not each.is_language:
+                results += _run_task(each, sources, settings, done)
+        for source in models:
+            for each in language:
+                results.append(result_of(Job(each, source, "own", frozenset()), settings))
+                done.update(note=each.task.name)
+            if isinstance(source, Model):
+                source.release()
     return results
+
+
+def _with_untuned(sources: Sequence[Source]) -> list[Source]:
+    """Sources, and the models that the tuned ones among them were made from."""
+    known = [source.describe() for source in sources if isinstance(source, Model)]
+    listed = list(sources)
+    for source in sources:
+        if isinstance(source, Model) and (base := source.untuned()) is not None and base.describe() not in known:
+            known.append(base.describe())
+            listed.append(base)
+            base.fast = source.fast
+            logger.info("%s is compared with the model that it was tuned from, `%s`.", source.label, base.label)
+    return listed
 
 
 def pending(
@@ -99,6 +147,8 @@ def pending(
     encoder: Any = "default",
     fast: bool = False,
     overwrite: Overwrite = "missing",
+    judge: str | Engine | None = None,
+    files: Mapping[str, str | Path] | None = None,
 ) -> list[tuple[str, str]]:
     """Names of the task and label of the embedding of each result that `run` would compute; nothing is computed.
 
@@ -110,12 +160,19 @@ def pending(
         As `run` does, but for embeddings that cannot be read.
     """
     sources = _sources(embeddings, encoder, fast=fast)
-    settings = RunSettings(Path(directory).expanduser(), fast, overwrite, 1)
-    return [(job.loaded.task.name, job.source.label) for job in _pending(_listed(tasks), sources, settings)]
+    settings = RunSettings(
+        Path(directory).expanduser(), fast, overwrite, 1, None if judge is None else get_engine(judge)
+    )
+    with given_files(files or {}):
+        return [(job.loaded.task.name, job.source.label) for job in _pending(_listed(tasks), sources, settings)]
 
 
 def _pending(tasks: Iterable[Task], sources: Sequence[Source], settings: RunSettings) -> list[Job]:
-    jobs = [Job(LoadedTask(task, settings.fast), source, "own", frozenset()) for task in tasks for source in sources]
+    loaded = [LoadedTask(task, settings.fast) for task in tasks]
+    models = _with_untuned(sources)
+    jobs = [
+        Job(each, source, "own", frozenset()) for each in loaded for source in (models if each.is_language else sources)
+    ]
     return [job for job in jobs if not is_there(job, settings)]
 
 
@@ -164,12 +221,11 @@ def _fetch_names(tasks: Sequence[Task]) -> None:
                 logger.warning("%s", error)
 
 
-def _run_task(task: Task, sources: Sequence[Source], settings: RunSettings, done: Progress) -> list[Result]:
-    loaded = LoadedTask(task, settings.fast)
+def _run_task(loaded: LoadedTask, sources: Sequence[Source], settings: RunSettings, done: Progress) -> list[Result]:
     own = []
     for source in sources:
         own.append(result_of(Job(loaded, source, "own", frozenset()), settings))
-        done.update(note=task.name)
+        done.update(note=loaded.task.name)
     both = [
         (source, result)
         for source, result in zip(sources, own, strict=True)

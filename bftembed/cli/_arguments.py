@@ -111,19 +111,25 @@ def make_engine(
     engine: str, adapter: Path | None, batch_size: int | None, engine_options: list[str] | None = None
 ) -> Any:
     """Engine of the command line's options."""
-    from bftembed.engines import engine_class, get_engine
+    from bftembed.engines import get_engine
 
-    options: dict[str, Any] = {"adapter": str(adapter)} if adapter else {}
+    given: dict[str, Any] = {"adapter": str(adapter)} if adapter else {}
     if batch_size and engine.partition(":")[0] in {"default", "transformers"}:
-        options["batch_size"] = batch_size
+        given["batch_size"] = batch_size
     if batch_size and engine.startswith("openai:"):
-        options["concurrency"] = batch_size
-    if engine == "default":
-        engine = "transformers:default"
-    for given in engine_options or []:
+        given["concurrency"] = batch_size
+    return get_engine(engine, **given | read_options(engine, engine_options))
+
+
+def read_options(engine: str, options: list[str] | None) -> dict[str, Any]:
+    """Options of an engine as `NAME=VALUE`, read as its class wants them."""
+    from bftembed.engines import engine_class
+
+    found = {}
+    for given in options or []:
         name, equals, value = given.partition("=")
         if not equals or not name.isidentifier():
             msg = f"`{given}` is no option of an engine; write it as NAME=VALUE, e.g. `dtype=bfloat16`."
             raise InputError(msg)
-        options[name] = read_option(engine_class(engine), name, value)
-    return get_engine(engine, **options)
+        found[name] = read_option(engine_class(engine), name, value)
+    return found

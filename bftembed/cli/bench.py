@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bftembed.cli import _arguments as arg
+from bftembed.errors import InputError
 
 app = typer.Typer(help="Evaluate embeddings on benchmark tasks.", no_args_is_help=True)
 TasksOption = Annotated[
@@ -17,16 +18,20 @@ TasksOption = Annotated[
 DirsOption = Annotated[
     list[Path] | None, typer.Option(help="Directory of your own tasks, DIR/<family>/task.py.", file_okay=False)
 ]
+PresetOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Way of asking a language model, e.g. chat, cot; may be repeated. By default the task's."),
+]
 FastOption = Annotated[bool, typer.Option("--fast", help="A small part of each task, to see that all works.")]
 
 
 @app.command("list")
-def list_(task: TasksOption = None, tasks_dir: DirsOption = None) -> None:
+def list_(task: TasksOption = None, tasks_dir: DirsOption = None, preset: PresetOption = None) -> None:
     """List tasks, and the kinds of embeddings."""
     from bftembed.bench import find_tasks
     from bftembed.bench.sources.grammar import kinds
 
-    for each in find_tasks(tasks_dir or (), names=task or ()):
+    for each in find_tasks(tasks_dir or (), names=task or (), presets=preset or ()):
         info = each.info
         mark = "" if info.ranked and not info.superseded_by else "  (not ranked)"
         print(f"{info.name:36} v{info.version}  {info.kind:12} {info.main_score:18} {info.title}{mark}")
@@ -38,7 +43,12 @@ def list_(task: TasksOption = None, tasks_dir: DirsOption = None) -> None:
 @app.command()
 def run(
     embedding: Annotated[
-        list[str], typer.Option("--embedding", "-e", help="KIND:ARGUMENT or LABEL=KIND:ARGUMENT; may be repeated.")
+        list[str],
+        typer.Option(
+            "--embedding",
+            "-e",
+            help="KIND:ARGUMENT or LABEL=KIND:ARGUMENT, e.g. tfidf, or model:transformers:DIR; may be repeated.",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the results.", file_okay=False)],
     task: TasksOption = None,
@@ -50,6 +60,13 @@ def run(
     encoder_query_prompt: arg.EncoderQueryPromptOption = None,
     encoder_dtype: arg.EncoderDtypeOption = None,
     encoder_backend: arg.EncoderBackendOption = None,
+    preset: PresetOption = None,
+    engine_option: arg.EngineOptionsOption = None,
+    judge: Annotated[str | None, typer.Option(help="Engine that judges answers, for tasks that need one.")] = None,
+    file: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="File of your own that a task reads, e.g. pairs=pairs.csv."),
+    ] = None,
     fast: FastOption = False,
     overwrite: Annotated[
         Literal["missing", "never", "always"], typer.Option(help="Results to compute again.")
@@ -57,33 +74,31 @@ def run(
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Folds at a time; 0 is one per core.", min=0)] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be computed, and end.")] = False,
 ) -> None:
-    """Evaluate embeddings; run again to go on after an interruption. Ends with status 1 if one of them failed."""
+    """Evaluate embeddings and models; run again to go on after an interruption. Ends with status 1 if one failed."""
     import joblib
 
     from bftembed.bench import find_tasks, pending
     from bftembed.bench import run as run_tasks
 
-    tasks = find_tasks(tasks_dir or (), names=task or ())
-    options: dict[str, Any] = {
-        "encoder": arg.make_encoder(
-            encoder,
-            batch_size=encoder_batch_size,
-            prompt=encoder_prompt,
-            prompt_name=encoder_prompt_name,
-            query_prompt=encoder_query_prompt,
-            dtype=encoder_dtype,
-            backend=encoder_backend,
-        ),
-        "fast": fast,
-        "overwrite": overwrite,
-    }
+    tasks = find_tasks(tasks_dir or (), names=task or (), presets=preset or ())
+    made = arg.make_encoder(
+        encoder,
+        batch_size=encoder_batch_size,
+        prompt=encoder_prompt,
+        prompt_name=encoder_prompt_name,
+        query_prompt=encoder_query_prompt,
+        dtype=encoder_dtype,
+        backend=encoder_backend,
+    )
+    sources = [_source(each, made, engine_option) for each in embedding]
+    options: dict[str, Any] = {"fast": fast, "overwrite": overwrite, "judge": judge, "files": _files(file or [])}
     if dry_run:
-        missing = pending(tasks, embedding, output, **options)
+        missing = pending(tasks, sources, output, **options)
         for name, label in missing:
             print(f"{name:36} {label}")
         print(f"{len(missing)} of {len(tasks) * len(embedding)} results (tasks x embeddings) would be computed")
         return
-    results = run_tasks(tasks, embedding, output, n_jobs=jobs or joblib.cpu_count(), **options)
+    results = run_tasks(tasks, sources, output, n_jobs=jobs or joblib.cpu_count(), **options)
     for result in results:
         print(_line(result))
     failed = sum(result.status == "failed" for result in results)
@@ -110,6 +125,23 @@ def report(
     results, stale = without_stale(read_results(directory, fast=fast), find_tasks(tasks_dir or ()))
     write_report(results, output, stale=stale)
     print(f"{output}: {len(results)} results" + (f", {len(stale)} out of date and left out" if stale else ""))
+
+
+def _source(spec: str, encoder: Any, engine_options: list[str] | None) -> Any:
+    from bftembed.bench import get_source
+
+    source = get_source(spec, encoder=encoder)
+    if not engine_options or not source.takes_engine_options:
+        return source
+    return get_source(spec, encoder=encoder, engine_options=arg.read_options(source.argument, engine_options))
+
+
+def _files(given: list[str]) -> dict[str, str]:
+    parts = [each.partition("=") for each in given]
+    if wrong := [each for each, (name, _, path) in zip(given, parts, strict=True) if not name or not path]:
+        msg = f"`{wrong[0]}` names no file; write it as NAME=PATH, e.g. `pairs=pairs.csv`."
+        raise InputError(msg)
+    return {name: path for name, _, path in parts}
 
 
 def _line(result: Any) -> str:

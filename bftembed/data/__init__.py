@@ -2,6 +2,7 @@
 
 from bftembed.data._pickles import read_pickle
 from bftembed.data.fetch import FileStatus, available, fetch, verify
+from bftembed.data.given import given_file, given_files, is_given
 from bftembed.data.manifest import Manifest, ManifestFile, get_manifest, list_manifests
 from bftembed.data.readers import load
 
@@ -12,6 +13,9 @@ __all__ = [
     "available",
     "fetch",
     "get_manifest",
+    "given_file",
+    "given_files",
+    "is_given",
     "list_manifests",
     "load",
     "read_pickle",

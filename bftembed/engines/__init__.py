@@ -15,23 +15,24 @@ from bftembed.errors import InputError
 
 if TYPE_CHECKING:
     from bftembed.engines.annotation import AnnotationEngine
+    from bftembed.engines.answer_store import AnswerStore, complete_stored, score_stored
     from bftembed.engines.openai import OpenAIEngine
-    from bftembed.engines.score_store import ScoreStore, score_stored
     from bftembed.engines.transformers import TransformersEngine
     from bftembed.engines.vllm import VLLMEngine
 
 __all__ = [
     "AnnotationEngine",
+    "AnswerStore",
     "Completion",
     "Engine",
     "OpenAIEngine",
     "Request",
     "Sampling",
-    "ScoreStore",
     "Scored",
     "Scores",
     "TransformersEngine",
     "VLLMEngine",
+    "complete_stored",
     "engine_class",
     "get_engine",
     "score_stored",
@@ -44,7 +45,7 @@ _BACKENDS = {
     "vllm": "VLLMEngine",
 }
 _HOMES = {class_name: module for module, class_name in _BACKENDS.items()}
-_HOMES |= {"ScoreStore": "score_store", "score_stored": "score_store"}
+_HOMES |= dict.fromkeys(("AnswerStore", "complete_stored", "score_stored"), "answer_store")
 __getattr__, __dir__ = attach(__name__, _HOMES)
 
 

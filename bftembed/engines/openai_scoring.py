@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from bftembed._optional import require
 from bftembed.engines.openai_answers import NoAnswerError, reading
 from bftembed.engines.openai_logprobs import echoed, first_tokens, from_echoes, from_first_tokens, from_steps, steps_of
 from bftembed.engines.scoring import JOINED, Question, beyond, boundary
-from bftembed.engines.values import Sampling, Scores
+from bftembed.engines.values import TOO_LONG, Sampling, Scores
 from bftembed.errors import EngineError
 
 if TYPE_CHECKING:
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
     from bftembed.engines.values import Request, Scored
 
 log = logging.getLogger("bftembed")
-_TOO_LONG = re.compile(
-    r"context (length|size|window)|maximum model length|max_model_len|too long|exceed\w* .*(limit|context|window)|"
-    r"max_tokens must be at least 1, got 0",  # vLLM, where the prompt fills the window
-    re.IGNORECASE,
-)
 #: Most of the likeliest tokens that servers name; some name fewer.
 _MOST = (20, 5)
 #: Most prompts of one request, and most numbers in its answer.
@@ -72,7 +66,7 @@ class Scorer:
         attempt = partial(self._scores, server, request)
         outcome = await self._asker.outcome(server, attempt, partial(unscored, request.id), _ONE)
         # Of a busy server the same words say something else: "took too long", "exceeded your limit".
-        if outcome.failed and not outcome.blamed and _TOO_LONG.search(outcome.answer.error or ""):
+        if outcome.failed and not outcome.blamed and TOO_LONG.search(outcome.answer.error or ""):
             return outcome._replace(answer=replace(outcome.answer, status="too_long"))
         return outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Literal, cast
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 _ROLES = {"system", "user", "assistant"}
 FinishReason = Literal["stop", "length", "error"]
+#: In what words engines and servers say that a prompt exceeds the window.
+TOO_LONG = re.compile(
+    r"context (length|size|window)|maximum model length|max_model_len|too long|exceed\w* .*(limit|context|window)|"
+    r"max_tokens must be at least 1, got 0",  # vLLM, where the prompt fills the window
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,16 @@ class Completion:
     n_tokens: int = 0
     error: str | None = None
 
+    @property
+    def is_too_long(self) -> bool:
+        """Whether prompt and answer exceed the model's window, by the words of its error."""
+        return self.finish_reason == "error" and TOO_LONG.search(self.error or "") is not None
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether to ask again is worth it: an error, but not that the prompt is too long."""
+        return self.finish_reason == "error" and not self.is_too_long
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -205,3 +222,8 @@ class Scores:
     n_prompt_tokens: int = 0
     status: Literal["ok", "too_long", "error"] = "ok"
     error: str | None = None
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether to ask again is worth it: an error, but not that the prompt is too long."""
+        return self.status == "error"

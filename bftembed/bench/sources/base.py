@@ -65,6 +65,10 @@ class Source:
     argument_name: ClassVar[str] = ""
     #: Whether the constructor takes ``encoder=``.
     takes_encoder: ClassVar[bool] = False
+    #: Whether the constructor takes ``engine_options=``.
+    takes_engine_options: ClassVar[bool] = False
+    #: Whether it may have answers to language tasks.
+    answers: ClassVar[bool] = False
     #: Whether a run is of small parts of the tasks: nothing that takes minutes is made for it.
     fast: bool = False
     #: How cells are made of vectors of genes, see `cells_by`.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bftembed._near import did_you_mean
 from bftembed._plugins import load_plugin, plugin_names
 from bftembed.bench.sources.base import Source
 from bftembed.errors import InputError, PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ FORMS: dict[str, _Form] = {
     "profiles": _Form("texts", "Profiles", "STORE", "texts of a profile store or Parquet export, encoded"),
     "text": _Form("texts", "RefSeq", "refseq|annotation", "RefSeq summaries (the recipe of GenePT), or all facts"),
     "tfidf": _Form("texts", "TfIdf", "", "300 principal directions of the words of RefSeq summaries"),
+    "model": _Form("model", "Model", "ENGINE", "a language model that answers: default, vllm:DIR, ..."),
     "random": _Form("tables", "Random", "", "normal vectors drawn by name: the control"),
     "hpa": _Form("tables", "Expression", "", "principal components of expression in the tissues of HPA"),
     "h5ad": _Form("tables", "InAnnData", "FILE#varm/KEY", "an array of an AnnData file, varm/KEY or obsm/KEY"),
@@ -42,7 +46,9 @@ FORMS: dict[str, _Form] = {
 }
 
 
-def get_source(spec: str | Source, *, encoder: Any = "default") -> Source:
+def get_source(
+    spec: str | Source, *, encoder: Any = "default", engine_options: Mapping[str, Any] | None = None
+) -> Source:
     """Make a source of embeddings from its short name.
 
     Parameters
@@ -53,6 +59,8 @@ def get_source(spec: str | Source, *, encoder: Any = "default") -> Source:
         The label names it in results; by default it is the short name.
     encoder
         For texts: see `bftembed.encoders.get_encoder`.
+    engine_options
+        For language models (``model:ENGINE``): options of the engine, e.g. ``{"dtype": "bfloat16"}``.
 
     Raises
     ------
@@ -89,6 +97,8 @@ def get_source(spec: str | Source, *, encoder: Any = "default") -> Source:
         raise InputError(msg)
     source = _class_of(kind)
     options = {"encoder": encoder} if source.takes_encoder else {}
+    if source.takes_engine_options:
+        options["engine_options"] = engine_options
     return source(argument, label=label, spec=rest, **options)
 
 

@@ -103,6 +103,8 @@ class RefSeq(_Texts):
 class Profiles(_Texts):
     """Texts of a profile store (SQLite) or of its Parquet export."""
 
+    answers = True
+
     def describe(self) -> dict[str, Any]:
         return {"spec": self.spec, "encoder": self.encoder.describe(), "texts": self._digests}
 

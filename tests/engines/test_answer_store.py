@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bftembed.engines import Engine, Request, Scored, Scores, ScoreStore, TransformersEngine, score_stored
+from bftembed.engines import AnswerStore, Engine, Request, Scored, Scores, TransformersEngine, score_stored
 from bftembed.errors import EngineError, InputError, StoreError
 
 REQUESTS = [Request(f"q{n}", f"Question {n}?", prefix="Answer:") for n in range(12)]
@@ -86,7 +86,7 @@ def test_all_that_decides_a_score_is_in_its_key(tmp_path, change):
     engine = change.pop("engine", Counting())
     ask(engine, file, **({"requests": REQUESTS[:1]} | change))
     assert engine.asked == ["q0"]
-    with ScoreStore(file) as store:
+    with AnswerStore(file) as store:
         assert len(store) == 2
 
 
@@ -108,17 +108,17 @@ def test_errors_are_asked_again_and_what_is_too_long_is_not(tmp_path):
 def test_nothing_but_an_error_is_replaced(tmp_path):
     good, other = Scores("k", (Scored(-1.25, 2, False, True),), 7), Scores("k", (Scored(-9, 2, False),), 7)
     bad = Scores("k", (), 7, "error", "no")
-    with ScoreStore(tmp_path / "s.sqlite") as store:
+    with AnswerStore(tmp_path / "s.sqlite") as store:
         for added, kept in [(bad, bad), (good, good), (other, good), (bad, good)]:
-            store.add({"k": added}, Counting())
-            assert store.get(["k", "unknown"]) == {"k": kept}
+            store.add_scores({"k": added}, Counting())
+            assert store.scores(["k", "unknown"]) == {"k": kept}
 
 
 def test_numbers_come_back_as_they_were(tmp_path):
     numbers = [-math.pi, -1e-300, -math.inf, 0.0]
-    with ScoreStore(tmp_path / "s.sqlite") as store:
-        store.add({"k": Scores("k", tuple(Scored(n, 1, False) for n in numbers))}, Counting())
-        assert [option.logprob for option in store.get(["k"])["k"].options] == numbers
+    with AnswerStore(tmp_path / "s.sqlite") as store:
+        store.add_scores({"k": Scores("k", tuple(Scored(n, 1, False) for n in numbers))}, Counting())
+        assert [option.logprob for option in store.scores(["k"])["k"].options] == numbers
 
 
 def test_more_requests_than_sqlite_takes_at_once(tmp_path):
@@ -138,7 +138,7 @@ def test_finished_batches_are_kept_when_an_engine_fails(tmp_path):
             msg = "the card fell off"
             raise EngineError(msg)
 
-    with ScoreStore(tmp_path / "s.sqlite") as store:
+    with AnswerStore(tmp_path / "s.sqlite") as store:
         with pytest.raises(EngineError, match="fell off"):
             ask(Failing(), store)
         assert len(store) == 6
@@ -163,7 +163,7 @@ def test_the_full_disk_is_named_and_what_was_committed_stays(tmp_path, small_fil
     many = [Request(str(n), f"{n}?") for n in range(6000)]
     with small_files(200_000), pytest.raises(StoreError, match=str(file)):
         ask(Counting(), file, many)
-    with ScoreStore(file) as store:
+    with AnswerStore(file) as store:
         kept = len(store)
     assert 3 <= kept < 6003
     engine = Counting()
@@ -177,19 +177,19 @@ def test_files_that_are_no_store_are_left_as_they_are(tmp_path):
     ProfileStore(tmp_path / "profiles.sqlite").close()
     before = (tmp_path / "profiles.sqlite").read_bytes()
     with pytest.raises(StoreError, match="another program or kind"):
-        ScoreStore(tmp_path / "profiles.sqlite")
+        AnswerStore(tmp_path / "profiles.sqlite")
     assert (tmp_path / "profiles.sqlite").read_bytes() == before
     (tmp_path / "damaged.sqlite").write_bytes(b"no database" * 400)
     with pytest.raises(StoreError, match="not a database"):
-        ScoreStore(tmp_path / "damaged.sqlite")
+        AnswerStore(tmp_path / "damaged.sqlite")
     with pytest.raises(StoreError, match="is a directory"):
-        ScoreStore(tmp_path)
+        AnswerStore(tmp_path)
 
 
 def test_default_path_is_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path))
     ask(Counting(), None, REQUESTS[:1])
-    assert (tmp_path / "scores.sqlite").exists()
+    assert (tmp_path / "answers.sqlite").exists()
 
 
 def rows(file):

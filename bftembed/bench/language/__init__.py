@@ -1,0 +1,1 @@
+"""Problems that a language model is asked, family by family."""
