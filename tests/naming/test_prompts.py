@@ -1,0 +1,27 @@
+import pytest
+
+from bftembed.errors import InputError
+from bftembed.naming import naming_request, parse_name
+
+
+def test_a_set_has_one_prompt_that_holds_its_genes_once_and_nothing_of_its_id():
+    asked = naming_request("HALLMARK_DNA_REPAIR", ["MSH6", "MLH1", " MSH2", "MLH1", ""])
+    again = naming_request("other", ["MLH1", "MSH2", "MSH6"])
+    assert asked.content == again.content
+    assert "MLH1, MSH2, MSH6." in asked.user
+    assert asked.user.count("MLH1") == 1
+    assert "HALLMARK" not in asked.user + asked.system
+
+
+def test_the_refusal_that_the_prompt_asks_for_is_read_as_one():
+    asked = naming_request("x", ["A", "B"]).user
+    assert parse_name(asked.splitlines()[-1]).unrelated
+
+
+def test_a_prompt_that_is_repeated_has_no_confidence():
+    assert parse_name(naming_request("x", ["A", "B"]).user).confidence is None
+
+
+def test_no_genes():
+    with pytest.raises(InputError, match="`x` has no genes"):
+        naming_request("x", ["", " "])
