@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bftembed.bench.problems.cell_data import CELL_DATA_INFO, CellData, load_cells, small_part
     from bftembed.bench.problems.cells import CellLabels
     from bftembed.bench.problems.cells_by_text import CellsByText, TypeText
-    from bftembed.bench.problems.drugs import DrugDistances, DrugLabels, compounds, drug_labels
+    from bftembed.bench.problems.drugs import DrugDistances, DrugLabels, drug_labels
     from bftembed.bench.problems.effects import PerturbationEffects, clean_effects
     from bftembed.bench.problems.expression import ExpressionResponse
     from bftembed.bench.problems.genes import GeneLabels
@@ -74,7 +74,6 @@ __all__ = [
     "canonical",
     "clean_effects",
     "clean_pairs",
-    "compounds",
     "degree_matched",
     "drug_labels",
     "few_genes",
@@ -133,7 +132,6 @@ __getattr__, __dir__ = attach(
         "canonical": "problems.labels",
         "clean_effects": "problems.effects",
         "clean_pairs": "problems.pairs",
-        "compounds": "problems.drugs",
         "degree_matched": "problems.pairs",
         "drug_labels": "problems.drugs",
         "few_genes": "problems.labels",

@@ -1,6 +1,7 @@
 """What a name stands for: genes, types of cells, drugs, gene sets, perturbations, with what is known about them."""
 
 from bftembed.entities.cell_types import read_cell_types
+from bftembed.entities.compounds import compounds, drug_names
 from bftembed.entities.controls import CONTROLS
 from bftembed.entities.drugs import drug_entities
 from bftembed.entities.facts import Facts
@@ -24,9 +25,11 @@ __all__ = [
     "canonical",
     "check_conditions",
     "check_distinct",
+    "compounds",
     "condition_table",
     "conditions_of",
     "drug_entities",
+    "drug_names",
     "entities_of",
     "gene_entities",
     "gene_set_entities",

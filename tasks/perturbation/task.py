@@ -17,12 +17,12 @@ from bftembed.bench import (
     Task,
     TaskInfo,
     clean_effects,
-    compounds,
     drug_labels,
     few_genes,
     few_names,
     task,
 )
+from bftembed.entities import compounds
 from bftembed.likeness import gene_words
 
 _NAMES = ("hgnc_genes", "ncbi_gene_info", "annotables_grch38")

@@ -6,9 +6,9 @@ import pytest
 
 from bftembed import data, datasets
 from bftembed.bench import find_tasks, get_source
-from bftembed.bench.problems.drugs import drug_names
 from bftembed.bench.problems.effects import gene_rate
 from bftembed.bench.scoring.metrics import auroc, plain
+from bftembed.entities import drug_names
 
 TASKS = {task.name.partition(".")[2]: task for task in find_tasks(names=["perturbation"])}
 EFFECTS = ["k562_de", "k562_dir", "rpe1_de", "rpe1_dir"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.problems.genes import GeneLabels
 from bftembed.bench.scoring.metrics import drawn, plain, spearman
 from bftembed.bench.scoring.scores import Score, item_weights
+from bftembed.entities import compounds, drug_names
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,42 +21,7 @@ if TYPE_CHECKING:
 
     from bftembed.bench.sources.base import Source
 
-_SALT = re.compile(
-    r"( (2?hcl|(di)?hydrochloride|(tri|mono|di)?hydrate|(di)?sodium( salt)?|potassium|calcium|magnesium|citrate|"
-    r"maleate|malate|fumarate|(bi)?tartrate|l-\(\+\)-tartaric acid|succinate|(di)?phosphate|acetate|(di)?tosylate|"
-    r"mesylate|besylate|sulfate|nitrate|bromide|chloride|free base))+$"
-)
 _LEAST = 20
-
-
-def drug_names(name: str) -> list[str]:
-    """Names under which others may know a compound of a catalogue, in lower case, the likeliest first.
-
-    The name itself, without what stands in parentheses, what stands there (synonyms; not `... inhibitor`, which several
-    share), all of these without salt and water, and with a hyphen more or less.
-
-    Examples
-    --------
-    >>> drug_names("Tofacitinib (CP-690550) Citrate")[:3]
-    ['tofacitinib (cp-690550) citrate', 'tofacitinib citrate', 'cp-690550']
-    """
-    whole = " ".join(name.replace("?", " ").casefold().split())
-    inside = [each.strip() for part in re.findall(r" \(([^()]*)\)", whole) for each in part.split(",")]
-    names = [whole, re.sub(r" \([^()]*\)", "", whole), *(each for each in inside if not each.endswith("inhibitor"))]
-    names += [_SALT.sub("", each) for each in names]
-    hyphens = [(r"-", ""), (r"([a-z]) ?(?=\d)", r"\1-"), (r" ", "-")]
-    names += [re.sub(before, after, each) for each in names for before, after in hyphens]
-    return list(dict.fromkeys(each for each in names if each))
-
-
-def compounds(names: Sequence[str]) -> NDArray[np.int32]:
-    """Number of the compound of each name (n,): names that share one of `drug_names` are salts or synonyms of one."""
-    from scipy.sparse.csgraph import connected_components
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    shared = CountVectorizer(analyzer=drug_names).fit_transform(names)
-    numbers: NDArray[np.int32] = connected_components(shared @ shared.T, directed=False)[1]
-    return numbers
 
 
 def drug_vectors(source: Source, names: Sequence[str]) -> NDArray[np.float32]:
