@@ -49,7 +49,8 @@ def prompt_text(
 ) -> tuple[str, bool]:
     """The text of a prompt, and whether the tokenizer is to put its special tokens around it.
 
-    A tokenizer without chat template gets plain paragraphs.
+    A tokenizer without chat template gets plain paragraphs. Raw text that begins with the token that begins texts, as a
+    chat that was laid out before, does not get it twice.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def prompt_text(
     from jinja2 import TemplateError
 
     if raw:
-        return raw, True
+        return raw, not (tokenizer.bos_token and raw.startswith(tokenizer.bos_token))
     if not tokenizer.chat_template:
         return "".join(f"{message['content']}\n\n" for message in messages) + prefix, True
     messages = with_system(messages, tokenizer)

@@ -2,7 +2,7 @@ import pytest
 
 from bftembed.errors import InputError
 from bftembed.models.causal import load_tokenizer
-from bftembed.models.chat import end_token, knows_system_role, prompt_ids, with_system
+from bftembed.models.chat import end_token, knows_system_role, prompt_ids, prompt_text, with_system
 from bftembed.models.files import resolve_model
 
 TALK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is TP53?"}]
@@ -89,3 +89,17 @@ def test_an_answer_ends_as_the_template_ends_the_turn_of_the_assistant(tokenizer
     wanted = "<repo_name>" if expected == "eos" else expected
     assert tokenizer.convert_ids_to_tokens(end_token(tokenizer)) == wanted
     assert tokenizer.convert_ids_to_tokens(end_token(tokenizer, raw=True)) == "<repo_name>"
+
+
+def test_a_chat_that_was_laid_out_before_begins_once(tokenizer):
+    from tokenizers.processors import TemplateProcessing
+
+    begin, start = tokenizer.bos_token, tokenizer.bos_token_id
+    tokenizer.chat_template = f"{{{{ '{begin}' }}}}{PLAIN}"
+    # As Llama's: the template writes the token that begins texts, and the tokenizer puts it before every text.
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(f"{begin} $A", special_tokens=[(begin, start)])
+    assert prompt_ids([], tokenizer, raw="What is TP53?")[0] == start
+    text, _ = prompt_text(TALK, tokenizer)
+    once = prompt_ids(TALK, tokenizer)
+    assert once.count(start) == 1
+    assert prompt_ids([], tokenizer, raw=text) == once
