@@ -16,6 +16,7 @@ from bftembed.errors import InputError
 if TYPE_CHECKING:
     from bftembed.engines.annotation import AnnotationEngine
     from bftembed.engines.answer_store import AnswerStore, complete_stored, score_stored
+    from bftembed.engines.lm_eval import EngineLM
     from bftembed.engines.openai import OpenAIEngine
     from bftembed.engines.transformers import TransformersEngine
     from bftembed.engines.vllm import VLLMEngine
@@ -25,6 +26,7 @@ __all__ = [
     "AnswerStore",
     "Completion",
     "Engine",
+    "EngineLM",
     "OpenAIEngine",
     "Request",
     "Sampling",
@@ -46,6 +48,7 @@ _BACKENDS = {
 }
 _HOMES = {class_name: module for module, class_name in _BACKENDS.items()}
 _HOMES |= dict.fromkeys(("AnswerStore", "complete_stored", "score_stored"), "answer_store")
+_HOMES["EngineLM"] = "lm_eval"
 __getattr__, __dir__ = attach(__name__, _HOMES)
 
 

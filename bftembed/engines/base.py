@@ -136,6 +136,20 @@ class Engine(ABC):
         """What an earlier version of this package returned from `describe`, as `describe` would put it now."""
         return described
 
+    def render(self, request: Request) -> str:
+        """The text of a prompt as the model reads it, laid out by the model's chat template. Loads no weights.
+
+        Raises
+        ------
+        EngineError
+            If the engine has no chat template at hand.
+        """
+        msg = (
+            f"The `{self.name}` engine has no chat template at hand to lay out the request `{request.id}`; use "
+            "`transformers` or `vllm`, or raw prompts."
+        )
+        raise EngineError(msg)
+
     def count_tokens(self, requests: Sequence[Request]) -> int:
         """Tokens of all prompts together; the rough rule of four characters a token without a tokenizer."""
         texts = (text for r in requests for text in (r.raw, r.prefix, *(turn["content"] for turn in r.chat)))

@@ -23,7 +23,7 @@ from bftembed.models.causal import (
     on_device,
     own_dtype,
 )
-from bftembed.models.chat import prompt_ids
+from bftembed.models.chat import prompt_ids, prompt_text
 from bftembed.models.files import content_of, in_current_terms, origin_of, resolve_adapted
 
 if TYPE_CHECKING:
@@ -144,6 +144,18 @@ class TransformersEngine(Engine):
     def in_current_terms(self, described: dict[str, str]) -> dict[str, str]:
         """A description by version 0.1, which held names and versions and hashed all files of the directories."""
         return in_current_terms(described, self._files, self._adapter)
+
+    def render(self, request: Request) -> str:
+        r"""The text of a prompt, through the tokenizer's chat template; without one, plain paragraphs.
+
+        Examples
+        --------
+        >>> from bftembed.engines import Request, TransformersEngine
+        >>> text = TransformersEngine("default").render(Request("1", "Is TP53 a gene?", prefix="Answer:"))
+        >>> text.partition("<|im_start|>user")[2]
+        '\nIs TP53 a gene?<|im_end|>\n<|im_start|>assistant\nAnswer:'
+        """
+        return prompt_text(request.chat, self._load_tokenizer(), raw=request.raw, prefix=request.prefix)[0]
 
     def count_tokens(self, requests: Sequence[Request]) -> int:
         """Tokens of all prompts together, chat template included."""

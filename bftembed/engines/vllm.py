@@ -14,7 +14,7 @@ from bftembed.engines.values import Scored, Scores
 from bftembed.engines.vllm_faults import explained, faults, imported
 from bftembed.errors import EngineError, ModelError
 from bftembed.models.causal import load_tokenizer
-from bftembed.models.chat import prompt_ids
+from bftembed.models.chat import prompt_ids, prompt_text
 from bftembed.models.files import adapter_config, content_of, in_current_terms, origin_of, resolve_adapted
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ class VLLMEngine(Engine):
         }
         self._prompts_per_call = prompts_per_call
         self._loaded: tuple[Any, Any] | None = None
+        self._tokenizer: Any = None
 
     def describe(self) -> dict[str, str]:
         """Digests of model and adapter, dtype, and the options that may change the text."""
@@ -127,6 +128,10 @@ class VLLMEngine(Engine):
         if now.get("engine") != self.name or "options" not in now:
             return now
         return {**now, "options": _without_layout(json.loads(now["options"]))}
+
+    def render(self, request: Request) -> str:
+        """The text of a prompt, through the tokenizer's chat template; without one, plain paragraphs."""
+        return prompt_text(request.chat, self._load_tokenizer(), raw=request.raw, prefix=request.prefix)[0]
 
     def _generate(self, requests: list[Request], sampling: Sampling) -> Iterator[list[Completion]]:
         if not requests:
@@ -213,13 +218,18 @@ class VLLMEngine(Engine):
         return outputs
 
     def _prompt_ids(self, request: Request) -> list[int]:
-        return prompt_ids(request.chat, self._load()[1], raw=request.raw, prefix=request.prefix)
+        return prompt_ids(request.chat, self._load_tokenizer(), raw=request.raw, prefix=request.prefix)
+
+    def _load_tokenizer(self) -> Any:
+        if self._tokenizer is None:
+            trust = bool(self._options.get("trust_remote_code", False))
+            self._tokenizer = load_tokenizer(self._files, self._adapter, trust_remote_code=trust)
+        return self._tokenizer
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
             vllm = imported()
-            trust = bool(self._options.get("trust_remote_code", False))
-            tokenizer = load_tokenizer(self._files, self._adapter, trust_remote_code=trust)
+            tokenizer = self._load_tokenizer()
             lora = {"enable_lora": True, "max_lora_rank": _max_rank(self._adapter.path)} if self._adapter else {}
             options = {"dtype": self._dtype, **self._layout, **lora, **self._options}
             try:

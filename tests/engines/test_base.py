@@ -89,6 +89,8 @@ def test_defaults_of_the_contract():
     engine = Echo()
     assert engine.generates
     assert engine.count_tokens([Request("a", "x" * 30, "y" * 10), Request("b", "z" * 8)]) == 12
+    with pytest.raises(EngineError, match="`echo` engine has no chat template at hand to lay out the request `a`"):
+        engine.render(Request("a", "x"))
     with pytest.raises(EngineError, match="`echo` engine cannot score"):
         list(engine.score_many([Request("a", "x")], ["yes"]))
 

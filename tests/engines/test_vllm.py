@@ -112,6 +112,15 @@ def test_prompts_and_answers_are_those_of_the_transformers_engine(vllm, tiny_mod
     assert lora is None
 
 
+def test_a_prompt_is_laid_out_as_by_the_transformers_engine_and_nothing_is_loaded(vllm, tiny_model):
+    request = Request("a", messages=[("user", "TP53?"), ("assistant", "A gene."), ("user", "INS?")], prefix="Answer:")
+    text = VLLMEngine(str(tiny_model)).render(request)
+    assert text == TransformersEngine(str(tiny_model)).render(request)
+    assert text.endswith("INS?<|im_end|>\n<|im_start|>assistant\nAnswer:")
+    assert VLLMEngine(str(tiny_model)).render(Request("b", raw="TP53 is")) == "TP53 is"
+    assert not vllm["llm"]
+
+
 def test_prompts_per_call_bounds_each_call_and_the_model_is_loaded_once(vllm, tiny_model):
     engine = VLLMEngine(str(tiny_model), prompts_per_call=2)
     assert [[done.id for done in batch] for batch in engine.generate(REQUESTS)] == [["a", "b"], ["c"]]
