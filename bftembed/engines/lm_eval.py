@@ -9,13 +9,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bftembed._optional import require
-from bftembed._progress import progress
+from bftembed.engines.answer_store import complete_stored, score_stored
 from bftembed.engines.values import Request, Sampling
 from bftembed.errors import EngineError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
+    from bftembed.engines.answer_store import AnswerStore
     from bftembed.engines.base import Engine
     from bftembed.engines.values import Completion, Scores
 
@@ -38,6 +40,9 @@ class EngineLM(_LM):  # type: ignore[misc]
     ----------
     engine
         An engine, or its short name (see `get_engine`).
+    store
+        Where answers are kept, so that a run that was killed goes on, and none is asked for twice; by default
+        ``answers.sqlite`` in the user cache.
 
     Notes
     -----
@@ -53,11 +58,11 @@ class EngineLM(_LM):  # type: ignore[misc]
     '<|im_start|>assistant'
     """
 
-    def __init__(self, engine: Engine | str) -> None:
+    def __init__(self, engine: Engine | str, *, store: AnswerStore | str | Path | None = None) -> None:
         from bftembed.engines import get_engine
 
         super().__init__()
-        self.engine = get_engine(engine)
+        self.engine, self.store = get_engine(engine), store
 
     @property
     def tokenizer_name(self) -> str:
@@ -107,18 +112,21 @@ class EngineLM(_LM):  # type: ignore[misc]
             # As the harness' own models: white space at the end of a prompt (of a chat template) is scored too.
             begin = context.rstrip()
             places.setdefault(begin, {}).setdefault(context[len(begin) :] + continuation, []).append(n)
-        asked = {str(n): (Request(str(n), raw=context), group) for n, (context, group) in enumerate(places.items())}
-        prompts, options = [request for request, _ in asked.values()], [list(group) for _, group in asked.values()]
+        prompts = [Request(str(n), raw=context) for n, context in enumerate(places)]
+        groups = list(places.values())
+        scores = score_stored(
+            prompts,
+            [list(group) for group in groups],
+            engine=self.engine,
+            store=self.store,
+            progress=False if disable_tqdm else None,
+        )
         found: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        with progress(len(asked), "score", "prompt", show=False if disable_tqdm else None) as bar:
-            for batch in self.engine.score_many(prompts, options):
-                for done in batch:
-                    group = list(asked[done.id][1].values())
-                    _check(done, requests[group[0][0]])
-                    for option, where in zip(done.options, group, strict=True):
-                        for n in where:
-                            found[n] = option.logprob, option.is_greedy
-                bar.update(len(batch))
+        for done, group in zip(scores, groups, strict=True):
+            _check(done, requests[next(iter(group.values()))[0]])
+            for option, where in zip(done.options, group.values(), strict=True):
+                for n in where:
+                    found[n] = option.logprob, option.is_greedy
         return found
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
@@ -143,13 +151,12 @@ class EngineLM(_LM):  # type: ignore[misc]
                 sampling = replace(sampling, seed=sampling.seed + again)
             groups.setdefault(sampling, []).append(Request(str(n), raw=context))
         found = [""] * len(requests)
-        with progress(len(requests), "generate", "text", show=False if disable_tqdm else None) as bar:
-            for sampling, asked in groups.items():
-                for batch in self.engine.generate(asked, sampling=sampling):
-                    for done in batch:
-                        _check(done, requests[int(done.id)])
-                        found[int(done.id)] = done.text
-                    bar.update(len(batch))
+        show = False if disable_tqdm else None
+        for sampling, asked in groups.items():
+            texts = complete_stored(asked, engine=self.engine, store=self.store, sampling=sampling, progress=show)
+            for done in texts:
+                _check(done, requests[int(done.id)])
+                found[int(done.id)] = done.text
         return found
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> NoReturn:

@@ -26,6 +26,12 @@ def asked(kind, *arguments):
     return [Instance(kind, {}, each, 0, ("a_task", n, 1)) for n, each in enumerate(arguments)]
 
 
+@pytest.fixture
+def ask(tmp_path):
+    """Make a model of an engine that keeps its answers in a store of this test."""
+    return lambda engine: EngineLM(engine, store=tmp_path / "answers.sqlite")
+
+
 class Echo(Engine):
     """Says which prompt and how; scores an option by its length; the last prompt comes back first."""
 
@@ -52,21 +58,21 @@ class Echo(Engine):
             yield [Scores(request.id, scored, **{k: v for k, v in self.changes.items() if k != "censored"})]
 
 
-def test_continuations_of_a_prompt_are_scored_together_and_come_back_in_their_places():
+def test_continuations_of_a_prompt_are_scored_together_and_come_back_in_their_places(ask):
     engine = Echo()
     pairs = [("p", " A"), ("q", " yes"), ("p", " BB"), ("r", " B"), ("q", " no"), ("p", " A")]
     pairs.append(("r\n", "B"))  # white space at the end of a prompt goes to the continuation
-    found = EngineLM(engine).loglikelihood(asked("loglikelihood", *pairs), disable_tqdm=True)
+    found = ask(engine).loglikelihood(asked("loglikelihood", *pairs), disable_tqdm=True)
     assert engine.calls == [[("p", (" A", " BB")), ("q", (" yes", " no")), ("r", (" B", "\nB"))]]
     assert found == [(-2, False), (-4, False), (-3, True), (-2, True), (-3, False), (-2, False), (-2, True)]
 
 
-def test_texts_are_written_as_the_task_says():
+def test_texts_are_written_as_the_task_says(ask):
     engine = Echo()
     greedy = {"until": ["\n", ""], "max_gen_toks": 7, "do_sample": False, "temperature": 0.9, "num_beams": 1}
     drawn = {"until": "Q:", "do_sample": True, "temperature": 0.5, "top_p": 0.9, "max_new_tokens": 5}
     cases = [("p", greedy), ("p", drawn), ("q", {}), ("p", drawn), ("q", greedy), ("p", greedy), ("q", drawn)]
-    found = EngineLM(engine).generate_until(asked("generate_until", *cases))
+    found = ask(engine).generate_until(asked("generate_until", *cases))
     # A prompt that is drawn from twice has two seeds: the answers are no copies of one.
     assert found == ["p/0", "p/0", "q/0", "p/1", "q/0", "p/0", "q/0"]
     calls = {(s.stop, s.max_new_tokens, s.temperature, s.top_p, s.seed): prompts for s, prompts in engine.calls}
@@ -78,24 +84,34 @@ def test_texts_are_written_as_the_task_says():
     }
 
 
+def test_what_was_answered_is_not_asked_again(ask):
+    pairs, texts = [("p", " A"), ("p", " B")], [("p", {"max_gen_toks": 7})]
+    first, second = Echo(), Echo()
+    for run, cases in (("loglikelihood", pairs), ("generate_until", texts)):
+        answers = [getattr(ask(engine), run)(asked(run, *cases)) for engine in (first, second)]
+        assert answers[0] == answers[1]
+    assert len(first.calls) == 2
+    assert not second.calls
+
+
 @pytest.mark.parametrize(("name", "value"), [("num_beams", 4), ("top_k", 50)])
-def test_a_way_of_drawing_that_engines_do_not_have_is_refused(name, value):
+def test_a_way_of_drawing_that_engines_do_not_have_is_refused(ask, name, value):
     with pytest.raises(InputError, match=f"do not know these arguments of a task's generation: {{'{name}': {value}}}"):
-        EngineLM(Echo()).generate_until(asked("generate_until", ("p", {name: value})))
+        ask(Echo()).generate_until(asked("generate_until", ("p", {name: value})))
 
 
-def test_what_has_no_answer_ends_the_run_and_is_never_a_number():
+def test_what_has_no_answer_ends_the_run_and_is_never_a_number(ask):
     pair = asked("loglikelihood", ("p", " A"), ("q", " A"))
     long = Echo(status="too_long", error="600 tokens exceed the model's window")
-    with pytest.raises(EngineError, match="item 1 of the task `a_task`: 600 tokens exceed the model's window"):
-        EngineLM(long).loglikelihood(pair)
+    with pytest.raises(EngineError, match="item 0 of the task `a_task`: 600 tokens exceed the model's window"):
+        ask(long).loglikelihood(pair)
     with pytest.raises(EngineError, match="tells its likeliest tokens alone"):
-        EngineLM(Echo(censored=True)).loglikelihood(pair)
+        ask(Echo(censored=True)).loglikelihood(asked("loglikelihood", ("r", " A")))
     with pytest.raises(EngineError, match="item 0 of the task `a_task`: no room"):
-        EngineLM(Echo(error="no room")).generate_until(asked("generate_until", ("p", {})))
+        ask(Echo(error="no room")).generate_until(asked("generate_until", ("p", {})))
     for run, arguments in (("loglikelihood", (" ", "A")), ("generate_until", ("", {}))):
         with pytest.raises(EngineError, match="item 0 of the task `a_task` is empty"):
-            getattr(EngineLM(Echo()), run)(asked(run, arguments))
+            getattr(ask(Echo()), run)(asked(run, arguments))
 
 
 def test_what_engines_cannot_do_is_said(tmp_path):
@@ -124,14 +140,14 @@ def test_a_dialogue_is_laid_out_by_the_model(model_dir):
     assert model.engine._loaded is None
 
 
-def test_texts_are_those_of_the_harness_own_model(tiny_model):
+def test_texts_are_those_of_the_harness_own_model(ask, tiny_model):
     from lm_eval.models.huggingface import HFLM
 
     prompts = ["Question: Is TP53 a gene?\nAnswer:", "The capital of France is", "A list: one, two,"]
     how = {"until": ["\n", " the"], "max_gen_toks": 24, "do_sample": False}
     cases = asked("generate_until", *((prompt, how) for prompt in prompts))
     own = HFLM(pretrained=str(tiny_model), dtype="float32", device="cpu", batch_size=1)
-    assert EngineLM(TransformersEngine(str(tiny_model))).generate_until(cases) == own.generate_until(cases, True)
+    assert ask(TransformersEngine(str(tiny_model))).generate_until(cases) == own.generate_until(cases, True)
 
 
 def test_the_page_s_example_runs_as_it_stands(model_dir, mirror, tmp_path, monkeypatch, capsys):
