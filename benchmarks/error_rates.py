@@ -15,6 +15,12 @@ other sets than those that are drawn here.
 weights are small; its folds have a closed form, so that many sets are affordable; so are those of ``terms``. The other
 designs go through the tasks' own classes and models.
 
+``crossed``: items are pairs of a perturbation and a gene, three in ten of all, both new in each set; what a model
+gets for one is an effect of either and noise. The rule, written down before: resampling both covers in 93 to 97 % where
+effects are most of the variance of the mean (signal 3); where there is noise alone it may be too wide (Owen 2007).
+Beside it stands what resampling perturbations or single items would give. ``auroc per gene``: a score that ranks the
+perturbations within each gene, where effects are of the perturbation upon all genes.
+
 Run ``python benchmarks/error_rates.py --output DIR``; what is there is not computed again.
 """
 
@@ -33,6 +39,8 @@ from scipy import stats
 from bftembed.bench import LINEAR, GeneLabels, PairLabels
 from bftembed.bench.problems.effects import Rows, per_gene
 from bftembed.bench.problems.genes import Sample, scores_of
+from bftembed.bench.scoring.clusters import group_weights, pigeonhole_weights
+from bftembed.bench.scoring.metrics import auroc_per_group, drawn, mean, plain
 from bftembed.bench.scoring.probes import Prediction
 from bftembed.bench.scoring.scores import Score, interval, item_weights
 from bftembed.bench.scoring.statistics import paired_bootstrap
@@ -48,7 +56,10 @@ _PENALTY = 400.0  # C = 0.01 of a logistic regression, whose loss is a quarter o
 
 
 class Design(NamedTuple):
-    """What is drawn: n genes (of pairs, genes; of effects, perturbations), d dimensions, and how well they tell."""
+    """What is drawn: n genes (of pairs, genes; of effects, perturbations), d dimensions, and how well they tell.
+
+    Of what is crossed, n perturbations and d genes, and how large their effects are.
+    """
 
     kind: str
     n: int
@@ -71,6 +82,8 @@ DESIGNS = (
     Design("terms", 300, 384, 2.0),
     Design("pairs", 100, 8, 1.0),
     Design("effects", 60, 0, 1.0),
+    *(Design(f"crossed by {how}", 60, 80, s) for how in ("both", "row", "item") for s in (0.0, 1.0, 3.0)),
+    *(Design(f"auroc per gene by {how}", 60, 80, s) for how in ("both", "row") for s in (0.0, 1.0)),
 )
 
 
@@ -256,6 +269,49 @@ def _effects(design: Design, rng: np.random.Generator) -> tuple[Score, Score, fl
     return both[0], both[1], 0.0
 
 
+def _crossing(design: Design, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Perturbation and gene of each pair that was measured, and weights of the replicates."""
+    pert, gene = np.nonzero(rng.random((design.n, design.d)) < 0.3)
+    perts, genes = [f"P{i:03d}" for i in pert], [f"G{i:03d}" for i in gene]
+    by = design.kind.rpartition(" ")[2]
+    if by == "both":
+        return pert, gene, pigeonhole_weights(perts, genes)
+    return pert, gene, group_weights(perts if by == "row" else [*map("|".join, zip(perts, genes, strict=True))])
+
+
+def _effects_of_both(design: Design, rng: np.random.Generator) -> np.ndarray:
+    """Effects of either and noise (n, d); at a signal of 1 each brings a third of the variance of the mean."""
+    rows = rng.normal(size=design.n) / np.sqrt(0.3 * design.d)
+    columns = rng.normal(size=design.d) / np.sqrt(0.3 * design.n)
+    return design.signal * (rows[:, None] + columns) + rng.normal(size=(design.n, design.d))
+
+
+def _crossed(design: Design, rng: np.random.Generator) -> tuple[Score, Score, float]:
+    """Two models with effects of their own beside those that they share: of the mean each source has its part."""
+    pert, gene, weights = _crossing(design, rng)
+    shared = _effects_of_both(design, rng)
+    both = []
+    for _ in range(2):
+        values = (shared + _effects_of_both(design, rng))[pert, gene]
+        both.append(Score("simulated", "mean", np.array([[values.mean()]]), mean(values, weights)))
+    return both[0], both[1], 0.0
+
+
+def _crossed_auroc(design: Design, rng: np.random.Generator) -> tuple[Score, Score, float]:
+    """Answers and guesses both depend on what a perturbation does to all genes, which the guesses know in part."""
+    pert, gene, weights = _crossing(design, rng)
+    strength, metric = rng.normal(size=design.n), auroc_per_group(gene)
+    every = rng.normal(size=design.d)
+    label = (every + design.signal * strength[:, None])[pert, gene] + rng.logistic(size=len(pert)) > 0
+    both = []
+    for _ in range(2):
+        told = design.signal * (0.3 * strength + rng.normal(size=design.n))
+        guess = told[pert] + rng.normal(size=len(pert))
+        value = np.array([[plain(metric, label, guess)]])
+        both.append(Score("simulated", "auroc per gene", value, drawn(metric, label, guess, weights)))
+    return both[0], both[1], 0.0
+
+
 _KINDS: dict[str, Callable[[Design, np.random.Generator], tuple[Score, Score, float]]] = {
     "ridge": _ridge,
     "binary": _labels,
@@ -264,6 +320,8 @@ _KINDS: dict[str, Callable[[Design, np.random.Generator], tuple[Score, Score, fl
     "terms": _terms,
     "pairs": _pairs,
     "effects": _effects,
+    **{f"crossed by {how}": _crossed for how in ("both", "row", "item")},
+    **{f"auroc per gene by {how}": _crossed_auroc for how in ("both", "row")},
 }
 
 if __name__ == "__main__":

@@ -26,7 +26,20 @@ def test_of_one_test_set(script):
     assert abs(found["covers"] - 0.95) < off / np.sqrt(2)
 
 
-@pytest.mark.parametrize("kind", ["binary", "classes", "value", "terms", "pairs"])
+def test_of_items_that_share_rows_and_columns(script):
+    """Resampling both holds what it says, resampling items alone does not."""
+    found = {
+        how: script.rates(script.simulated(script.Design(f"crossed by {how}", 20, 24, 3.0), N_SETS))
+        for how in ("both", "item")
+    }
+    off = 3 * np.sqrt(0.05 * 0.95 / N_SETS)
+    assert abs(found["both"]["rejects"] - 0.05) < off
+    assert abs(found["both"]["covers"] - 0.95) < off
+    assert found["item"]["covers"] < 0.7
+    assert found["item"]["rejects"] > 0.3
+
+
+@pytest.mark.parametrize("kind", ["binary", "classes", "value", "terms", "pairs", "auroc per gene by both"])
 def test_every_design_can_be_drawn(kind, script):
     design = next(each for each in script.DESIGNS if each.kind == kind)
     (drawn,) = script.simulated(design, 1)
