@@ -110,7 +110,8 @@ class Evaluation:
     notes
         Sentences that a reader of the score needs.
     right
-        Where the main score is a share of right items: whether each of `items` was.
+        Where the main score is a share of right items that do not depend on each other: whether each of `items` was.
+        Its interval then is Wilson's, and two models are compared by McNemar's exact test.
     """
 
     scores: Sequence[Score]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bftembed.bench.report.index import basis
+from bftembed.bench.scoring.proportions import paired_shares
 from bftembed.bench.scoring.statistics import Difference, holm, paired_bootstrap
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from bftembed.bench.results import Result, Subset
 
 LEVEL = 0.05
-BOOTSTRAP, NONE = "paired bootstrap", "none possible"
+BOOTSTRAP, MCNEMAR, NONE = "paired bootstrap", "exact McNemar", "none possible"
 _SUBSETS: tuple[Subset, ...] = ("own", "shared")
 
 
@@ -78,6 +79,8 @@ def shared_test(first: Result, second: Result) -> tuple[str, Difference]:
     one, two = first.main, second.main
     if one is None or two is None or one.metric != two.metric:
         return NONE, Difference(np.nan, np.nan, np.nan, np.nan)
+    if first.right is not None and second.right is not None:
+        return MCNEMAR, paired_shares(first.right, second.right)
     mean = one.mean - two.mean if one.mean is not None and two.mean is not None else np.nan
     if first.draws is not None and second.draws is not None and len(first.draws) == len(second.draws):
         return BOOTSTRAP, paired_bootstrap(mean, _floats(first.draws), _floats(second.draws))

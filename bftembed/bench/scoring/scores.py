@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed.bench.scoring import LEVEL
 from bftembed.bench.scoring.metrics import mean_of_known
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 N_DRAWS = 1000
-LEVEL = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,8 @@ class Score:
     to_beat
         Of a baseline: whether an embedding has to beat it. False for one that is shown as a warning of how easily its
         score is reached, e.g. on a random split, which leaks.
+    right
+        Of a share of right items that do not depend on each other: (n,) whether each was. Its interval is Wilson's.
     """
 
     method: str
@@ -44,6 +46,7 @@ class Score:
     values: NDArray[np.float64]
     draws: NDArray[np.float64] | None = None
     to_beat: bool = True
+    right: Sequence[bool] | None = None
 
     @property
     def mean(self) -> float:
@@ -58,10 +61,17 @@ class Score:
             "metric": self.metric,
             "mean": number(self.mean),
             "interval_folds": interval(_resampled_means(known), self.mean) if len(known) > 1 else None,
-            "interval_items": None if self.draws is None else interval(self.draws, self.mean),
+            "interval_items": self._over_items(),
             "values": [[number(value) for value in row] for row in self.values],
             "to_beat": self.to_beat,
         }
+
+    def _over_items(self) -> list[float | None] | None:
+        if self.right is not None:
+            from bftembed.bench.scoring.proportions import wilson
+
+            return [number(limit) for limit in wilson(int(np.sum(self.right)), len(self.right))]
+        return None if self.draws is None else interval(self.draws, self.mean)
 
 
 def interval(draws: NDArray[np.float64], score: float) -> list[float | None] | None:

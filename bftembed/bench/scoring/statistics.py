@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import stats
 
+from bftembed.bench.scoring import LEVEL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,7 +45,7 @@ def paired_bootstrap(difference: float, first: NDArray[np.float64], second: NDAr
     error = float(differences.std(ddof=1))
     if error == 0:  # equal in every replicate, or different by the same in each
         return Difference(difference, difference, difference, 1.0 if difference == 0 else 0.0)
-    width = float(stats.norm.ppf(0.975)) * error
+    width = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
     p_value = float(2 * stats.norm.sf(abs(difference) / error))
     return Difference(difference, difference - width, difference + width, p_value)
 

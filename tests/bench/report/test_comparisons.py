@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from bftembed.bench.report.comparisons import BOOTSTRAP, NONE, compare_all, shared_test
+from bftembed.bench.report.comparisons import BOOTSTRAP, MCNEMAR, NONE, compare_all, shared_test
 from bftembed.bench.report.index import Index
+from bftembed.bench.scoring.proportions import mcnemar
 from bftembed.bench.scoring.statistics import holm, paired_bootstrap
 
 
@@ -17,6 +18,17 @@ def test_draws_of_the_same_items_are_compared(values, result, score):
     b = result(embedding="b", main=score(values=(np.array(values) - 0.1).tolist()), draws=draws[1])
     expected = paired_bootstrap(a.main.mean - b.main.mean, np.array(draws[0], dtype=float), np.array(draws[1]))
     assert shared_test(a, b) == (BOOTSTRAP, expected)
+
+
+def test_shares_of_right_items_are_compared_by_mcnemar(result):
+    rng = np.random.default_rng(1)
+    right = rng.random((2, 60)) < [[0.8], [0.5]]
+    a, b = (result(embedding=name, right=each.tolist()) for name, each in zip("ab", right, strict=True))
+    test, difference = shared_test(a, b)
+    assert test == MCNEMAR
+    assert difference.mean == pytest.approx(right[0].mean() - right[1].mean())
+    assert difference.p_value == mcnemar(*right)
+    assert shared_test(a, result(embedding="b"))[0] == BOOTSTRAP  # one of them does not say which were right
 
 
 def test_where_no_test_is_possible_there_is_a_difference_alone(result, score):

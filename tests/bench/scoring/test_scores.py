@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from bftembed.bench.scoring.proportions import wilson
 from bftembed.bench.scoring.scores import Score, digest_of, interval, item_weights, number, seed_of, widened
 
 
@@ -26,6 +27,13 @@ def test_one_value_has_no_interval_over_folds():
     record = Score("head", "auroc", np.array([[0.5]])).describe()
     assert record["interval_folds"] is None
     assert record["interval_items"] is None
+
+
+def test_a_share_of_right_items_has_wilsons_interval():
+    right = np.arange(40) < 30
+    record = Score("model", "accuracy", np.array([[0.75]]), np.full(1000, 0.75), right=right).describe()
+    assert record["interval_items"] == pytest.approx(wilson(30, 40))
+    assert "right" not in record
 
 
 def test_no_interval_where_draws_give_no_value():
