@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -16,33 +15,28 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bftembed import data
-from bftembed.bench.asking.asker import Asker
+from bftembed.bench.answered import answered
 from bftembed.bench.base import LanguageProblem, Problem
 from bftembed.bench.results import (
     SCHEMA_VERSION,
     Result,
-    ScoreRecord,
     data_digests,
     gene_table_digest,
     given_digests,
     read_result,
+    recorded,
     result_path,
     write_result,
 )
-from bftembed.bench.scoring.scores import digest_of, number
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, cell_vectors, checked
-from bftembed.bench.sources.model import Model
 from bftembed.datasets import NAME_SOURCES
 from bftembed.encoders import get_encoder
-from bftembed.engines import AnswerStore
-from bftembed.errors import BftembedError, DataError, EngineError, InputError
+from bftembed.errors import BftembedError, DataError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from bftembed.bench.asking.questions import Answer
-    from bftembed.bench.base import Evaluation, Task, TaskInfo
+    from bftembed.bench.base import Task, TaskInfo
     from bftembed.bench.results import Subset
     from bftembed.bench.sources.base import Source
     from bftembed.engines import Engine
@@ -202,7 +196,7 @@ def _computed(job: Job, settings: RunSettings, common: dict[str, Any]) -> Result
     if job.same is not None:
         return job.same.model_copy(update={"subset": job.subset, "key": common["key"]})
     if job.loaded.is_language:
-        return _answered(job, settings, common)
+        return Result(**common, status="ok", **_answered(job, settings))
     problem, source = job.loaded.problem, job.source
     assert isinstance(problem, Problem)
     begin = time.perf_counter()
@@ -226,90 +220,18 @@ def _computed(job: Job, settings: RunSettings, common: dict[str, Any]) -> Result
         missing=missing,
         removed=problem.removed,
         times={"embed_seconds": round(embed_seconds, 3)},
-        **_record(problem.evaluate(embedded, n_jobs=settings.n_jobs), job.loaded.task.info),
+        **recorded(problem.evaluate(embedded, n_jobs=settings.n_jobs), job.loaded.task.info),
     )
 
 
-def _answered(job: Job, settings: RunSettings, common: dict[str, Any]) -> Result:
-    """Result of a language task."""
-    source = job.source
-    if not source.answers:
-        msg = f"`{source.label}` is an embedding; language tasks ask a model, `model:ENGINE`."
+def _answered(job: Job, settings: RunSettings) -> dict[str, Any]:
+    if not job.source.answers:
+        msg = f"`{job.source.label}` is an embedding; language tasks ask a model, `model:ENGINE`."
         raise NotApplicableError(msg)
     problem = job.loaded.problem
     assert isinstance(problem, LanguageProblem)
-    begin, flips = time.perf_counter(), ""
-    answers = problem.given(source)
-    if answers is None:
-        if not isinstance(source, Model):
-            msg = f"`{source.label}` has texts; this task asks a model, `model:ENGINE`."
-            raise NotApplicableError(msg)
-        with _asker(source, settings, "answers.sqlite") as asker:
-            answers = problem.ask(asker)
-        _refuse_errors(answers)
-        flips = _flips(problem, answers, source, settings) if settings.fast else ""
-    evaluation = problem.evaluate(answers, encoder=get_encoder(getattr(source, "encoder", "default")))
-    record = _record(evaluation, job.loaded.task.info)
-    return Result(
-        **common,
-        status="ok",
-        asked=len(problem.items),
-        found=len(problem.items),
-        removed=problem.removed,
-        times={"ask_seconds": round(time.perf_counter() - begin, 3), "questions": len(answers)},
-        **record | {"notes": [*record["notes"], *([flips] if flips else [])]},
-    )
-
-
-@contextmanager
-def _asker(source: Model, settings: RunSettings, name: str) -> Iterator[Asker]:
-    """The model with the store of its answers beside the results."""
-    with AnswerStore(settings.directory / name) as store:
-        judge = None if settings.judge is None else Asker(settings.judge, store)
-        yield Asker(source.engine, store, encoder=source.encoder, judge=judge)
-
-
-def _refuse_errors(answers: Mapping[str, Answer]) -> None:
-    errors = [answer.error for answer in answers.values() if answer.status == "error"]
-    if errors:
-        msg = (
-            f"{len(errors):,} of {len(answers):,} questions were not answered, e.g. {errors[0]}. "
-            "Run again: only these are asked."
-        )
-        raise EngineError(msg)
-
-
-def _flips(problem: LanguageProblem, answers: Mapping[str, Answer], source: Model, settings: RunSettings) -> str:
-    """How many answers are others when the same questions are asked again."""
-    again = [question for question in problem.questions() if not question.row]
-    with _asker(source, settings, "answers-again.sqlite") as asker:
-        second = asker.answer(again, sampling=problem.sampling, end=problem.end)
-    pairs = [(answers[id], answer) for id, answer in second.items() if id in answers]
-    n = sum(_choice(one) != _choice(other) for one, other in pairs)
-    return f"Asked twice, {n:,} of {len(pairs):,} answers were others the second time."
-
-
-def _choice(answer: Answer) -> object:
-    """What is compared between two runs: the likeliest option, or the text."""
-    return int(np.argmax(answer.logprobs)) if answer.logprobs else (answer.status, answer.text)
-
-
-def _record(evaluation: Evaluation, info: TaskInfo) -> dict[str, Any]:
-    first = evaluation.scores[0].metric if evaluation.scores else None
-    if first != info.main_score:
-        msg = f"Task `{info.name}` has the main_score {info.main_score!r}, but the first of its scores is {first!r}."
-        raise InputError(msg)
-    draws = evaluation.scores[0].draws
-    return {
-        "counts": evaluation.counts,
-        "n_items": len(evaluation.items),
-        "items_digest": digest_of(evaluation.items),
-        "scores": [ScoreRecord(**score.describe()) for score in evaluation.scores],
-        "baselines": [ScoreRecord(**score.describe()) for score in evaluation.baselines],
-        "draws": None if draws is None else [number(value) for value in draws],
-        "right": None if evaluation.right is None else [bool(value) for value in evaluation.right],
-        "notes": list(evaluation.notes),
-    }
+    info, twice = job.loaded.task.info, settings.fast
+    return answered(problem, info, job.source, settings.directory, judge=settings.judge, twice=twice)
 
 
 def _key(job: Job, common: dict[str, Any]) -> str:

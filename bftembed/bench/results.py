@@ -15,13 +15,14 @@ from pydantic import BaseModel, ConfigDict
 from bftembed import datasets
 from bftembed._files import replacing
 from bftembed.bench.base import TaskInfo  # noqa: TC001 (pydantic reads it)
+from bftembed.bench.scoring.scores import digest_of, number
 from bftembed.data import get_manifest, given_file, is_given
-from bftembed.errors import DataError
+from bftembed.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bftembed.bench.base import Task
+    from bftembed.bench.base import Evaluation, Task
 
 logger = logging.getLogger("bftembed")
 SCHEMA_VERSION = 3
@@ -113,6 +114,31 @@ class Result(BaseModel):
     def main(self) -> ScoreRecord | None:
         """The score that ranks, or None if there is none."""
         return self.scores[0] if self.scores else None
+
+
+def recorded(evaluation: Evaluation, info: TaskInfo) -> dict[str, Any]:
+    """What a result holds of an evaluation.
+
+    Raises
+    ------
+    InputError
+        If its first score is not the main score of the task.
+    """
+    first = evaluation.scores[0].metric if evaluation.scores else None
+    if first != info.main_score:
+        msg = f"Task `{info.name}` has the main_score {info.main_score!r}, but the first of its scores is {first!r}."
+        raise InputError(msg)
+    draws = evaluation.scores[0].draws
+    return {
+        "counts": evaluation.counts,
+        "n_items": len(evaluation.items),
+        "items_digest": digest_of(evaluation.items),
+        "scores": [ScoreRecord(**score.describe()) for score in evaluation.scores],
+        "baselines": [ScoreRecord(**score.describe()) for score in evaluation.baselines],
+        "draws": None if draws is None else [number(value) for value in draws],
+        "right": None if evaluation.right is None else [bool(value) for value in evaluation.right],
+        "notes": list(evaluation.notes),
+    }
 
 
 def data_digests(info: TaskInfo) -> dict[str, str]:

@@ -118,6 +118,8 @@ def _run(tasks: Sequence[Task], sources: Sequence[Source], settings: RunSettings
             if not each.is_language:
                 results += _run_task(each, sources, settings, done)
         for source in models:
+            if source not in sources:
+                logger.info("Compared with the model that it was tuned from: `%s`.", source.label)
             for each in language:
                 results.append(result_of(Job(each, source, "own", frozenset()), settings))
                 done.update(note=each.task.name)
@@ -135,7 +137,6 @@ def _with_untuned(sources: Sequence[Source]) -> list[Source]:
             known.append(base.describe())
             listed.append(base)
             base.fast = source.fast
-            logger.info("%s is compared with the model that it was tuned from, `%s`.", source.label, base.label)
     return listed
 
 

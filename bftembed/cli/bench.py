@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +12,7 @@ import typer
 from bftembed.cli import _arguments as arg
 from bftembed.errors import InputError
 
+_NON_COMMERCIAL = re.compile(r"non-?commercial|\bNC\b", re.IGNORECASE)
 app = typer.Typer(help="Evaluate embeddings on benchmark tasks.", no_args_is_help=True)
 TasksOption = Annotated[
     list[str] | None, typer.Option("--task", "-t", help="Task or family; may be repeated. By default all.")
@@ -98,6 +100,9 @@ def run(
             print(f"{name:36} {label}")
         print(f"{len(missing)} of {len(tasks) * len(embedding)} results (tasks x embeddings) would be computed")
         return
+    for licence in sorted({each.info.licence for each in tasks if _NON_COMMERCIAL.search(each.info.licence)}):
+        names = [each.name for each in tasks if each.info.licence == licence]
+        print(f"No commercial use of the data of {', '.join(names)}: {licence}.")
     results = run_tasks(tasks, sources, output, n_jobs=jobs or joblib.cpu_count(), **options)
     for result in results:
         print(_line(result))

@@ -141,3 +141,61 @@ def test_a_fast_run_of_every_task_makes_a_page_without_failures(mirror, tmp_path
     scored = {result["task"]["name"] for result in results if result["status"] == "ok"}
     assert scored == {task.name for task in find_tasks()}
     assert all(name in html for name in scored)
+
+
+LANGUAGE = """
+import numpy as np
+from bftembed.bench import Evaluation, Item, LanguageProblem, Question, Score, task
+from bftembed.data import given_file
+from bftembed.engines import Request
+
+class Letters(LanguageProblem):
+    removed = {}
+
+    def __init__(self, texts):
+        self.items = [Item(str(n), "A", ("A", "B"), text=text) for n, text in enumerate(texts)]
+
+    def questions(self):
+        return [Question(Request(i.id, i.text, prefix="Answer:"), i.id, (" A", " B")) for i in self.items]
+
+    def evaluate(self, answers, *, encoder):
+        right = [int(np.argmax(answers[i.id].logprobs)) == 0 for i in self.items]
+        return Evaluation([Score("letters", "accuracy", np.array([[np.mean(right)]]))], [], [i.id for i in self.items],
+                          right=right)
+
+fields = dict(kind="language", mode="rank", title="L", data=(), main_score="accuracy",
+              licence="Creative Commons BY-NC 4.0", citation="-")
+
+@task(name="words.letters", preset="chat", **fields)
+def letters(fast):
+    return Letters(["A or B?", "B or A?"])
+
+@task(name="words.mine", preset="raw", is_default=False, files=("lines",), **fields)
+def mine(fast):
+    return Letters(given_file("lines").read_text().splitlines())
+"""
+
+
+def test_language_models_are_asked(tmp_path, tiny_model):
+    path = tmp_path / "tasks" / "words" / "task.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(LANGUAGE)
+    (tmp_path / "lines.txt").write_text("One?\nTwo?\nThree?\n")
+    where = ["--tasks-dir", path.parent.parent, "-t", "words"]
+    model = ["-e", f"small=model:transformers:{tiny_model}", "--engine-option", "dtype=bfloat16"]
+    assert "words.mine" not in invoke("list", *where)
+    assert "words.mine" in invoke("list", *where, "--preset", "raw")
+    printed = invoke("run", *where, *model, "-e", "random", "-o", tmp_path / "run")
+    assert "No commercial use of the data of words.letters: Creative Commons BY-NC 4.0." in printed
+    assert "not applicable: `random` is an embedding" in printed
+    lines = ["--file", f"lines={tmp_path / 'lines.txt'}", "--preset", "raw"]
+    dry = invoke("run", *where, *model, *lines, "-o", tmp_path / "run", "--dry-run")
+    assert "1 of 1 results" in dry
+    printed = invoke("run", *where, *model, *lines, "-o", tmp_path / "run")
+    assert "on 3" in printed
+    result = json.loads((tmp_path / "run/results/words.mine/small.own.json").read_text())
+    assert result["description"]["engine"]["dtype"] == "bfloat16"
+    with pytest.raises(InputError, match="`lines` names no file; write it as NAME=PATH"):
+        invoke("run", *where, *model, "--file", "lines", "-o", tmp_path / "run")
+    with pytest.raises(DataError, match=r"There is no file .*lost"):
+        invoke("run", *where, *model, "--file", "lines=lost", "-o", tmp_path / "run")

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from bftembed.engines import AnswerStore, Engine, Request, Scored, Scores, TransformersEngine, score_stored
+from bftembed.engines import (
+    AnswerStore,
+    Completion,
+    Engine,
+    Request,
+    Sampling,
+    Scored,
+    Scores,
+    TransformersEngine,
+    complete_stored,
+    score_stored,
+)
 from bftembed.errors import EngineError, InputError, StoreError
 
 REQUESTS = [Request(f"q{n}", f"Question {n}?", prefix="Answer:") for n in range(12)]
@@ -282,3 +293,83 @@ def test_a_damaged_entry_is_named(tmp_path):
 def test_the_engine_may_be_named(tmp_path, tiny_model):
     (scores,) = ask(f"transformers:{tiny_model}", tmp_path / "s.sqlite", REQUESTS[:1])
     assert len(scores.options) == 2
+
+
+class Writing(Counting):
+    """Writes prompts backwards, three at a time."""
+
+    def _generate(self, requests, sampling):
+        for start in range(0, len(requests), 3):
+            batch = []
+            for request in requests[start : start + 3]:
+                self.asked.append(request.id)
+                if request.id in self.broken:
+                    batch.append(Completion(request.id, "", "error", error="the server fell over"))
+                elif "long" in request.user:
+                    error = "prompt and max_new_tokens=4 exceed the model's window of 900 tokens"
+                    batch.append(Completion(request.id, "", "error", 900, error=error))
+                else:
+                    batch.append(Completion(request.id, request.user[::-1], "stop", 5, 3))
+            yield batch
+
+
+def complete(engine, store, requests=REQUESTS, **more):
+    return complete_stored(requests, engine=engine, store=store, progress=False, **more)
+
+
+def test_texts_that_are_stored_are_not_asked_for_again(tmp_path):
+    file, first, second = tmp_path / "s.sqlite", Writing(), Writing()
+    texts = complete(first, file)
+    assert texts[0] == Completion("q0", "?0 noitseuQ", "stop", 5, 3)
+    again = complete(second, file, [Request("new", "New?"), *REQUESTS[::-1]])
+    assert second.asked == ["new"]
+    assert again[1:] == texts[::-1]
+
+
+@pytest.mark.parametrize(
+    "sampling", [Sampling(seed=1), Sampling(temperature=0.6), Sampling(max_new_tokens=8), Sampling(stop="x")]
+)
+def test_a_text_is_of_one_sampling(sampling, tmp_path):
+    file, engine = tmp_path / "s.sqlite", Writing()
+    complete(engine, file, REQUESTS[:1])
+    complete(engine, file, REQUESTS[:1], sampling=sampling)
+    complete(engine, file, REQUESTS[:1], sampling=sampling)
+    assert engine.asked == ["q0", "q0"]
+
+
+def test_scores_and_texts_of_one_prompt_stand_side_by_side(tmp_path):
+    file, engine = tmp_path / "s.sqlite", Writing()
+    with AnswerStore(file) as store:
+        ask(engine, store, REQUESTS[:1])
+        complete(engine, store, REQUESTS[:1])
+        assert len(store) == 2
+    assert engine.asked == ["q0", "q0"]
+
+
+def test_failed_texts_are_asked_for_again_but_not_what_is_too_long(tmp_path):
+    file, requests = tmp_path / "s.sqlite", [*REQUESTS[:3], Request("long", "A long question?")]
+    first = complete(Writing(broken={"q1"}), file, requests)
+    assert [(one.is_failed, one.is_too_long) for one in first] == [
+        (False, False),
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
+    engine = Writing()
+    second = complete(engine, file, requests)
+    assert engine.asked == ["q1"]
+    assert second[1].text == "?1 noitseuQ"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_too_long"),
+    [
+        ("prompt and max_new_tokens=4 exceed the model's window of 900 tokens (899 of the prompt)", True),
+        ("This model's maximum context length is 2048 tokens", True),
+        ("connection refused", False),
+        ("the model gives no numbers (NaN)", False),
+    ],
+)
+def test_errors_that_say_a_prompt_is_too_long(error, is_too_long):
+    assert Completion("1", "", "error", error=error).is_too_long == is_too_long
+    assert not Completion("1", error, "stop").is_too_long
