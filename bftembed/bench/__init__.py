@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bftembed.bench.asking.asker import Asker
     from bftembed.bench.asking.questions import Answer, Item, Question
     from bftembed.bench.base import Evaluation, LanguageProblem, Problem, Published, Task, TaskInfo, task
+    from bftembed.bench.corpus_overlap import Overlap, overlap
     from bftembed.bench.problems.cell_data import CELL_DATA_INFO, CellData, load_cells, small_part
     from bftembed.bench.problems.cells import CellLabels
     from bftembed.bench.problems.cells_by_text import CellsByText, TypeText
@@ -59,6 +60,7 @@ __all__ = [
     "ModalityMatching",
     "Model",
     "NotApplicableError",
+    "Overlap",
     "PairLabels",
     "PerturbationEffects",
     "Probe",
@@ -82,6 +84,7 @@ __all__ = [
     "gene_labels",
     "get_source",
     "load_cells",
+    "overlap",
     "pending",
     "read_results",
     "run",
@@ -118,6 +121,7 @@ __getattr__, __dir__ = attach(
         "ModalityMatching": "problems.modalities",
         "Model": "sources.model",
         "NotApplicableError": "sources.base",
+        "Overlap": "corpus_overlap",
         "PairLabels": "problems.pairs",
         "PerturbationEffects": "problems.effects",
         "Problem": "base",
@@ -140,6 +144,7 @@ __getattr__, __dir__ = attach(
         "gene_labels": "problems.labels",
         "get_source": "sources.grammar",
         "load_cells": "problems.cell_data",
+        "overlap": "corpus_overlap",
         "pending": "runner",
         "read_results": "results",
         "run": "runner",

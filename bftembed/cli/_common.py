@@ -30,6 +30,7 @@ EXAMPLES = {
         "bftembed bench run -o runs/first -e random -e tfidf -e mine=file:vectors.csv -t gene_property --fast",
     ),
     "bench report": ("bftembed bench report runs/first -o report.html",),
+    "bench overlap": ("bftembed bench overlap corpus/train.jsonl -t medical --results runs/first",),
     "corpus build": ("bftembed corpus build genes -o corpus/genes --limit 400",),
     "data example": ("bftembed data example", "bftembed data example trial --n-genes 20"),
     "data fetch": ("bftembed data fetch genes",),

@@ -1,4 +1,4 @@
-"""``bftembed bench``: evaluate embeddings, and show what came out."""
+"""``bftembed bench``: evaluate embeddings and models, and show what came out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bftembed.cli import _arguments as arg
 from bftembed.errors import InputError
 
 _NON_COMMERCIAL = re.compile(r"non-?commercial|\bNC\b", re.IGNORECASE)
+_SHOWN = 20
 app = typer.Typer(help="Evaluate embeddings on benchmark tasks.", no_args_is_help=True)
 TasksOption = Annotated[
     list[str] | None, typer.Option("--task", "-t", help="Task or family; may be repeated. By default all.")
@@ -23,6 +24,10 @@ DirsOption = Annotated[
 PresetOption = Annotated[
     list[str] | None,
     typer.Option(help="Way of asking a language model, e.g. chat, cot; may be repeated. By default the task's."),
+]
+FileOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=PATH", help="File of your own that a task reads, e.g. pairs=pairs.csv."),
 ]
 FastOption = Annotated[bool, typer.Option("--fast", help="A small part of each task, to see that all works.")]
 
@@ -65,10 +70,7 @@ def run(
     preset: PresetOption = None,
     engine_option: arg.EngineOptionsOption = None,
     judge: Annotated[str | None, typer.Option(help="Engine that judges answers, for tasks that need one.")] = None,
-    file: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="File of your own that a task reads, e.g. pairs=pairs.csv."),
-    ] = None,
+    file: FileOption = None,
     fast: FastOption = False,
     overwrite: Annotated[
         Literal["missing", "never", "always"], typer.Option(help="Results to compute again.")
@@ -130,6 +132,50 @@ def report(
     results, stale = without_stale(read_results(directory, fast=fast), find_tasks(tasks_dir or ()))
     write_report(results, output, stale=stale)
     print(f"{output}: {len(results)} results" + (f", {len(stale)} out of date and left out" if stale else ""))
+
+
+@app.command()
+def overlap(
+    corpus: Annotated[
+        Path, typer.Argument(help="What `bftembed tune` reads, a directory of `corpus build`, .json, .txt or .md.")
+    ],
+    task: TasksOption = None,
+    tasks_dir: DirsOption = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", "-r", help="Directory of results: scores without the flagged items.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Directory for a table of all items per task (CSV).")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of a corpus with several.")] = "train",
+    preset: PresetOption = None,
+    file: FileOption = None,
+    fast: FastOption = False,
+) -> None:
+    """How much of the questions of language tasks stands in a corpus; flagged are items of which 30 % do."""
+    from bftembed.bench import find_tasks
+    from bftembed.bench import overlap as overlap_of
+
+    named = find_tasks(tasks_dir or (), names=task or (), presets=preset or ())
+    tasks = [each for each in named if each.info.kind == "language"]
+    if not tasks:
+        msg = f"{', '.join(task or ())} asks no language model; overlap is of questions."
+        raise InputError(msg)
+    for each in tasks:
+        found = overlap_of(corpus, each, results=results, split=split, fast=fast, files=_files(file or []))
+        print(f"{each.name}: " + ", ".join(f"{n:,} {what}" for what, n in found.counts.items()))
+        flagged = found.items[found.items["flagged"]]
+        if len(flagged):
+            print(flagged.drop(columns="flagged").head(_SHOWN).round(2).to_string())
+        if len(flagged) > _SHOWN:
+            print(f"and {len(flagged) - _SHOWN:,} more")
+        if len(found.scores):
+            print(found.scores.round(3).to_string(index=False))
+        for note in found.notes:
+            print(note)
+        if output:
+            output.mkdir(parents=True, exist_ok=True)
+            found.items.to_csv(output / f"{each.name}.csv")
 
 
 def _source(spec: str, encoder: Any, engine_options: list[str] | None) -> Any:

@@ -6,6 +6,7 @@ import re
 import shlex
 
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData
 from typer.testing import CliRunner
@@ -120,6 +121,42 @@ def test_results_of_tasks_that_are_gone_are_left_out(tasks, tmp_path):
     printed = invoke("report", out, "-o", tmp_path / "r.md", "--tasks-dir", tasks)
     assert "1 out of date and left out" in printed
     assert "made by version 1 of the task, which is at 2" in (tmp_path / "r.md").read_text()
+
+
+LANGUAGE = """
+from bftembed.bench import Item, LanguageProblem, task
+
+class Questions(LanguageProblem):
+    removed = {}
+    items = [Item(f"q{n:02d}", "A", text=" ".join(f"word{i}x{n}" for i in range(9))) for n in range(30)]
+    def questions(self): return []
+    def evaluate(self, answers, *, encoder): raise NotImplementedError
+
+@task(name="toy.asked", kind="language", mode="rank", preset="chat", title="Q", data=(), main_score="accuracy",
+      licence="-", citation="-")
+def asked(fast):
+    return Questions()
+"""
+
+
+def test_overlap_with_a_corpus(tasks, tmp_path):
+    (tasks / "asking").mkdir()
+    (tasks / "asking" / "task.py").write_text(LANGUAGE)
+    texts = [" ".join(f"word{i}x{n}" for i in range(9)) for n in range(30)]
+    (tmp_path / "corpus.txt").write_text("\n".join(texts[:25]))
+    options = (tmp_path / "corpus.txt", "--tasks-dir", tasks, "-t", "toy")
+    printed = invoke("overlap", *options, "-o", tmp_path / "tables")
+    assert "toy.asked: 30 items, 25 flagged" in printed
+    assert "q19" in printed
+    assert "q20" not in printed
+    assert "and 5 more" in printed
+    assert "toy.parity" not in printed
+    table = pd.read_csv(tmp_path / "tables" / "toy.asked.csv", index_col="item")
+    assert table["flagged"].sum() == 25
+    with pytest.raises(DataError, match="There are no results"):
+        invoke("overlap", *options, "--results", tmp_path / "none")
+    with pytest.raises(InputError, match=r"toy.parity asks no language model"):
+        invoke("overlap", tmp_path / "corpus.txt", "--tasks-dir", tasks, "-t", "toy.parity")
 
 
 def test_a_misspelt_task_is_named(tmp_path):
