@@ -123,7 +123,7 @@ def test_results_of_tasks_that_are_gone_are_left_out(tasks, tmp_path):
     assert "made by version 1 of the task, which is at 2" in (tmp_path / "r.md").read_text()
 
 
-LANGUAGE = """
+ASKED = """
 from bftembed.bench import Item, LanguageProblem, task
 
 class Questions(LanguageProblem):
@@ -141,7 +141,7 @@ def asked(fast):
 
 def test_overlap_with_a_corpus(tasks, tmp_path):
     (tasks / "asking").mkdir()
-    (tasks / "asking" / "task.py").write_text(LANGUAGE)
+    (tasks / "asking" / "task.py").write_text(ASKED)
     texts = [" ".join(f"word{i}x{n}" for i in range(9)) for n in range(30)]
     (tmp_path / "corpus.txt").write_text("\n".join(texts[:25]))
     options = (tmp_path / "corpus.txt", "--tasks-dir", tasks, "-t", "toy")
