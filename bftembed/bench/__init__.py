@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bftembed.bench.asking.questions import Answer, Item, Question
     from bftembed.bench.base import Evaluation, LanguageProblem, Problem, Published, Task, TaskInfo, task
     from bftembed.bench.corpus_overlap import Overlap, overlap
+    from bftembed.bench.language.healthbench import HealthBench
     from bftembed.bench.problems.cell_data import CELL_DATA_INFO, CellData, load_cells, small_part
     from bftembed.bench.problems.cells import CellLabels
     from bftembed.bench.problems.cells_by_text import CellsByText, TypeText
@@ -54,6 +55,7 @@ __all__ = [
     "ExpressionResponse",
     "GeneLabels",
     "GeneTerms",
+    "HealthBench",
     "Item",
     "JointModalities",
     "LanguageProblem",
@@ -113,6 +115,7 @@ __getattr__, __dir__ = attach(
         "FOREST": "scoring.probes",
         "GeneLabels": "problems.genes",
         "GeneTerms": "problems.terms",
+        "HealthBench": "language.healthbench",
         "Probe": "scoring.probes",
         "Item": "asking.questions",
         "JointModalities": "problems.modalities",
