@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
     from bftembed.bench.sources.grammar import get_source
     from bftembed.bench.sources.model import Model
+    from bftembed.bench.stored_answers import read_answers
 
 __all__ = [
     "CELL_DATA_INFO",
@@ -88,6 +89,7 @@ __all__ = [
     "load_cells",
     "overlap",
     "pending",
+    "read_answers",
     "read_results",
     "run",
     "small_part",
@@ -149,6 +151,7 @@ __getattr__, __dir__ = attach(
         "load_cells": "problems.cell_data",
         "overlap": "corpus_overlap",
         "pending": "runner",
+        "read_answers": "stored_answers",
         "read_results": "results",
         "run": "runner",
         "small_part": "problems.cell_data",

@@ -29,6 +29,7 @@ EXAMPLES = {
     "bench run": (
         "bftembed bench run -o runs/first -e random -e tfidf -e mine=file:vectors.csv -t gene_property --fast",
     ),
+    "bench answers": ("bftembed bench answers runs/first -t medical.medqa -e model:default -o answers.jsonl",),
     "bench report": ("bftembed bench report runs/first -o report.html",),
     "bench overlap": ("bftembed bench overlap corpus/train.jsonl -t medical --results runs/first",),
     "corpus build": ("bftembed corpus build genes -o corpus/genes --limit 400",),

@@ -178,6 +178,30 @@ def overlap(
             found.items.to_csv(output / f"{each.name}.csv")
 
 
+@app.command()
+def answers(
+    directory: Annotated[Path, typer.Argument(help="Directory of the results.", file_okay=False)],
+    task: Annotated[str, typer.Option("--task", "-t", help="Language task.")],
+    embedding: Annotated[str, typer.Option("--embedding", "-e", help="Label of the model.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help=".jsonl, a line for each question.", dir_okay=False)],
+    file: FileOption = None,
+    tasks_dir: DirsOption = None,
+    fast: FastOption = False,
+) -> None:
+    """Write what a model was asked and what it answered."""
+    from bftembed._files import replacing
+    from bftembed.bench import find_tasks, read_answers
+
+    one = {each.name: each for each in find_tasks(tasks_dir or (), names=[task])}
+    if task not in one:
+        msg = f"`{task}` is no single task; there are {', '.join(one)}."
+        raise InputError(msg)
+    table = read_answers(directory, one[task], embedding, fast=fast, files=_files(file or []))
+    with replacing(output) as made:
+        table.to_json(made, orient="records", lines=True, force_ascii=False)
+    print(f"{output}: {len(table)} questions")
+
+
 def _source(spec: str, encoder: Any, engine_options: list[str] | None) -> Any:
     from bftembed.bench import get_source
 

@@ -225,6 +225,13 @@ def test_language_models_are_asked(tmp_path, tiny_model):
     printed = invoke("run", *where, *model, "-e", "random", "-o", tmp_path / "run")
     assert "No commercial use of the data of words.letters: Creative Commons BY-NC 4.0." in printed
     assert "not applicable: `random` is an embedding" in printed
+    invoke("answers", tmp_path / "run", *where[:2], "-t", "words.letters", "-e", "small", "-o", tmp_path / "a.jsonl")
+    first, _ = map(json.loads, (tmp_path / "a.jsonl").read_text().splitlines())
+    assert (first["gold"], first["options"], first["prompt"]) == (
+        "A",
+        [" A", " B"],
+        "user: A or B?\n\nassistant: Answer:",
+    )
     lines = ["--file", f"lines={tmp_path / 'lines.txt'}", "--preset", "raw"]
     dry = invoke("run", *where, *model, *lines, "-o", tmp_path / "run", "--dry-run")
     assert "1 of 1 results" in dry
