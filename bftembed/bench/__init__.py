@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from bftembed.bench.asking.questions import Answer, Item, Question
     from bftembed.bench.base import Evaluation, LanguageProblem, Problem, Published, Task, TaskInfo, task
     from bftembed.bench.corpus_overlap import Overlap, overlap
+    from bftembed.bench.language.gene_texts import gene_documents, gene_summaries
     from bftembed.bench.language.healthbench import HealthBench
+    from bftembed.bench.language.reasoning import PerturbationReasoning
     from bftembed.bench.problems.cell_data import CELL_DATA_INFO, CellData, load_cells, small_part
     from bftembed.bench.problems.cells import CellLabels
     from bftembed.bench.problems.cells_by_text import CellsByText, TypeText
@@ -66,6 +68,7 @@ __all__ = [
     "Overlap",
     "PairLabels",
     "PerturbationEffects",
+    "PerturbationReasoning",
     "Probe",
     "Problem",
     "Published",
@@ -84,7 +87,9 @@ __all__ = [
     "few_genes",
     "few_names",
     "find_tasks",
+    "gene_documents",
     "gene_labels",
+    "gene_summaries",
     "get_source",
     "load_cells",
     "overlap",
@@ -129,6 +134,7 @@ __getattr__, __dir__ = attach(
         "Overlap": "corpus_overlap",
         "PairLabels": "problems.pairs",
         "PerturbationEffects": "problems.effects",
+        "PerturbationReasoning": "language.reasoning",
         "Problem": "base",
         "Published": "base",
         "Question": "asking.questions",
@@ -145,6 +151,8 @@ __getattr__, __dir__ = attach(
         "drug_labels": "problems.drugs",
         "few_genes": "problems.labels",
         "few_names": "problems.labels",
+        "gene_documents": "language.gene_texts",
+        "gene_summaries": "language.gene_texts",
         "find_tasks": "registry",
         "gene_labels": "problems.labels",
         "get_source": "sources.grammar",

@@ -11,7 +11,7 @@ from bftembed.likeness.additive import (
     voted,
 )
 from bftembed.likeness.vectors import soft, unit
-from bftembed.likeness.words import drug_words, gene_words
+from bftembed.likeness.words import drug_words, gene_words, text_words
 
 __all__ = [
     "SHRINKAGES",
@@ -24,6 +24,7 @@ __all__ = [
     "drug_words",
     "gene_words",
     "soft",
+    "text_words",
     "unit",
     "voted",
 ]

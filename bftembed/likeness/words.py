@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +90,37 @@ def _of_genes(digest: str, columns: tuple[str, ...]) -> tuple[dict[str, int], cs
     return _fitted({str(name): " ".join(row).replace("|", " ") for name, row in zip(names, known, strict=True)})
 
 
-def _fitted(documents: Mapping[str, str]) -> tuple[dict[str, int], csr_matrix]:
+def text_words(texts: Sequence[str]) -> csr_matrix:
+    """TF-IDF of texts of your own (sublinear, without English stop words and words of a single text).
+
+    Parameters
+    ----------
+    texts
+        n texts, by which words are weighed; they may be empty.
+
+    Returns
+    -------
+    (n, n_words) float32 rows of unit length; an empty row for a text that shares no word with another.
+
+    Examples
+    --------
+    >>> words = text_words(["binds DNA", "binds RNA", "a channel"])
+    >>> (words @ words.T).toarray().tolist()
+    [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = TfidfVectorizer(stop_words="english", sublinear_tf=True, min_df=2, dtype=np.float32)
-    return {name: row for row, name in enumerate(documents)}, words.fit_transform(documents.values())
+    found = words.build_analyzer()
+    texts_with = Counter(word for text in texts for word in set(found(text)))
+    if max(texts_with.values(), default=0) < 2:  # scikit-learn refuses what leaves no word
+        return csr_matrix(np.zeros((len(texts), 1), dtype=np.float32))
+    return csr_matrix(words.fit_transform(texts))
+
+
+def _fitted(documents: Mapping[str, str]) -> tuple[dict[str, int], csr_matrix]:
+    return {name: row for row, name in enumerate(documents)}, text_words(list(documents.values()))
 
 
 def _taken(rows: Mapping[str, int], words: Any, names: Sequence[str]) -> csr_matrix:

@@ -6,7 +6,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from bftembed import datasets
 from bftembed.errors import InputError
-from bftembed.likeness import drug_words, gene_words
+from bftembed.likeness import drug_words, gene_words, text_words
 
 
 def test_words_of_genes_are_those_of_scikit_learn(mirror):
@@ -44,3 +44,12 @@ def test_missing_tables_are_named_with_the_remedy(monkeypatch):
         gene_words(["GATA1"])
     with pytest.raises(InputError, match="bftembed data fetch broad_repurposing"):
         drug_words(["aspirin"])
+
+
+def test_words_of_texts_are_those_of_scikit_learn_and_may_be_none():
+    texts = ["binds the DNA of chromatin", "binds RNA", "chromatin opens", ""]
+    expected = TfidfVectorizer(stop_words="english", sublinear_tf=True, min_df=2).fit_transform(texts)
+    np.testing.assert_allclose(text_words(texts).toarray(), expected.toarray(), atol=1e-6)
+    for none in ([], [""], ["one text alone"], ["nothing", "shared"], ["the", "the"]):
+        assert text_words(none).shape[0] == len(none)
+        assert text_words(none).nnz == 0

@@ -1,0 +1,135 @@
+"""Perturbation reasoning: what a language model says of the effects of knock-downs (PerturbQA)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from bftembed import data
+from bftembed.bench import PerturbationReasoning, Published, Task, TaskInfo, gene_documents, gene_summaries
+from bftembed.bench.language.evidence import alike_by_words
+from bftembed.bench.language.reasoning_questions import PRESETS
+from bftembed.entities import canonical
+
+_NAMES = ("hgnc_genes", "ncbi_gene_info", "annotables_grch38")
+_LINES = {"k562": "K562", "rpe1": "RPE1"}
+_EFFECTS = {
+    "de": "Does the knock-down of one gene change another",
+    "dir": "Does a gene that a knock-down changes go up or down",
+}
+_MODELS = ("GEARS", "GAT", "GenePT-Gene", "LLM without reasoning", "retrieval only", "SUMMER")
+#: AUROC per gene of the models, as the notebook stores it; None where it has none.
+_PUBLISHED = {
+    "k562_de": (0.55, 0.53, 0.57, 0.52, 0.58, 0.62),
+    "rpe1_de": (0.49, 0.55, 0.55, 0.52, 0.59, 0.59),
+    "k562_dir": (0.67, None, None, None, 0.69, 0.64),
+    "rpe1_dir": (0.61, None, None, None, 0.63, 0.64),
+}
+_WHAT = {
+    "bare": "names alone",
+    "described": "texts of both genes",
+    "evidence": "texts and the nearest training outcomes",
+    "evidence_as_released": "texts and random training outcomes, as in the published code of VCWorld",
+    "evidence_shuffled": "texts and the nearest training outcomes, answers permuted within the gene",
+    "steps": "texts, the nearest training outcomes and reasoning in steps",
+}
+
+
+def _one_line(line: str, effect: str) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Pairs of one cell line, with the published split."""
+    pairs = data.load("perturbqa", f"{line}_{effect}").assign(cell=_LINES[line])
+    return _without_tested(pairs[pairs["split"] == "train"], pairs[pairs["split"] == "test"])
+
+
+def _across(line: str, other: str, effect: str) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The test of one cell line, with all training pairs from another."""
+    train = data.load("perturbqa", f"{line}_{effect}").assign(cell=_LINES[line])
+    test = data.load("perturbqa", f"{other}_{effect}").assign(cell=_LINES[other])
+    return _without_tested(train[train["split"] == "train"], test[test["split"] == "test"])
+
+
+def _without_tested(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Both parts, without training pairs of a perturbation that is tested, under whatever name."""
+    names = pd.unique(pd.concat([train["pert"], test["pert"]]))
+    symbols = {name: symbol or name for name, symbol in zip(names, canonical(names), strict=True)}
+    unseen = ~train["pert"].map(symbols).isin(set(test["pert"].map(symbols)))
+    lost = int((~unseen).sum())
+    removed = {"training pairs of a perturbation that is tested": lost} if lost else {}
+    return pd.concat([train[unseen], test]), removed
+
+
+def _problem(pairs: pd.DataFrame, removed: dict[str, int], **options: Any) -> PerturbationReasoning:
+    perts, genes = (sorted(set(pairs[column])) for column in ("pert", "gene"))
+    return PerturbationReasoning(
+        pairs,
+        perturbation="crispri",
+        pert_texts=gene_summaries(perts),
+        gene_texts=gene_summaries(genes),
+        alike=alike_by_words(gene_documents(perts)),
+        genes_alike=alike_by_words(gene_documents(genes)),
+        removed=removed,
+        **options,
+    )
+
+
+def _task(name: str, title: str, effect: str, preset: str, **info: Any) -> Task:
+    train, _, test = name.rpartition("_")[0].partition("_to_")
+
+    def load(fast: bool) -> PerturbationReasoning:
+        pairs, removed = _across(train, test, effect) if test else _one_line(train, effect)
+        return _problem(pairs, removed, mode=effect, preset=preset, fast=fast)
+
+    default = preset == "described"
+    fields = {
+        "kind": "language",
+        "mode": "generate" if preset == "steps" else "rank",
+        "preset": preset,
+        "is_default": default,
+        "title": f"{title}: {_WHAT[preset]}",
+        "data": ("perturbqa", *_NAMES, "refseq_gene_summary", "go_annotations"),
+        "main_score": "auroc per gene",
+        "chance": 0.5,
+        "best": 1.0,
+        "licence": "Genentech Non-Commercial Software License 1.0",
+        "citation": (
+            "Wu M et al. Contextualizing biological perturbation experiments through language. ICLR (2025), "
+            "arXiv:2502.21290. Screens: Replogle JM et al. Cell 185, 2559-2575 (2022)."
+        ),
+        "known_traps": (
+            "Pooled over genes, each gene's share of yes in train scores up to 0.978: that says nothing.",
+            "A vote of the training outcomes by words of RefSeq and GO, without a language model, scores 0.59 to 0.76.",
+            "A constant answer is right in up to 87 % of the test: read the accuracy balanced within genes.",
+            "A language model may have read the screens, which are public since 2022.",
+        ),
+    }
+    return Task(
+        TaskInfo(name=f"perturbation_reasoning.{name}{'' if default else f'.{preset}'}", **(fields | info)), load
+    )
+
+
+def _published(name: str) -> tuple[Published, ...]:
+    return tuple(
+        Published(model=model, metric="auroc per gene", value=value, source="PerturbQA, stored output of its notebook")
+        for model, value in zip(_MODELS, _PUBLISHED[name], strict=True)
+        if value is not None
+    )
+
+
+WITHIN = [
+    _task(f"{line}_{effect}", f"{title} in {_LINES[line]}", effect, preset, published=_published(f"{line}_{effect}"))
+    for line in _LINES
+    for effect, title in _EFFECTS.items()
+    for preset in PRESETS
+]
+ACROSS = [
+    _task(
+        f"{line}_to_{other}_{effect}",
+        f"{title} in {_LINES[other]}, all else from {_LINES[line]}",
+        effect,
+        preset,
+    )
+    for line, other in (("k562", "rpe1"), ("rpe1", "k562"))
+    for effect, title in _EFFECTS.items()
+    for preset in PRESETS
+]
