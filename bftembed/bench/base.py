@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -168,6 +169,8 @@ class LanguageProblem(ABC):
     sampling: Sampling = Sampling()
     #: Whether the end of an answer is scored too, where one option begins another.
     end: bool = False
+    #: Texts that are kept beside the results, by the name of their file, e.g. what was held out.
+    kept: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def questions(self) -> Sequence[Question]:

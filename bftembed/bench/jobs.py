@@ -27,6 +27,7 @@ from bftembed.bench.results import (
     recorded,
     result_path,
     write_result,
+    write_text,
 )
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, cell_vectors, checked
 from bftembed.datasets import NAME_SOURCES
@@ -230,6 +231,8 @@ def _answered(job: Job, settings: RunSettings) -> dict[str, Any]:
         raise NotApplicableError(msg)
     problem = job.loaded.problem
     assert isinstance(problem, LanguageProblem)
+    for name, text in problem.kept.items():  # before anything is asked: what is split anew asks other questions
+        write_text(settings.path_of(job).with_name(name), text)
     info, twice = job.loaded.task.info, settings.fast
     return answered(problem, info, job.source, settings.directory, judge=settings.judge, twice=twice)
 

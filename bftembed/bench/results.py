@@ -191,9 +191,20 @@ def write_result(path: Path, result: Result) -> None:
         If it cannot be written.
     """
     text = json.dumps(result.model_dump(mode="json"), indent=1, allow_nan=False, ensure_ascii=False)
+    write_text(path, text + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write what stands beside the results, or one of them, as `write_result` does.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
     try:
         with replacing(path) as made:
-            made.write_text(text + "\n", encoding="utf-8")
+            made.write_text(text, encoding="utf-8")
     except OSError as error:
         msg = f"The result {path} cannot be written: {error}. What was saved before stays; run again to go on."
         raise DataError(msg) from error

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -36,6 +37,21 @@ def test_a_model_is_scored_and_asked_once(mode, tmp_path, echo, letters):
     assert run([letters(mode)], [Model(engine, label="echo")], tmp_path) == [result]
     assert run([letters(mode)], [Model(engine, label="echo")], tmp_path, overwrite="always")[0].key == result.key
     assert len(engine.asked) == n
+
+
+def test_what_a_problem_keeps_stands_beside_its_results(tmp_path, echo, letters, letters_problem):
+    class Keeping(letters_problem):
+        kept = MappingProxyType({"held_out.txt": "q1\nq\u00fc\n"})
+
+    (result,) = run([letters(make=Keeping)], [Model(echo(), label="echo")], tmp_path)
+    assert result.status == "ok"
+    assert (tmp_path / "results/toy.letters/held_out.txt").read_text(encoding="utf-8") == "q1\nq\u00fc\n"
+    assert read_results(tmp_path) == [result]
+    (tmp_path / "results/toy.letters/held_out.txt").unlink()
+    (tmp_path / "results/toy.letters/held_out.txt").mkdir()
+    (result,) = run([letters(make=Keeping)], [Model(echo(), label="echo")], tmp_path, overwrite="always")
+    assert result.status == "failed"
+    assert "held_out.txt cannot be written" in result.reason
 
 
 def test_another_parser_asks_nothing_again(tmp_path, echo, letters):
