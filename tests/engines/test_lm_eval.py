@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from bftembed import data
-from bftembed.engines import Engine, OpenAIEngine, TransformersEngine
+from bftembed.bench import find_tasks
+from bftembed.bench.asking.asker import Asker
+from bftembed.engines import AnswerStore, Engine, OpenAIEngine, TransformersEngine
 from bftembed.engines.values import Completion, Scored, Scores
 from bftembed.errors import EngineError, InputError
 
@@ -243,6 +245,26 @@ def check_parity(directory, files, *, chat):
                 assert logprob == pytest.approx(expected, abs=1e-4)
                 assert greedy == own_greedy
         assert ours["results"][name]["acc,none"] == own["results"][name]["acc,none"]
+
+
+def test_the_preset_harness_asks_what_the_harness_asks(tiny_model, shortest, tmp_path):
+    engine = TransformersEngine(str(tiny_model), dtype="float32", device="cpu")
+    found = evaluated(EngineLM(engine), [shortest(name, N) for name in TASKS], chat=False)["samples"]
+    for name, (_, own_name, _) in TASKS.items():
+        [task] = find_tasks(names=[f"medical.{name}.harness"])
+        problem = task.load(False)
+        gold = {item.id: item.gold for item in problem.items}
+        asked_here = {each.request.raw: each for each in problem.questions() if not each.row}
+        samples = found[own_name]
+        questions = [asked_here[sample["arguments"][0][0]] for sample in samples]
+        with AnswerStore(tmp_path / f"{name}.sqlite") as store:
+            answers = Asker(engine, store).answer(questions)
+        for sample, question in zip(samples, questions, strict=True):
+            logprobs = answers[question.request.id].logprobs
+            assert question.options == tuple(continuation for _, continuation in sample["arguments"])
+            assert logprobs == pytest.approx([logprob for logprob, _ in sample["filtered_resps"]], abs=1e-4)
+            best = question.options[max(range(len(logprobs)), key=logprobs.__getitem__)].strip()
+            assert sample["acc"] == (best == gold[question.item])
 
 
 @pytest.mark.parametrize("chat", [False, True], ids=["raw", "chat"])
