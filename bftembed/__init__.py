@@ -14,7 +14,23 @@ from typing import TYPE_CHECKING, Any
 from bftembed._settings import settings
 
 if TYPE_CHECKING:
-    from bftembed import bench, data, datasets, encoders, engines, errors, genes, get, pl, pp, profiles, scale, tl, tune
+    from bftembed import (
+        bench,
+        data,
+        datasets,
+        encoders,
+        engines,
+        errors,
+        genes,
+        get,
+        pl,
+        pp,
+        profiles,
+        quality,
+        scale,
+        tl,
+        tune,
+    )
     from bftembed.tl import embed
     from bftembed.vectors import read_vectors, write_vectors
 
@@ -31,6 +47,7 @@ __all__ = [
     "pl",
     "pp",
     "profiles",
+    "quality",
     "read_vectors",
     "scale",
     "settings",

@@ -39,6 +39,7 @@ EXAMPLES = {
     "genes check": ("bftembed genes check genes.txt",),
     "profiles write": ("bftembed profiles write genes.txt --max-new-tokens 128",),
     "profiles show": ("bftembed profiles show TP53 --prompt",),
+    "profiles check": ("bftembed profiles check profiles.sqlite -o checks.md --genes-output genes.tsv",),
     "profiles export": ("bftembed profiles export texts.parquet",),
 }
 

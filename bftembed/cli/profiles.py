@@ -133,6 +133,48 @@ def stats(store: arg.StoreOption = None) -> None:
         print(f"    {len(group):,} x {kind}: {', '.join(said)}; median {median:.0f} characters{facts}")
 
 
+@app.command()
+def check(
+    stores: Annotated[
+        list[Path], typer.Argument(help="Profile stores, their exports, or tables of texts.", exists=True)
+    ],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Report: .md, .tsv, .csv or .json.")] = None,
+    genes_output: Annotated[
+        Path | None, typer.Option(help="Every text with what is wrong in it: .tsv or .csv.")
+    ] = None,
+    recipe: OfRecipe = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="Rank annotations by its vectors too; the annotations of all genes are encoded once (minutes). "
+            "none | default | sentence-transformers:MODEL | ..."
+        ),
+    ] = "none",
+    controls: Annotated[
+        bool, typer.Option(help="Also check the facts, bare symbols, and texts of other genes.")
+    ] = True,
+) -> None:
+    """Hold profiles of genes against the gene tables: how accurate they are.
+
+    Ranks of the gene's own annotation; chromosome, band, full name and family right or wrong; unknown symbols;
+    refusals; repetition; length. Several stores are compared on the genes that they share.
+    """
+    from bftembed.quality import check_profiles, report_path, table_path
+
+    report = None if output is None else report_path(output)
+    table = None if genes_output is None else table_path(genes_output)
+    checked = check_profiles(list(stores), encoder=encoder, recipe=recipe, controls=controls)
+    print(checked.table().to_string())
+    for note in checked.notes:
+        print(note)
+    if report is not None:
+        checked.save(report)
+        print(f"wrote {report}")
+    if table is not None:
+        checked.save_genes(table)
+        print(f"wrote {len(checked.genes):,} texts to {table}")
+
+
 def _issues() -> dict[str, str]:
     from bftembed.profiles.clean import ISSUES
 

@@ -3,7 +3,7 @@
 from bftembed.profiles.clean import CleanedText, clean
 from bftembed.profiles.entity import Entity, Kind
 from bftembed.profiles.exports import Profile
-from bftembed.profiles.given import read_texts
+from bftembed.profiles.given import read_profiles, read_texts
 from bftembed.profiles.recipe import Recipe
 from bftembed.profiles.store import ProfileStore
 from bftembed.profiles.template import PromptTemplate, load_template
@@ -24,6 +24,7 @@ __all__ = [
     "load_template",
     "nearby",
     "plan_profiles",
+    "read_profiles",
     "read_texts",
     "write_profiles",
 ]

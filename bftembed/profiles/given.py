@@ -67,6 +67,44 @@ def read_texts(
     >>> read_texts(pd.DataFrame({"gene": ["TP53"], "text": ["Guards the genome."]}), kind="gene")
     {'TP53': 'Guards the genome.'}
     """
+    frame = read_profiles(profiles, kind=kind, recipe=recipe)
+    return dict(zip(frame["entity"], frame["text"], strict=True))
+
+
+def read_profiles(profiles: Texts, *, kind: str, recipe: str | None = None) -> pd.DataFrame:
+    """Texts as `read_texts` reads them, with all that is known about them.
+
+    Parameters
+    ----------
+    profiles, kind, recipe
+        As for `read_texts`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per name, ``entity`` and ``text``; of a store, its export or its frame also the fields of `Profile`,
+        e.g. ``prompt``; of a table its further columns. ``attrs["unusable"]`` is the number of names whose texts are
+        all empty, failed or degenerate, which have no row.
+
+    Raises
+    ------
+    InputError
+        As of `read_texts`.
+
+    Examples
+    --------
+    >>> from bftembed.profiles import read_profiles
+    >>> read_profiles({"TP53": "Guards the genome."}, kind="gene").columns.tolist()
+    ['entity', 'text']
+    """
+    chosen = _chosen(_with_names(_table(profiles)), kind, recipe)
+    usable = chosen[chosen["status"] == "ok"] if "status" in chosen else chosen
+    found = _one_each(usable[usable["text"].notna()])
+    found.attrs["unusable"] = len(set(chosen["entity"].map(str)) - set(found["entity"]))
+    return found
+
+
+def _table(profiles: Texts) -> pd.DataFrame:
     import pandas as pd
 
     if isinstance(profiles, ProfileStore):
@@ -82,7 +120,7 @@ def read_texts(
     else:
         msg = f"{_FORMS}; got {type(profiles).__name__}."
         raise InputError(msg)
-    return _texts(_usable(_with_names(frame), kind, recipe))
+    return frame
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -124,13 +162,11 @@ def _with_names(frame: pd.DataFrame) -> pd.DataFrame:
     return kept.assign(entity=list(names), text=list(frame[text]))
 
 
-def _usable(frame: pd.DataFrame, kind: str, recipe: str | None) -> pd.DataFrame:
-    """Rows of a kind and recipe that may be embedded."""
+def _chosen(frame: pd.DataFrame, kind: str, recipe: str | None) -> pd.DataFrame:
+    """Rows of a kind and recipe."""
     if "kind" in frame:
         frame = frame[frame["kind"] == kind]
-    if "status" in frame:
-        frame = frame[frame["status"] == "ok"]
-    frame = frame[frame["text"].notna() & frame["entity"].notna()]
+    frame = frame[frame["entity"].notna()]
     if recipe is None:
         return frame
     if "recipe" not in frame:
@@ -144,7 +180,8 @@ def _usable(frame: pd.DataFrame, kind: str, recipe: str | None) -> pd.DataFrame:
     return frame[frame["recipe"] == found[0]]
 
 
-def _texts(frame: pd.DataFrame) -> dict[str, str]:
+def _one_each(frame: pd.DataFrame) -> pd.DataFrame:
+    """One text of each name, none of them empty."""
     frame = frame.assign(entity=frame["entity"].map(str), text=frame["text"].map(lambda text: writable(str(text))))
     frame = frame[frame["text"].map(str.strip) != ""].drop_duplicates(["entity", "text"])
     doubled = frame[frame.duplicated("entity", keep=False)]
@@ -158,7 +195,7 @@ def _texts(frame: pd.DataFrame) -> dict[str, str]:
             raise InputError(msg)
         log.info("%d names have several texts of one recipe, with other facts: the newest is taken.", len(names))
         frame = frame.sort_values("created") if "created" in frame else frame
-    return dict(zip(frame["entity"], frame["text"], strict=True))
+    return frame.drop_duplicates("entity", keep="last").reset_index(drop=True)
 
 
 def _choices(frame: pd.DataFrame) -> str:

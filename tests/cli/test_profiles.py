@@ -1,5 +1,7 @@
 """``bftembed profiles`` and ``embed --profiles``, in this process."""
 
+import re
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -101,3 +103,31 @@ def test_embed_takes_texts_in_place_of_an_engine(tiny_model, store, recipes, no_
     assert anndata.read_h5ad(out).obs["X_bft_text"].tolist() == ["Guards, and halts.", "Part of a receptor."]
     with pytest.raises(InputError, match="nothing is generated"):
         invoke(*options, "--profiles", store.path, "--engine", "annotation")
+
+
+def test_check_prints_and_writes_what_it_finds(mirror, tmp_path):
+    texts = tmp_path / "texts.csv"
+    texts.write_text(
+        "gene,text\nCTSL,CTSL is a protease on chromosome 1p36.33.\nTP53,It binds ZQXR7.\nNOGENE,It acts.\n"
+    )
+    arguments = (texts, "--no-controls", "-o", tmp_path / "r.md", "--genes-output", tmp_path / "g.tsv")
+    said = invoke("profiles", "check", *arguments)
+    assert "texts.csv: left out 1 names that stand for no known human gene" in said
+    assert re.search(r"chromosome wrong +0\.500", said)
+    assert "| chromosome wrong | 0.500 [" in (tmp_path / "r.md").read_text()
+    flags = pd.read_csv(tmp_path / "g.tsv", sep="\t", index_col="gene")["flags"]
+    assert flags.to_dict() == {"CTSL": "wrong chromosome; wrong band", "TP53": "unknown symbols ZQXR7"}
+
+
+def test_check_refuses_a_place_before_it_begins(mirror, tmp_path):
+    texts = tmp_path / "texts.csv"
+    texts.write_text("gene,text\nCTSL,It acts.\n")
+    with pytest.raises(InputError, match=r"a report is written to"):
+        invoke("profiles", "check", texts, "-o", tmp_path / "r.xlsx")
+
+
+def test_check_without_tables_says_how_to_get_them(no_tables, tmp_path):
+    texts = tmp_path / "texts.csv"
+    texts.write_text("gene,text\nCTSL,It acts.\n")
+    with pytest.raises(InputError, match="bftembed data fetch genes"):
+        invoke("profiles", "check", texts)

@@ -3,7 +3,7 @@ import pytest
 
 from bftembed.engines import AnnotationEngine, Sampling
 from bftembed.errors import InputError
-from bftembed.profiles import Entity, ProfileStore, read_texts, write_profiles
+from bftembed.profiles import Entity, ProfileStore, read_profiles, read_texts, write_profiles
 
 TEXTS = {"TP53": "Guards the genome.", "NA": "A virus gene."}
 FRAMES = {
@@ -108,3 +108,11 @@ def test_of_one_recipe_with_other_facts_the_newest_is_taken(store, recorder):
     write_profiles([Entity("gene", "A", {"summary": "It acts."})], recorder(), store=store)
     texts = read_texts(store, kind="gene", recipe=store.frame(names=["A"])["recipe"][0])
     assert "It acts." in texts["A"]
+
+
+def test_profiles_come_with_what_is_known_of_them_and_names_without_a_text_are_counted(store):
+    found = read_profiles(store.frame(names=["A", "BAD"]), kind="gene")
+    assert found["entity"].tolist() == ["A"]
+    assert found["prompt"].str.contains("Describe the human gene").all()
+    assert found.attrs["unusable"] == 1
+    assert read_profiles({"A": "a", "B": None, "C": " "}, kind="gene").attrs["unusable"] == 2
