@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from bftembed.bench.asking.questions import Answer, Item, Question
     from bftembed.bench.base import Evaluation, LanguageProblem, Problem, Published, Task, TaskInfo, task
     from bftembed.bench.corpus_overlap import Overlap, overlap
+    from bftembed.bench.language.choice_data import few_questions
+    from bftembed.bench.language.choice_prompts import ClosedQuestion, content_id
+    from bftembed.bench.language.choices import ClosedQuestions
     from bftembed.bench.language.gene_texts import gene_documents, gene_summaries
     from bftembed.bench.language.healthbench import HealthBench
     from bftembed.bench.language.reasoning import PerturbationReasoning
@@ -52,6 +55,8 @@ __all__ = [
     "CellLabels",
     "CellVectors",
     "CellsByText",
+    "ClosedQuestion",
+    "ClosedQuestions",
     "DrugDistances",
     "DrugLabels",
     "Evaluation",
@@ -82,10 +87,12 @@ __all__ = [
     "canonical",
     "clean_effects",
     "clean_pairs",
+    "content_id",
     "degree_matched",
     "drug_labels",
     "few_genes",
     "few_names",
+    "few_questions",
     "find_tasks",
     "gene_documents",
     "gene_labels",
@@ -115,6 +122,8 @@ __getattr__, __dir__ = attach(
         "CellLabels": "problems.cells",
         "CellVectors": "sources.base",
         "CellsByText": "problems.cells_by_text",
+        "ClosedQuestion": "language.choice_prompts",
+        "ClosedQuestions": "language.choices",
         "DrugDistances": "problems.drugs",
         "DrugLabels": "problems.drugs",
         "Evaluation": "base",
@@ -147,12 +156,14 @@ __getattr__, __dir__ = attach(
         "canonical": "problems.labels",
         "clean_effects": "problems.effects",
         "clean_pairs": "problems.pairs",
+        "content_id": "language.choice_prompts",
         "degree_matched": "problems.pairs",
         "drug_labels": "problems.drugs",
         "few_genes": "problems.labels",
         "few_names": "problems.labels",
         "gene_documents": "language.gene_texts",
         "gene_summaries": "language.gene_texts",
+        "few_questions": "language.choice_data",
         "find_tasks": "registry",
         "gene_labels": "problems.labels",
         "get_source": "sources.grammar",

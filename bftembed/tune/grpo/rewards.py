@@ -145,15 +145,16 @@ def _finder(choices: tuple[str, ...]) -> Callable[[str], set[str | None]]:
 
 def _text_finder(texts: tuple[str, ...]) -> Callable[[str], set[str | None]]:
     """As `_finder`, for texts that are written out; how they end, and where their lines break, does not matter."""
-    bare = tuple(_bare(text) for text in texts)
-    _check(bare)
+    found = tuple(bare(text) for text in texts)
+    _check(found)
     # Nor is "5 mg" a part of "0.5 mg", or "20" of "-20".
-    find = _word_finder(bare, rf"{_WORD_BEGIN}(?<!\d[.,])(?<![-+\u2212])", rf"{_WORD_END}(?![.,]\d)")
-    whole = dict(zip(bare, texts, strict=True))
+    find = _word_finder(found, rf"{_WORD_BEGIN}(?<!\d[.,])(?<![-+\u2212])", rf"{_WORD_END}(?![.,]\d)")
+    whole = dict(zip(found, texts, strict=True))
     return lambda line: {None if each is None else whole[each] for each in find(" ".join(line.split()))}
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """A text as it is looked for: without line breaks and the marks at its end, unless it is nothing else."""
     joined = " ".join(text.split())
     return joined.rstrip(" .;,") or joined
 
