@@ -10,6 +10,7 @@ import numpy as np
 
 from bftembed.bench.asking.asker import Asker
 from bftembed.bench.results import recorded
+from bftembed.bench.scoring.scores import digest_of
 from bftembed.bench.sources.base import NotApplicableError
 from bftembed.bench.sources.model import Model
 from bftembed.encoders import get_encoder
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from bftembed.bench.base import LanguageProblem, TaskInfo
     from bftembed.bench.sources.base import Source
     from bftembed.engines import Engine
+
+#: How many questions of a fast run are asked twice.
+N_TWICE = 16
 
 
 def answered(
@@ -42,7 +46,7 @@ def answered(
     judge
         Judges answers, where the problem needs it.
     twice
-        Ask twice, and say how many answers were others the second time.
+        Ask some questions twice, and say how many answers were others the second time.
 
     Raises
     ------
@@ -93,8 +97,9 @@ def _refuse_errors(answers: Mapping[str, Answer]) -> None:
 
 
 def _flips(problem: LanguageProblem, answers: Mapping[str, Answer], asker: Asker) -> str:
-    """How many answers are others when the same questions are asked again, without those of the controls."""
-    again = [question for question in problem.questions() if not question.row]
+    """How many answers are others when some of the same questions are asked again, none of the controls."""
+    asked = [question for question in problem.questions() if not question.row]
+    again = sorted(asked, key=lambda question: digest_of([question.request.id]))[:N_TWICE]
     second = asker.answer(again, sampling=problem.sampling, end=problem.end)
     pairs = [(answers[id], answer) for id, answer in second.items() if id in answers]
     n = sum(_choice(one) != _choice(other) for one, other in pairs)
