@@ -46,7 +46,7 @@ def answered(
     judge
         Judges answers, where the problem needs it.
     twice
-        Ask some questions twice, and say how many answers were others the second time.
+        Ask some questions twice, and count the answers that were others the second time, ``flips``.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def answered(
     EngineError
         If questions were not answered. What was answered is kept.
     """
-    begin, notes = time.perf_counter(), []
+    begin, flips = time.perf_counter(), {}
     answers = problem.given(source)
     if answers is None:
         if not isinstance(source, Model):
@@ -66,7 +66,7 @@ def answered(
         _refuse_errors(answers)
         if twice:
             with _asker(source, directory / "answers-again.sqlite", judge) as asker:
-                notes.append(_flips(problem, answers, asker))
+                flips = _flips(problem, answers, asker)
     seconds = round(time.perf_counter() - begin, 3)
     evaluation = problem.evaluate(answers, encoder=get_encoder(getattr(source, "encoder", "default")))
     record = recorded(evaluation, info)
@@ -74,7 +74,7 @@ def answered(
         "asked": len(problem.items),
         "found": len(problem.items),
         "removed": problem.removed,
-        "notes": [*record["notes"], *notes],
+        "counts": record["counts"] | flips,
         "times": {"ask_seconds": seconds, "questions": len(answers)},
     }
 
@@ -96,14 +96,14 @@ def _refuse_errors(answers: Mapping[str, Answer]) -> None:
         raise EngineError(msg)
 
 
-def _flips(problem: LanguageProblem, answers: Mapping[str, Answer], asker: Asker) -> str:
+def _flips(problem: LanguageProblem, answers: Mapping[str, Answer], asker: Asker) -> dict[str, int]:
     """How many answers are others when some of the same questions are asked again, none of the controls."""
     asked = [question for question in problem.questions() if not question.row]
     again = sorted(asked, key=lambda question: digest_of([question.request.id]))[:N_TWICE]
     second = asker.answer(again, sampling=problem.sampling, end=problem.end)
     pairs = [(answers[id], answer) for id, answer in second.items() if id in answers]
     n = sum(_choice(one) != _choice(other) for one, other in pairs)
-    return f"Asked twice, {n:,} of {len(pairs):,} answers were others the second time."
+    return {"asked twice": len(pairs), "flips": n}
 
 
 def _choice(answer: Answer) -> object:

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,7 @@ from bftembed.data import get_manifest, given_file, is_given
 from bftembed.errors import DataError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from bftembed.bench.base import Evaluation, Task
 
@@ -122,23 +123,34 @@ def recorded(evaluation: Evaluation, info: TaskInfo) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If its first score is not the main score of the task.
+        If its first score is not the main score of the task, or not the share of items that were right.
     """
     first = evaluation.scores[0].metric if evaluation.scores else None
     if first != info.main_score:
         msg = f"Task `{info.name}` has the main_score {info.main_score!r}, but the first of its scores is {first!r}."
         raise InputError(msg)
-    draws = evaluation.scores[0].draws
+    main, *others = evaluation.scores
+    if evaluation.right is not None:
+        main = replace(main, right=_checked_right(evaluation.right, evaluation, info))
     return {
         "counts": evaluation.counts,
         "n_items": len(evaluation.items),
         "items_digest": digest_of(evaluation.items),
-        "scores": [ScoreRecord(**score.describe()) for score in evaluation.scores],
+        "scores": [ScoreRecord(**score.describe()) for score in (main, *others)],
         "baselines": [ScoreRecord(**score.describe()) for score in evaluation.baselines],
-        "draws": None if draws is None else [number(value) for value in draws],
-        "right": None if evaluation.right is None else [bool(value) for value in evaluation.right],
+        "draws": None if main.draws is None else [number(value) for value in main.draws],
+        "right": main.right,
         "notes": list(evaluation.notes),
     }
+
+
+def _checked_right(right: Sequence[bool], evaluation: Evaluation, info: TaskInfo) -> list[bool]:
+    checked, n, score = [bool(value) for value in right], len(evaluation.items), evaluation.scores[0].mean
+    if len(checked) != n or not abs(sum(checked) - n * score) < 1e-6:
+        told = f"{sum(checked)} of {len(checked)} items were right, but it scored {n} items with {score:.6f}"
+        msg = f"By task `{info.name}` {told}: give `right` only where the main score is the share of right items."
+        raise InputError(msg)
+    return checked
 
 
 def data_digests(info: TaskInfo) -> dict[str, str]:

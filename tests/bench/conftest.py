@@ -118,7 +118,7 @@ class Letters(LanguageProblem):
         right = [guess == item.gold for guess, item in zip(said, self.items, strict=True)]
         share = float(np.mean(right)) + self.shout
         score = Score("letters", "accuracy", np.array([[share]]))
-        return Evaluation([score], [], [item.id for item in self.items], right=right)
+        return Evaluation([score], [], [item.id for item in self.items], right=None if self.shout else right)
 
 
 def letters(mode="rank", name="toy.letters", *, version=1, make=Letters, **info):

@@ -1,10 +1,12 @@
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
-from bftembed.bench import read_results, run
-from bftembed.bench.results import gene_table_digest, read_result, result_path, without_stale, write_result
-from bftembed.errors import DataError
+from bftembed.bench import Evaluation, Score, TaskInfo, read_results, run
+from bftembed.bench.results import gene_table_digest, read_result, recorded, result_path, without_stale, write_result
+from bftembed.bench.scoring.proportions import wilson
+from bftembed.errors import DataError, InputError
 
 
 def test_names_never_share_a_file(tmp_path):
@@ -84,3 +86,35 @@ def test_results_of_two_gene_tables_are_not_mixed(planted, planted_task, tmp_pat
     good, stale = without_stale([result, other], [planted_task()])
     assert good == [result]
     assert stale == ["toy.parity, other (own): its genes were mapped by other gene tables, or without any."]
+
+
+INFO = TaskInfo(
+    name="toy.exam", kind="language", title="Exam", data=(), main_score="accuracy", licence="own", citation="none"
+)
+
+
+def evaluated(mean, right, *, n=4):
+    scores = [Score("model", "accuracy", np.array([[mean]])), Score("model", "macro f1", np.array([[0.1]]))]
+    return Evaluation(scores, [], [f"q{i}" for i in range(n)], right=right)
+
+
+def test_a_share_of_right_items_has_its_interval():
+    found = recorded(evaluated(0.75, np.array([True, True, False, True])), INFO)
+    assert found["right"] == [True, True, False, True]
+    assert found["scores"][0].interval_items == pytest.approx(wilson(3, 4))
+    assert found["scores"][1].interval_items is None
+    assert recorded(evaluated(0.75, None), INFO)["right"] is None
+
+
+@pytest.mark.parametrize(
+    ("mean", "right", "words"),
+    [
+        (0.5, [True, True, False, True], "3 of 4 items were right, but it scored 4 items with 0.500000"),
+        (0.5, [True, False], "1 of 2 items were right, but it scored 4"),
+        (np.nan, [True] * 4, "with nan"),
+        (0.0, [], "0 of 0 items"),
+    ],
+)
+def test_what_is_right_must_be_what_is_scored(mean, right, words):
+    with pytest.raises(InputError, match=words):
+        recorded(evaluated(mean, right), INFO)

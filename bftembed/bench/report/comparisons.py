@@ -1,4 +1,4 @@
-"""Pairs of embeddings, compared in each task on the same items; p-values adjusted over the tasks of a pair."""
+"""Pairs of embeddings or models in each task on the same items; p-values adjusted over the tasks of a pair."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bftembed.bench.report.index import basis
+from bftembed.bench.report.visible import floats, visible_between
 from bftembed.bench.scoring.proportions import paired_shares
 from bftembed.bench.scoring.statistics import Difference, holm, paired_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from bftembed.bench.base import TaskInfo
     from bftembed.bench.report.index import Index
@@ -34,6 +33,8 @@ class Comparison:
     ----------
     subset
         Of the results that were compared; ``shared`` where the own ones are of different items.
+    visible
+        The smallest difference of these two that a test would find in 80 % of cases, or None.
     adjusted
         P-value, adjusted (Holm) over the tasks in which these two are compared.
     better
@@ -46,6 +47,7 @@ class Comparison:
     subset: Subset
     test: str
     difference: Difference
+    visible: float | None = None
     adjusted: float = np.nan
     better: str = ""
 
@@ -83,7 +85,7 @@ def shared_test(first: Result, second: Result) -> tuple[str, Difference]:
         return MCNEMAR, paired_shares(first.right, second.right)
     mean = one.mean - two.mean if one.mean is not None and two.mean is not None else np.nan
     if first.draws is not None and second.draws is not None and len(first.draws) == len(second.draws):
-        return BOOTSTRAP, paired_bootstrap(mean, _floats(first.draws), _floats(second.draws))
+        return BOOTSTRAP, paired_bootstrap(mean, floats(first.draws), floats(second.draws))
     return NONE, Difference(mean, np.nan, np.nan, np.nan)
 
 
@@ -91,8 +93,8 @@ def _compare(index: Index, info: TaskInfo, first: str, second: str) -> Compariso
     for subset in _SUBSETS:
         results = index.of(info.name, subset)
         if first in results and second in results and basis(results[first]) == basis(results[second]):
-            test, difference = shared_test(results[first], results[second])
-            return Comparison(info, first, second, subset, test, difference)
+            one, two = results[first], results[second]
+            return Comparison(info, first, second, subset, *shared_test(one, two), visible_between(one, two))
     return None
 
 
@@ -105,7 +107,3 @@ def _better(row: Comparison, adjusted: float) -> str:
     if not adjusted < LEVEL or row.difference.mean == 0:
         return ""
     return row.first if (row.difference.mean > 0) == row.info.higher_is_better else row.second
-
-
-def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from bftembed.bench.report.index import Index
+from bftembed.bench.report.visible import smallest_difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +34,9 @@ COLUMNS = (
     "n_items",
     "asked",
     "found",
+    "mode",
+    "preset",
+    "smallest_visible",
 )
 
 
@@ -44,12 +48,13 @@ def csv_text(results: Sequence[Result]) -> str:
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    for result in Index(results).results:
-        writer.writerows(_rows(result))
+    index = Index(results)
+    for result in index.results:
+        writer.writerows(_rows(result, smallest_difference(index.of(result.task.name, result.subset))))
     return buffer.getvalue()
 
 
-def _rows(result: Result) -> Iterator[dict[str, Any]]:
+def _rows(result: Result, visible: float | None) -> Iterator[dict[str, Any]]:
     common = {
         "task": result.task.name,
         "version": result.task.version,
@@ -61,11 +66,15 @@ def _rows(result: Result) -> Iterator[dict[str, Any]]:
         "n_items": result.n_items,
         "asked": result.asked,
         "found": result.found,
+        "mode": result.task.mode,
+        "preset": result.task.preset,
     }
     if not result.scores and not result.baselines:
         yield common
     for i, record in enumerate(result.scores):
-        yield common | {"kind": "score", "is_main": i == 0} | _record(record)
+        is_main = i == 0
+        told = {"is_main": is_main, "smallest_visible": visible if is_main else None}
+        yield common | {"kind": "score"} | told | _record(record)
     for record in result.baselines:
         yield common | {"kind": "baseline", "is_main": False} | _record(record)
 

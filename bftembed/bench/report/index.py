@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bftembed.bench.base import TaskInfo
     from bftembed.bench.results import Result, Subset
@@ -43,6 +43,15 @@ class Index:
                 infos[result.task.name] = result.task
         return [infos[name] for name in sorted(infos)]
 
+    def part(self, wanted: Callable[[TaskInfo], bool]) -> Index:
+        """The results of some of the tasks, without what is scored in others alone."""
+        inside = [result for result in self.results if wanted(result.task)]
+        here, elsewhere = (
+            {result.embedding for result in self.results if wanted(result.task) == is_in and _takes_part(result)}
+            for is_in in (True, False)
+        )
+        return Index([each for each in inside if each.embedding in here or each.embedding not in elsewhere])
+
     def get(self, task: str, embedding: str, subset: Subset) -> Result | None:
         """The result, or None if there is none."""
         return self._by_place.get((task, embedding, subset))
@@ -73,6 +82,15 @@ def basis(result: Result) -> tuple[str, int, bool]:
 def is_ranking(info: TaskInfo) -> bool:
     """Whether a task may rank embeddings."""
     return info.ranked and info.superseded_by is None
+
+
+def is_language(info: TaskInfo) -> bool:
+    """Whether a language model is asked, and no embedding scored."""
+    return info.kind == "language"
+
+
+def _takes_part(result: Result) -> bool:
+    return result.status != "not applicable"
 
 
 def _place(result: Result) -> tuple[str, str, str]:

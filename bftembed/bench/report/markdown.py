@@ -10,6 +10,9 @@ from bftembed.bench.report.text import DASH, count, interval, number, p_value, s
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from bftembed.bench.report.controls import Control, ControlTable
+    from bftembed.bench.report.language import ModeTables
+    from bftembed.bench.report.ranks import Ranks
     from bftembed.bench.report.score_tables import Cell, ScoreTable
     from bftembed.bench.report.tables import Report
 
@@ -19,10 +22,23 @@ _MARKS = (
     "baseline; ‡ less than 80 % of the entities found."
 )
 
+_UNRANKED = "Not ranked (too noisy, nearly solved, or superseded):"
+_VISIBLE, _PUBLISHED = "smallest visible difference", "published elsewhere, not measured here"
+_LANGUAGE = (
+    "Ranked and written answers stand apart, and each preset of the prompts is a task of its own. The smallest visible "
+    "difference is what a test of two of the models on these items would find in 80 % of cases, the median over all "
+    "pairs; of one model, what it would between two independent ones."
+)
+_CONTROLS = (
+    "Main score of each model, then what is had on the same items without it or without what it is asked. † the model "
+    "does not leave it behind: the interval of its score reaches it (of its base model: the paired test shows no gain)."
+)
+
 
 def markdown_text(report: Report) -> str:
     """Scores, comparisons, published figures and failures; the rest is in the HTML page only."""
-    blocks = [*_head(report), *_scores(report), *_ranks(report), *_comparisons(report), *_published(report)]
+    blocks = [*_head(report), *_scores(report), *_ranks(report.ranks, report.embeddings, "## Mean rank")]
+    blocks += [*_language(report), *_comparisons(report), *_published(report)]
     blocks += [*_failures(report), *_provenance(report)]
     return "\n\n".join(blocks) + "\n"
 
@@ -33,20 +49,21 @@ def escape(text: object) -> str:
 
 
 def _head(report: Report) -> list[str]:
-    tasks, embeddings = len(report.sections), len(report.embeddings)
     blocks = ["# Benchmark report"]
     if report.n_fast:
         blocks.append(f"**Fast subset: not for publication** ({report.n_fast} of {report.n_results} results).")
-    blocks.append(
-        f"{count(embeddings, 'embedding')}, {count(tasks, 'task')}, {count(report.n_results, 'result')}, "
-        f"{len(report.failures)} failed."
-    )
+    of = [(report.embeddings, "embedding"), (report.models, "language model")]
+    counted = [count(len(names), what) for names, what in of if names]
+    counted += [count(len(report.sections), "task"), count(report.n_results, "result")]
+    blocks.append(f"{', '.join(counted)}, {len(report.failures)} failed.")
     return blocks
 
 
 def _scores(report: Report) -> list[str]:
     if not report.sections:
         return ["There are no results."]
+    if not report.embeddings:
+        return []
     blocks = ["## Scores", _MARKS, *_score_tables(report.own, report.own_unranked), "## On the same items"]
     if len(report.embeddings) < 2:
         return blocks[:-1]
@@ -59,7 +76,7 @@ def _scores(report: Report) -> list[str]:
 def _score_tables(ranked: ScoreTable, unranked: ScoreTable) -> list[str]:
     blocks = [_score_table(ranked)] if ranked.columns else []
     if unranked.columns:
-        blocks += ["Not ranked (too noisy, nearly solved, or superseded):", _score_table(unranked)]
+        blocks += [_UNRANKED, _score_table(unranked)]
     return blocks
 
 
@@ -72,8 +89,9 @@ def _score_table(table: ScoreTable) -> str:
             task += f" (superseded by {escape(info.superseded_by)})"
         metric = f"{escape(info.main_score)} {'↑' if info.higher_is_better else '↓'}"
         best = DASH if column.baseline is None else f"{number(column.baseline[1])} {escape(column.baseline[0])}"
-        rows.append([task, metric, *map(_cell, column.cells), best, span(column.n_items)])
-    return _table(["task", "score", *map(escape, table.embeddings), "best trivial baseline", "n"], rows)
+        more = [best, number(column.visible), span(column.n_items)]
+        rows.append([task, metric, *map(_cell, column.cells), *more])
+    return _table(["task", "score", *map(escape, table.embeddings), "best trivial baseline", _VISIBLE, "n"], rows)
 
 
 def _cell(cell: Cell) -> str:
@@ -83,16 +101,65 @@ def _cell(cell: Cell) -> str:
     return f"{number(cell.value)}{marks} {interval(cell.limits)}".strip()
 
 
-def _ranks(report: Report) -> list[str]:
-    if not report.ranks:
+def _ranks(every: Sequence[Ranks], embeddings: Sequence[str], title: str) -> list[str]:
+    if not every:
         return []
-    about = "Over the ranked tasks of a family, of embeddings that have all of them (1 is best)."
-    header = [f"{ranks.family} ({count(len(ranks.tasks), 'task')})" for ranks in report.ranks]
+    about = "Over the ranked tasks of a family, of those that have all of them (1 is best)."
+    header = [f"{ranks.family} ({count(len(ranks.tasks), 'task')})" for ranks in every]
+    rows = [[escape(name), *(number(ranks.rows[i].mean, 2) for ranks in every)] for i, name in enumerate(embeddings)]
+    return [title, about, _table(["name", *header], rows)]
+
+
+def _language(report: Report) -> list[str]:
+    if not report.language:
+        return []
+    blocks = ["## Language models", _LANGUAGE]
+    for mode in report.language:
+        blocks += [f"### {mode.title}", *_mode_scores(mode), *_ranks(mode.ranks, mode.models, "#### Mean rank")]
+        if mode.controls:
+            blocks += ["#### Beside the controls", _CONTROLS, *map(_control_table, mode.controls)]
+    return blocks
+
+
+def _mode_scores(mode: ModeTables) -> list[str]:
+    blocks = [_mode_table(mode.ranked)] if mode.ranked.columns else []
+    return [*blocks, _UNRANKED, _mode_table(mode.unranked)] if mode.unranked.columns else blocks
+
+
+def _mode_table(table: ScoreTable) -> str:
     rows = [
-        [escape(name), *(number(ranks.rows[i].mean, 2) for ranks in report.ranks)]
-        for i, name in enumerate(report.embeddings)
+        [
+            escape(column.info.name),
+            escape(column.info.preset) or DASH,
+            f"{escape(column.info.main_score)} {'↑' if column.info.higher_is_better else '↓'}",
+            *map(_cell, column.cells),
+            number(column.visible),
+            span(column.n_items),
+            "; ".join(f"{escape(p.model)}: {_spread(p.value, p.spread)}" for p in column.info.published) or DASH,
+        ]
+        for column in table.columns
     ]
-    return ["## Mean rank", about, _table(["embedding", *header], rows)]
+    head = ["task", "preset", "score", *map(escape, table.embeddings), _VISIBLE, "n", _PUBLISHED]
+    return _table(head, rows)
+
+
+def _control_table(table: ControlTable) -> str:
+    info = table.info
+    asked = ", ".join(filter(None, (info.name, info.preset)))
+    rows = [
+        [
+            escape(row.model),
+            f"{number(row.value)} {interval(row.limits)}".strip(),
+            *(_control(row.controls.get(name)) for name in table.controls),
+            escape(row.trouble),
+        ]
+        for row in table.rows
+    ]
+    return _table([escape(asked), escape(info.main_score), *map(escape, table.controls), "not answered"], rows)
+
+
+def _control(control: Control | None) -> str:
+    return DASH if control is None else number(control.value) + ("†" if control.not_better else "")
 
 
 def _comparisons(report: Report) -> list[str]:
@@ -108,13 +175,14 @@ def _comparisons(report: Report) -> list[str]:
             interval((row.difference.low, row.difference.high)) or DASH,
             p_value(row.difference.p_value),
             p_value(row.adjusted),
+            number(row.visible),
             row.test,
             escape(row.better) or DASH,
         ]
         for pair in report.pairs
         for row in pair.rows
     ]
-    head = "first, second, task, items, first − second, 95 % interval, p, adjusted p, test, better"  # noqa: RUF001
+    head = "first, second, task, items, first − second, 95 % interval, p, adjusted p, smallest visible, test, better"  # noqa: RUF001
     about = "P-values are adjusted (Holm) over the tasks of a pair; better is who is so at an adjusted p below 0.05."
     return ["## Comparisons", about, _table(head.split(", "), rows)]
 

@@ -35,12 +35,18 @@ def best_baseline(result: Result) -> ScoreRecord | None:
 
 
 def not_better(result: Result) -> bool:
-    """Whether the interval of the main score (without one, the score) does not leave the best baseline behind."""
-    main, best = result.main, best_baseline(result)
-    if main is None or main.mean is None or best is None or best.mean is None:
-        return False
+    """Whether the main score does not leave the best baseline behind."""
+    best = best_baseline(result)
+    return best is not None and best.mean is not None and not leaves_behind(result, best.mean)
+
+
+def leaves_behind(result: Result, value: float) -> bool:
+    """Whether the interval of the main score (without one, the score) is wholly better than a value."""
+    main = result.main
+    if main is None or main.mean is None:
+        return True  # there is nothing to be marked
     low, high = interval_of(main)[0] or (main.mean, main.mean)
-    return low <= best.mean if result.task.higher_is_better else high >= best.mean
+    return low > value if result.task.higher_is_better else high < value
 
 
 def few(result: Result) -> bool:

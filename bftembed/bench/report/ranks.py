@@ -1,4 +1,7 @@
-"""Mean rank on the same items, family by family, of embeddings that have every ranked task of it and of no others."""
+"""Mean rank on the same items, family by family, of embeddings that have every ranked task of it and of no others.
+
+Language models are ranked by the tasks of one family, mode and preset.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ def mean_ranks(index: Index) -> list[Ranks]:
     families: dict[str, list[TaskInfo]] = {}
     for info in index.tasks:
         if is_ranking(info) and _scores(index, info):
-            families.setdefault(family_of(info)[0], []).append(info)
+            name = ", ".join(filter(None, (family_of(info)[0], info.mode, info.preset)))
+            families.setdefault(name, []).append(info)
     every = [_of_family(index, family, tasks) for family, tasks in sorted(families.items())]
     return [ranks for ranks in every if any(row.mean is not None for row in ranks.rows)]
 

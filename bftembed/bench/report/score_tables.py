@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from bftembed.bench.report.index import is_ranking
 from bftembed.bench.report.marks import best_baseline, few, interval_of, not_better, scale, shade
 from bftembed.bench.report.text import count, interval, number
+from bftembed.bench.report.visible import smallest_difference
 from bftembed.bench.results import LEAST_SHARED
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Column:
         Name and score of the best trivial baseline beside any of these scores, or None.
     n_items
         Fewest and most scored items.
+    visible
+        The smallest difference that could be seen, see `smallest_difference`.
     """
 
     info: TaskInfo
@@ -62,6 +65,7 @@ class Column:
     cells: list[Cell]
     baseline: tuple[str, float] | None = None
     n_items: tuple[int, int] = (0, 0)
+    visible: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def _column(info: TaskInfo, embeddings: Sequence[str], results: Mapping[str, Res
     sign = 1 if info.higher_is_better else -1
     best = max(known, key=lambda each: sign * each[1], default=None)
     counts = [result.n_items for result in results.values()] or [0]
-    return Column(info, *family_of(info), cells, best, (min(counts), max(counts)))
+    return Column(info, *family_of(info), cells, best, (min(counts), max(counts)), smallest_difference(results))
 
 
 def _scored(result: Result, scale_limits: tuple[float, float] | None) -> Cell:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bftembed.bench.report.comparisons import compare_all
-from bftembed.bench.report.index import Index
+from bftembed.bench.report.index import Index, is_language
+from bftembed.bench.report.language import mode_tables
 from bftembed.bench.report.metric_tables import metric_tables
 from bftembed.bench.report.provenance import provenance_of, timings_of
 from bftembed.bench.report.ranks import mean_ranks
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bftembed.bench.report.comparisons import Pair
+    from bftembed.bench.report.language import ModeTables
     from bftembed.bench.report.metric_tables import MetricTable
     from bftembed.bench.report.provenance import Provenance, Timing
     from bftembed.bench.report.ranks import Ranks
@@ -58,9 +60,12 @@ class Report:
         Scores on the same items.
     is_same
         Whether all embeddings were scored on the same items, so that these are no other tables.
+    models, language
+        Language models, and their tables by mode.
     """
 
     embeddings: list[str]
+    models: list[str]
     n_results: int
     n_fast: int
     own: ScoreTable
@@ -69,6 +74,7 @@ class Report:
     same_unranked: ScoreTable
     is_same: bool
     ranks: list[Ranks]
+    language: list[ModeTables]
     pairs: list[Pair]
     metric_tables: list[MetricTable]
     sections: list[Section]
@@ -88,17 +94,20 @@ def collect(results: Sequence[Result], *, stale: Sequence[str] = (), timings: bo
         If there are two results of one task, embedding and subset.
     """
     index = Index(results)
+    vectors, pairs = index.part(lambda info: not is_language(info)), compare_all(index)
     return Report(
-        embeddings=index.embeddings,
+        embeddings=vectors.embeddings,
+        models=index.part(is_language).embeddings,
         n_results=len(index.results),
         n_fast=sum(result.fast for result in index.results),
-        own=own_scores(index, ranked=True),
-        own_unranked=own_scores(index, ranked=False),
-        same=same_scores(index, ranked=True),
-        same_unranked=same_scores(index, ranked=False),
-        is_same=_is_same(index),
-        ranks=mean_ranks(index),
-        pairs=compare_all(index),
+        own=own_scores(vectors, ranked=True),
+        own_unranked=own_scores(vectors, ranked=False),
+        same=same_scores(vectors, ranked=True),
+        same_unranked=same_scores(vectors, ranked=False),
+        is_same=_is_same(vectors),
+        ranks=mean_ranks(vectors),
+        language=mode_tables(index, pairs),
+        pairs=pairs,
         metric_tables=metric_tables(index),
         sections=[section_of(index, info) for info in index.tasks],
         failures=_failures(index),

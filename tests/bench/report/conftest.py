@@ -1,13 +1,17 @@
 """Results made by hand: no task is run."""
 
+import hashlib
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from bftembed.bench import TaskInfo
+from bftembed.bench import Evaluation, Item, LanguageProblem, Model, Published, Question, Score, Task, TaskInfo, run
 from bftembed.bench.results import Result, ScoreRecord
+from bftembed.bench.scoring.scores import item_weights
+from bftembed.engines import Completion, Engine, Request, Scored, Scores
 
+LETTERS = "ABC"
 VOID = {"meta", "wbr", "br", "link", "img", "input", "hr"}
 
 
@@ -77,6 +81,124 @@ def make_without(task="toy.parity", embedding="a", *, status="failed", reason="n
     return make_result(
         task, embedding, status=status, reason=reason, scores=[], baselines=[], n_items=0, items_digest="", **changes
     )
+
+
+def chosen(text):
+    """A number from 0 to 1 that is fixed by a text."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 16**8
+
+
+class Student(Engine):
+    """Knows the answers to a share of the questions, guesses the others, and reads no prompt beyond 40 letters."""
+
+    name = "student"
+
+    def __init__(self, knows=0.5, *, adapter=""):
+        self.knows, self.adapter = knows, adapter
+
+    def describe(self):
+        return {"engine": self.name, "weights": "w", "adapter": self.adapter}
+
+    def _answer(self, prompt):
+        if chosen(prompt) < self.knows and "?" in prompt:
+            return gold_of(prompt.partition("?")[0])
+        return LETTERS[int(3 * chosen(self.adapter + prompt) ** 2)]
+
+    def _score(self, requests, options, *, end):
+        yield [self._scored(*each) for each in zip(requests, options, strict=True)]
+
+    def _scored(self, request, options):
+        if len(request.user) > 40:
+            return Scores(request.id, status="too_long", error="too long")
+        answer = self._answer(request.user)
+        return Scores(request.id, tuple(Scored(-1.0 - (each != answer), 1, True) for each in options))
+
+    def _generate(self, requests, sampling):
+        texts = [self._answer(each.user) if len(each.user) < 40 else "no idea" for each in requests]
+        yield [Completion(each.id, text, "stop") for each, text in zip(requests, texts, strict=True)]
+
+
+def gold_of(question):
+    return LETTERS[int(3 * chosen(f"gold of {question}"))]
+
+
+class Exam(LanguageProblem):
+    """Questions with three options, and the same without the question."""
+
+    def __init__(self, mode, n):
+        self.mode, self.removed = mode, {"asked twice": 2}
+        self.items = [Item(f"q{i:02}", gold_of(f"Question {i}"), tuple(LETTERS)) for i in range(n)]
+
+    def questions(self):
+        options = tuple(LETTERS) if self.mode == "rank" else ()
+        found = []
+        for i, item in enumerate(self.items):
+            text = f"Question {i}? {', '.join(LETTERS)}" + (" or none at all of these" if i == 3 else "")
+            found.append(Question(Request(item.id, text), item.id, options))
+            found.append(
+                Question(Request(f"{item.id}-c", f"{i}: {', '.join(LETTERS)}"), item.id, options, "choices only")
+            )
+        return found
+
+    def evaluate(self, answers, *, encoder):
+        def said(id):
+            answer = answers[id]
+            if self.mode == "generate":
+                return answer.text if answer.text in LETTERS else ""
+            return LETTERS[int(np.argmax(answer.logprobs))] if answer.logprobs else ""
+
+        def score(method, guesses, **more):
+            share = np.array([[np.mean([guess == item.gold for guess, item in zip(guesses, self.items, strict=True)])]])
+            return Score(method, "accuracy", share, **more)
+
+        names = [item.id for item in self.items]
+        guesses, golds = [said(name) for name in names], [item.gold for item in self.items]
+        right = [guess == gold for guess, gold in zip(guesses, golds, strict=True)]
+        draws = item_weights(names) @ np.array(right, dtype=float) / len(names)
+        unread = sum(guess == "" for guess in guesses)
+        return Evaluation(
+            [score(self.mode, guesses, draws=draws)],
+            [
+                score("majority", [max(LETTERS, key=golds.count)] * len(names)),
+                score("choices only", [said(f"{name}-c") for name in names]),
+                score("answer key", golds, to_beat=False),
+            ],
+            names,
+            counts={"A": golds.count("A"), "too long" if self.mode == "rank" else "unanswered": unread},
+            right=right,
+        )
+
+
+def exam(name, mode="rank", *, n=60, **changes):
+    fields = {
+        "kind": "language",
+        "mode": mode,
+        "title": f"Exam {name}",
+        "data": (),
+        "main_score": "accuracy",
+        "chance": 1 / 3,
+        "best": 1.0,
+        "licence": "own",
+        "citation": "none",
+    }
+    return Task(TaskInfo(name=name, **(fields | changes)), lambda fast: Exam(mode, n))
+
+
+@pytest.fixture(scope="session")
+def school(tmp_path_factory):
+    """Results of a real run of three models in ranked and written exams, one of them with figures of others."""
+    figure = Published(model="Scholar", metric="accuracy", value=0.9, spread=0.01, source="a paper")
+    tasks = [
+        exam("exam.letters", preset="chat", published=(figure,)),
+        exam("exam.letters.written", "generate", preset="cot", is_default=False),
+        exam("exam.small", preset="chat", n=12, ranked=False),
+    ]
+    models = [
+        Model(Student(), label="base"),
+        Model(Student(0.95, adapter="good"), label="tuned"),
+        Model(Student(0.0, adapter="bad"), label="spoilt"),
+    ]
+    return run(tasks, models, tmp_path_factory.mktemp("school"))
 
 
 class Page(HTMLParser):

@@ -39,3 +39,11 @@ def test_whatever_names_hold_comes_back(result, without):
 def test_order_does_not_matter(mixed):
     assert csv_text(mixed) == csv_text(mixed[::-1])
     assert len(csv_text([]).splitlines()) == 1
+
+
+def test_mode_preset_and_smallest_visible_difference_have_columns(school):
+    table = table_of(school)
+    assert set(table[table["task"] == "exam.letters"]["mode"]) == {"rank"}
+    assert set(table[table["task"] == "exam.letters.written"]["preset"]) == {"cot"}
+    assert (table["smallest_visible"].notna() == (table["is_main"] == True)).all()  # noqa: E712 (as it was read)
+    assert {"chance", "majority", "choices only", "answer key"} - set(table["method"]) == {"chance"}

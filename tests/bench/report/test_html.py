@@ -146,3 +146,39 @@ def test_the_same_items_are_said_and_ranked(result, page):
     assert "toy, 1 task" in equal
     assert "There is no mean rank" in render([result(), result(embedding="b", items_digest="other")])
     assert 'id="same"' not in render([result()])
+
+
+def test_language_models_are_shown_beside_their_controls(school, mixed, page):
+    for results in (school, [*school, *mixed]):
+        text = render(results)
+        parsed = page(text)
+        assert parsed.problems == []
+        ids = [attrs["id"] for _, attrs in parsed.elements if "id" in attrs]
+        assert len(ids) == len(set(ids))
+        assert all(attrs["href"].removeprefix("#") in ids for attrs in parsed.all("a"))
+        assert ('id="scores"' in text) == (results is not school)
+        said = " ".join("".join(parsed.text).split())
+        for words in (
+            "3 language models",
+            "preset chat",
+            "preset cot",
+            "choices only",
+            "0.600\u2020",
+            "too long: 1",
+            "published elsewhere, not measured here",
+            "0.900 \u00b1 0.010",
+            "exam, rank, chat, 1 task",
+            "exact McNemar",
+            "language, rank, preset chat, version 1",
+        ):
+            assert words in said
+    assert 'title="base, adjusted p &lt;0.001 (exact McNemar)"' in text
+    assert 'id="language"' not in render(mixed)
+
+
+def test_rows_of_a_table_have_the_cells_of_its_head(school):
+    for rest in render(school).split("<table")[1:]:
+        table = rest.partition("</table>")[0]
+        n_columns = len(re.findall("<th [^>]*data-col", table))
+        for row in re.findall("<tr.*?</tr>", table.partition("<tbody>")[2], flags=re.DOTALL):
+            assert len(re.findall("<t[dh]", row)) >= n_columns

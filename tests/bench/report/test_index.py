@@ -1,6 +1,6 @@
 import pytest
 
-from bftembed.bench.report.index import Index, is_ranking
+from bftembed.bench.report.index import Index, is_language, is_ranking
 from bftembed.errors import InputError
 
 
@@ -41,3 +41,16 @@ def test_which_tasks_rank(info):
     assert is_ranking(info())
     assert not is_ranking(info(ranked=False))
     assert not is_ranking(info(superseded_by="toy.new"))
+
+
+def test_a_part_has_who_takes_part_in_it(school, mixed, without, info):
+    language = info("exam.letters", kind="language")
+    apart = [without(info=language, embedding=name, status="not applicable", subset="own") for name in ("a", "never")]
+    index = Index([*school, *mixed, *apart])
+    assert index.part(is_language).embeddings == ["base", "never", "spoilt", "tuned"]
+    assert index.part(lambda each: not is_language(each)).embeddings == ["a", "b", "c"]
+    assert [each.name for each in index.part(is_language).tasks] == [
+        "exam.letters",
+        "exam.letters.written",
+        "exam.small",
+    ]

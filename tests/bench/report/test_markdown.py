@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -27,13 +28,15 @@ def test_tables_parse_back(mixed):
     tables = tables_of(render(mixed))
     for rows in tables.values():
         assert len({len(row) for row in rows}) == 1
-    assert tables["Scores"][0] == ["task", "score", "a", "b", "c", "best trivial baseline", "n"]
+    more = ["best trivial baseline", "smallest visible difference", "n"]
+    assert tables["Scores"][0] == ["task", "score", "a", "b", "c", *more]
     by_task = {row[0]: row[2:] for row in tables["Scores"]}
     assert by_task["toy.parity"] == [
         "0.800 [0.770, 0.830]",
         "0.620\u2020 [0.590, 0.650]",
         "0.900\u2021 [0.870, 0.930]",
         "0.600 spelling",
+        by_task["toy.parity"][4],  # of random replicates
         "60 to 95",
     ]
     assert by_task["toy.error"][2] == "failed"
@@ -87,3 +90,19 @@ def test_equal_items_are_said_and_ranked(result):
     assert "All embeddings were scored on the same items in every task" in text
     assert tables_of(text)["Mean rank"][2:] == [["a", "1.00"], ["b", "2.00"]]
     assert "On the same items" not in render([result()])
+
+
+def test_language_models_have_tables_by_mode_with_presets_and_figures_of_others(school):
+    """As it stands in `language.md` beside this file, which people read."""
+    assert render(school) == (Path(__file__).parent / "language.md").read_text(encoding="utf-8")
+
+
+def test_embeddings_and_language_models_stand_apart(school, mixed):
+    text = render([*school, *mixed])
+    assert "3 embeddings, 3 language models, 7 tasks, 22 results" in text
+    tables = tables_of(text)
+    assert tables["Scores"] == tables_of(render(mixed))["Scores"]
+    heading = "Options ranked by their log-probabilities"
+    assert tables[heading] == tables_of(render(school))[heading]
+    assert "## Scores" not in render(school)
+    assert "Language models" not in render(mixed)

@@ -1,5 +1,6 @@
 from bftembed.bench.report.index import Index
 from bftembed.bench.report.ranks import mean_ranks
+from bftembed.bench.report.tables import collect
 
 
 def means_of(ranks):
@@ -40,3 +41,19 @@ def test_one_embedding_is_not_ranked(result):
 
 def test_scores_on_other_items_are_not_ranked(result):
     assert not mean_ranks(Index([result(), result(embedding="b", items_digest="other")]))
+
+
+def test_modes_and_presets_of_language_models_are_ranked_apart(school):
+    index = Index(school)
+    assert [each.family for each in mean_ranks(index)] == ["exam, generate, cot", "exam, rank, chat"]
+    assert means_of(mean_ranks(index)[1]) == {"base": 2.0, "spoilt": 3.0, "tuned": 1.0}
+
+
+def test_language_models_and_embeddings_are_never_ranked_together(school, mixed):
+    report = collect([*school, *mixed])
+    assert [row.embedding for ranks in report.ranks for row in ranks.rows] == ["a", "b", "c"]
+    assert {row.embedding for mode in report.language for ranks in mode.ranks for row in ranks.rows} == {
+        "base",
+        "spoilt",
+        "tuned",
+    }
