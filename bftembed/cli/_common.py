@@ -23,6 +23,10 @@ EXAMPLES = {
     ),
     "demo": ("bftembed demo", "bftembed demo -o demo_annotation --engine annotation"),
     "doctor": ("bftembed doctor",),
+    "name-sets": (
+        "bftembed name-sets sets.gmt --engine annotation",
+        "bftembed name-sets sets.gmt -o names.json --engine transformers:MODEL --cascade",
+    ),
     "tune": ("bftembed tune embedded-cpu --show > tune.yaml", "bftembed tune tune.yaml --objective dft"),
     "diagnose": ("bftembed diagnose refseq alpaca -o runs/diagnosis --limit 12",),
     "bench list": ("bftembed bench list -t gene_property",),

@@ -10,7 +10,7 @@ import typer
 
 import bftembed
 from bftembed._optional import advice
-from bftembed.cli import _ray, bench, corpus, data, demo, diagnose, doctor, embed, genes, profiles, tune
+from bftembed.cli import _ray, bench, corpus, data, demo, diagnose, doctor, embed, genes, name_sets, profiles, tune
 from bftembed.cli._common import complete, start
 from bftembed.errors import BftembedError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("embed", cls=_ray.Command)(embed.embed)
+app.command("name-sets")(name_sets.name_sets)
 app.command("tune")(tune.tune)
 app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)

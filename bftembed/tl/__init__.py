@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bftembed.tl._embed_cells import embed_cells
     from bftembed.tl._embed_genes import embed_genes
     from bftembed.tl._embed_perturbations import embed_perturbations
+    from bftembed.tl._name_gene_set import name_gene_set
     from bftembed.tl._perturbation_model import PerturbationModel
     from bftembed.tl._score_text import score_text
 
@@ -26,6 +27,7 @@ __all__ = [
     "embed_cells",
     "embed_genes",
     "embed_perturbations",
+    "name_gene_set",
     "score_text",
 ]
 
