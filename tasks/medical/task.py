@@ -53,7 +53,7 @@ def _medmcqa(preset: Preset, fast: bool) -> ClosedQuestions:
     rows = []
     for row in data.load("medmcqa"):
         options = tuple(row[f"op{letter.lower()}"] for letter in _LETTERS)
-        words = [" ".join(re.findall(r"\w+", text.casefold())) for text in (row["question"], *sorted(options))]
+        question, *others = [" ".join(re.findall(r"\w+", text.casefold())) for text in (row["question"], *options)]
         rows.append(
             ClosedQuestion(
                 row["id"],
@@ -62,7 +62,7 @@ def _medmcqa(preset: Preset, fast: bool) -> ClosedQuestions:
                 _LETTERS[row["cop"] - 1],
                 options,
                 stratum=row["subject_name"],
-                group=content_id(words[0], words[1:]),
+                group=content_id(question, sorted(others)),
             )
         )
     return ClosedQuestions(_few(rows, preset, fast=fast), preset=preset, harness=harness_medmcqa, **_orders(fast=fast))
