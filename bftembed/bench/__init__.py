@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bftembed.bench.language.choices import ClosedQuestions
     from bftembed.bench.language.gene_texts import gene_documents, gene_summaries
     from bftembed.bench.language.healthbench import HealthBench
+    from bftembed.bench.language.profile_quality import ProfileQuality
     from bftembed.bench.language.reasoning import PerturbationReasoning
     from bftembed.bench.problems.cell_data import CELL_DATA_INFO, CellData, load_cells, small_part
     from bftembed.bench.problems.cells import CellLabels
@@ -76,6 +77,7 @@ __all__ = [
     "PerturbationReasoning",
     "Probe",
     "Problem",
+    "ProfileQuality",
     "Published",
     "Question",
     "Result",
@@ -133,6 +135,7 @@ __getattr__, __dir__ = attach(
         "GeneTerms": "problems.terms",
         "HealthBench": "language.healthbench",
         "Probe": "scoring.probes",
+        "ProfileQuality": "language.profile_quality",
         "Item": "asking.questions",
         "JointModalities": "problems.modalities",
         "LINEAR": "scoring.probes",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from bftembed._lazy import attach
 
 if TYPE_CHECKING:
-    from bftembed.quality.check import check_profiles, check_texts
+    from bftembed.quality.check import check_profiles, check_texts, deranged
+    from bftembed.quality.known import gene_annotations
     from bftembed.quality.measures import MAIN, estimates, measure_values, paired
     from bftembed.quality.result import ProfileChecks, report_path, table_path
 
@@ -16,7 +17,9 @@ __all__ = [
     "ProfileChecks",
     "check_profiles",
     "check_texts",
+    "deranged",
     "estimates",
+    "gene_annotations",
     "measure_values",
     "paired",
     "report_path",
@@ -26,7 +29,8 @@ __all__ = [
 __getattr__, __dir__ = attach(
     __name__,
     {
-        **dict.fromkeys(("check_profiles", "check_texts"), "check"),
+        **dict.fromkeys(("check_profiles", "check_texts", "deranged"), "check"),
+        "gene_annotations": "known",
         **dict.fromkeys(("MAIN", "estimates", "measure_values", "paired"), "measures"),
         **dict.fromkeys(("ProfileChecks", "report_path", "table_path"), "result"),
     },

@@ -205,12 +205,24 @@ def _controls(given: Mapping[str, pd.DataFrame], known: Known) -> dict[str, pd.D
     for label, frame in given.items():
         if len(frame) > 1:
             name = "(another gene's)" if len(given) == 1 else f"(another gene's) {label}"
-            found[name] = _deranged(frame.set_index("gene").loc[_few(frame["gene"].tolist())].reset_index())
+            found[name] = deranged(frame.set_index("gene").loc[_few(frame["gene"].tolist())].reset_index())
     return found
 
 
-def _deranged(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every text under the next gene in a seeded random order."""
+def deranged(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every text under another gene: the next one in a seeded random order.
+
+    Parameters
+    ----------
+    frame
+        ``gene`` and ``text``, two rows or more.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> deranged(pd.DataFrame({"gene": ["A", "B"], "text": ["a", "b"]}))["text"].tolist()
+    ['b', 'a']
+    """
     order = np.random.default_rng(0).permutation(len(frame))
     texts = frame["text"].to_numpy(dtype=object)
     moved = np.empty(len(frame), dtype=object)

@@ -36,7 +36,7 @@ def repetition(text: str) -> float:
     --------
     >>> from bftembed.quality.form import repetition
     >>> repetition("It binds DNA in cells. It binds DNA in cells.")
-    0.14285714285714285
+    0.2857142857142857
     """
     grams = four_grams(words(text))
     return 1 - len(set(grams)) / len(grams) if grams else 0.0

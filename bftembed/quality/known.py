@@ -144,6 +144,23 @@ def known_genes() -> Known:
     return _known(facts.digest)
 
 
+def gene_annotations() -> dict[str, str]:
+    """All facts, as the annotation engine writes them, of each gene with a RefSeq summary or a GO term.
+
+    Raises
+    ------
+    InputError
+        If the gene tables have not been fetched.
+
+    Examples
+    --------
+    >>> from bftembed.quality import gene_annotations
+    >>> gene_annotations()["CTSL"][:28]  # doctest: +SKIP
+    'CTSL. cathepsin L. 9q21.33. '
+    """
+    return known_genes().annotations
+
+
 @lru_cache(maxsize=1)
 def _known(digest: str) -> Known:
     facts = datasets.required(datasets.gene_facts(), "genes")

@@ -112,6 +112,10 @@ class Profiles(_Texts):
     def _digests(self) -> dict[str, str]:
         return {kind: _digest(self._texts(kind)) for kind in ("gene", "drug")}
 
+    def gene_texts(self) -> Mapping[str, str]:
+        """Texts of genes by canonical symbol."""
+        return self._texts("gene")
+
     def _texts(self, kind: str) -> Mapping[str, str]:
         return self._by_kind[kind]
 
