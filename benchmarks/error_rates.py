@@ -19,7 +19,7 @@ designs go through the tasks' own classes and models.
 gets for one is an effect of either and noise. The rule, written down before: resampling both covers in 93 to 97 % where
 effects are most of the variance of the mean (signal 3); where there is noise alone it may be too wide (Owen 2007).
 Beside it stands what resampling perturbations or single items would give. ``auroc per gene``: a score that ranks the
-perturbations within each gene, where effects are of the perturbation upon all genes.
+perturbations within each gene, where perturbations act on all genes and genes differ in how far they answer.
 
 Run ``python benchmarks/error_rates.py --output DIR``; what is there is not computed again.
 """
@@ -40,7 +40,7 @@ from bftembed.bench import LINEAR, GeneLabels, PairLabels
 from bftembed.bench.problems.effects import Rows, per_gene
 from bftembed.bench.problems.genes import Sample, scores_of
 from bftembed.bench.scoring.clusters import group_weights, pigeonhole_weights
-from bftembed.bench.scoring.metrics import auroc_per_group, drawn, mean, plain
+from bftembed.bench.scoring.metrics import auroc_per_group, mean
 from bftembed.bench.scoring.probes import Prediction
 from bftembed.bench.scoring.scores import Score, interval, item_weights
 from bftembed.bench.scoring.statistics import paired_bootstrap
@@ -83,7 +83,7 @@ DESIGNS = (
     Design("pairs", 100, 8, 1.0),
     Design("effects", 60, 0, 1.0),
     *(Design(f"crossed by {how}", 60, 80, s) for how in ("both", "row", "item") for s in (0.0, 1.0, 3.0)),
-    *(Design(f"auroc per gene by {how}", 60, 80, s) for how in ("both", "row") for s in (0.0, 1.0)),
+    *(Design(f"auroc per gene by {how}", 60, 80, s) for how in ("both", "row") for s in (0.0, 1.0, 2.0)),
 )
 
 
@@ -269,14 +269,10 @@ def _effects(design: Design, rng: np.random.Generator) -> tuple[Score, Score, fl
     return both[0], both[1], 0.0
 
 
-def _crossing(design: Design, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Perturbation and gene of each pair that was measured, and weights of the replicates."""
+def _crossing(design: Design, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
+    """Perturbation and gene of each pair that was measured, and their names."""
     pert, gene = np.nonzero(rng.random((design.n, design.d)) < 0.3)
-    perts, genes = [f"P{i:03d}" for i in pert], [f"G{i:03d}" for i in gene]
-    by = design.kind.rpartition(" ")[2]
-    if by == "both":
-        return pert, gene, pigeonhole_weights(perts, genes)
-    return pert, gene, group_weights(perts if by == "row" else [*map("|".join, zip(perts, genes, strict=True))])
+    return pert, gene, [f"P{i:03d}" for i in pert], [f"G{i:03d}" for i in gene]
 
 
 def _effects_of_both(design: Design, rng: np.random.Generator) -> np.ndarray:
@@ -288,7 +284,10 @@ def _effects_of_both(design: Design, rng: np.random.Generator) -> np.ndarray:
 
 def _crossed(design: Design, rng: np.random.Generator) -> tuple[Score, Score, float]:
     """Two models with effects of their own beside those that they share: of the mean each source has its part."""
-    pert, gene, weights = _crossing(design, rng)
+    pert, gene, perts, genes = _crossing(design, rng)
+    by = {"row": perts, "item": [*map("|".join, zip(perts, genes, strict=True))]}
+    how = design.kind.rpartition(" ")[2]
+    weights = pigeonhole_weights(perts, genes) if how == "both" else group_weights(by[how])
     shared = _effects_of_both(design, rng)
     both = []
     for _ in range(2):
@@ -298,17 +297,19 @@ def _crossed(design: Design, rng: np.random.Generator) -> tuple[Score, Score, fl
 
 
 def _crossed_auroc(design: Design, rng: np.random.Generator) -> tuple[Score, Score, float]:
-    """Answers and guesses both depend on what a perturbation does to all genes, which the guesses know in part."""
-    pert, gene, weights = _crossing(design, rng)
-    strength, metric = rng.normal(size=design.n), auroc_per_group(gene)
-    every = rng.normal(size=design.d)
-    label = (every + design.signal * strength[:, None])[pert, gene] + rng.logistic(size=len(pert)) > 0
+    """What a perturbation does to all genes is known in part, and how well it is heeded differs between genes."""
+    pert, gene, perts, genes = _crossing(design, rng)
+    rows, columns = group_weights(perts, role="rows"), group_weights(genes, role="columns")
+    weights, times = (rows * columns, columns) if design.kind.endswith("both") else (rows, None)
+    strength, response = rng.normal(size=design.n), rng.normal(size=design.d)
+    label = design.signal * (strength[:, None] * (1 + response))[pert, gene] + rng.logistic(size=len(pert)) > 0
     both = []
     for _ in range(2):
-        told = design.signal * (0.3 * strength + rng.normal(size=design.n))
-        guess = told[pert] + rng.normal(size=len(pert))
-        value = np.array([[plain(metric, label, guess)]])
-        both.append(Score("simulated", "auroc per gene", value, drawn(metric, label, guess, weights)))
+        known = 0.3 * strength + rng.normal(size=design.n)
+        heeded = 1 + response + rng.normal(size=design.d)
+        guess = design.signal * (known[:, None] * heeded)[pert, gene] + rng.normal(size=len(pert))
+        value, draws = auroc_per_group(label, guess, gene), auroc_per_group(label, guess, gene, weights, times=times)
+        both.append(Score("simulated", "auroc per gene", value[:, None], draws))
     return both[0], both[1], 0.0
 
 

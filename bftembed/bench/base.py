@@ -107,7 +107,8 @@ class Evaluation:
         Names of what was scored: genes, ``A|B`` pairs, cells, questions. Two evaluations can be compared if these are
         equal.
     counts
-        Numbers to print beside the score, e.g. items per class.
+        Numbers to print beside the score, e.g. items per class. A report shows answers that could not be used beside
+        the score: those whose name says ``too long``, ``cut``, ``censored``, ``unparsed``, ``without an answer`` etc.
     notes
         Sentences that a reader of the score needs.
     right

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bftembed.bench.scoring.metrics import auroc_per_group, plain
+from bftembed.bench.scoring.metrics import auroc_per_group
 from bftembed.likeness import soft
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def chosen(unit: Any, train: Rows) -> Setting:
 
 def auroc_per_gene(rows: Rows, guess: NDArray[np.float64]) -> float:
     """AUROC within each read-out gene with both labels, averaged (NaN without any)."""
-    return plain(auroc_per_group(rows.gene), rows.label, guess)
+    return float(auroc_per_group(rows.label, guess, rows.gene)[0])
 
 
 def _tabled(train: Rows, test: Rows) -> _Table:

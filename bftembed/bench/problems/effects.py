@@ -11,7 +11,7 @@ from bftembed.bench.base import Evaluation, Problem
 from bftembed.bench.problems.effect_votes import Rows, chosen, vote
 from bftembed.bench.problems.genes import spelling
 from bftembed.bench.scoring.clusters import group_weights
-from bftembed.bench.scoring.metrics import auroc, auroc_per_group, drawn, plain
+from bftembed.bench.scoring.metrics import auroc, auroc_per_group, plain
 from bftembed.bench.scoring.probes import LINEAR, Fold, predict_folds
 from bftembed.bench.scoring.scores import Score
 from bftembed.entities import canonical
@@ -255,8 +255,8 @@ def per_gene(
 
     A replicate leaves out the genes of which it lacks a label.
     """
-    metric = auroc_per_group(test.gene)
-    return _one(plain(metric, test.label, guess)), drawn(metric, test.label, guess, weights)
+    value = float(auroc_per_group(test.label, guess, test.gene)[0])
+    return _one(value), auroc_per_group(test.label, guess, test.gene, weights)
 
 
 def _by_gene(test: Rows) -> list[NDArray[np.intp]]:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 BASE = "base model"
 _CHANCE = "chance"
-_TROUBLE = re.compile(r"\b(too long|cut|censored|unanswered|unparsed|not answered|without an answer)\b")
+_TROUBLE = re.compile(
+    r"\b(too long|beyond the window|cut|censored|undecided|unanswered|unparsed|not answered"
+    r"|without an? (answer|name|confidence|verdict))\b"
+)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ def pigeonhole_weights(rows: Sequence[str], columns: Sequence[str]) -> NDArray[n
     ----------
     rows, columns
         (n,) names each. A name that is a row and a column, as of a gene that is perturbed and read out, is drawn twice.
+        The factors are ``group_weights(rows, role="rows")`` and ``group_weights(columns, role="columns")``; a mean over
+        columns has to count each as often as it was drawn, see `bftembed.bench.scoring.metrics.auroc_per_group`.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -44,39 +44,60 @@ def auroc(truth: NDArray[Any], score: NDArray[Any], weights: Floats) -> Floats:
     return _aurocs(truth, np.asarray(score), np.zeros(len(truth), dtype=np.intp), weights)[:, 0]
 
 
-def auroc_per_group(groups: Sequence[Any] | NDArray[Any]) -> Metric:
-    """AUROC within each group, averaged over the groups with both classes, as a metric.
+def auroc_per_group(
+    truth: NDArray[Any],
+    score: NDArray[Any],
+    groups: NDArray[Any],
+    weights: Floats | None = None,
+    *,
+    times: Floats | None = None,
+) -> Floats:
+    """AUROC within each group, averaged over the groups with both classes.
 
     What holds for a group as a whole, e.g. a gene that answers to everything, is worth nothing by it.
 
     Parameters
     ----------
+    truth
+        (n,) bool.
+    score
+        (n,) float.
     groups
         (n,): the group of each item.
+    weights
+        (n_draws, n), which must be 0 where the group was not drawn; without them the items are as they are.
+    times
+        (n_draws, n): how often the group of each item was drawn, which is how often it counts. Without it groups are
+        the same in all replicates.
 
     Returns
     -------
-    A metric like `auroc`, of truth (n,) bool, score (n,) and weights (n_draws, n). A replicate leaves out the groups of
-    which it lacks a class; without any it is NaN.
+    (n_draws,); a replicate leaves out the groups of which it lacks a class, and is NaN without any.
 
     Examples
     --------
-    >>> from bftembed.bench.scoring.metrics import auroc_per_group, plain
+    >>> from bftembed.bench.scoring.metrics import auroc_per_group
     >>> truth, score = [True, False, True, False], [0.2, 0.1, 0.8, 0.9]
-    >>> plain(auroc_per_group(["A", "A", "B", "B"]), truth, score)
-    0.5
+    >>> auroc_per_group(truth, score, ["A", "A", "B", "B"])
+    array([0.5])
     """
+    truth, score = np.asarray(truth, dtype=bool), np.asarray(score)
+    weights = np.ones((1, len(truth))) if weights is None else weights
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
-
-    def metric(truth: NDArray[Any], score: NDArray[Any], weights: Floats) -> Floats:
-        truth, score = np.asarray(truth, dtype=bool), np.asarray(score)
-        positive = np.bincount(codes, truth)
-        used = ((positive > 0) & (positive < np.bincount(codes)))[codes]
-        if not used.any():
-            return np.full(len(weights), np.nan)
-        return mean_of_known(_aurocs(truth[used], score[used], codes[used], weights[:, used]).T)
-
-    return metric
+    positive = np.bincount(codes, truth)
+    used = np.flatnonzero(((positive > 0) & (positive < np.bincount(codes)))[codes])
+    if not len(used):
+        return np.full(len(weights), np.nan)
+    truth, score, codes = truth[used], score[used], codes[used]
+    firsts = used[np.unique(codes, return_index=True)[1]]
+    step = max(1, _AT_ONCE // len(used))
+    means = []
+    for begin in range(0, len(weights), step):
+        rows = slice(begin, begin + step)
+        within = _aurocs(truth, score, codes, weights[rows, used])
+        counted = ~np.isnan(within) * (1.0 if times is None else times[rows, firsts])
+        means.append(_ratio((np.nan_to_num(within) * counted).sum(axis=1), counted.sum(axis=1)))
+    return np.concatenate(means)
 
 
 def f1(truth: NDArray[Any], guess: NDArray[Any], weights: Floats) -> Floats:

@@ -90,7 +90,7 @@ def test_auroc_of_labels_is_the_mean_over_those_with_both_classes():
 def test_auroc_per_group_is_the_mean_of_groups_of_the_drawn_sample(sample, n_groups):
     rng, truth, score, weights = sample
     groups = rng.integers(0, n_groups, len(truth))
-    for value, row in zip(auroc_per_group(groups)(truth, score, weights.astype(float)), weights, strict=True):
+    for value, row in zip(auroc_per_group(truth, score, groups, weights.astype(float)), weights, strict=True):
         drawn_groups, drawn_truth, drawn_score = (repeated(each, row) for each in (groups, truth, score))
         expected = [
             sk.roc_auc_score(drawn_truth[drawn_groups == g], drawn_score[drawn_groups == g])
@@ -105,7 +105,7 @@ def test_what_holds_for_a_group_as_a_whole_changes_no_auroc_within_it(sample, n_
     rng, truth, score, weights = sample
     groups = rng.integers(0, n_groups, len(truth))
     shifted = np.round(score * 12) + np.round(size * rng.normal(size=n_groups))[groups]
-    found = [auroc_per_group(groups)(truth, each, weights.astype(float)) for each in (np.round(score * 12), shifted)]
+    found = [auroc_per_group(truth, each, groups, weights.astype(float)) for each in (np.round(score * 12), shifted)]
     np.testing.assert_allclose(*found, atol=1e-12)
 
 
@@ -146,7 +146,31 @@ def test_mean_is_that_of_the_drawn_sample(sample):
 
 
 def test_no_group_with_both_classes_has_no_value():
-    assert np.isnan(plain(auroc_per_group(["a", "a", "b"]), np.array([1, 1, 0]), np.arange(3.0)))
+    assert np.isnan(auroc_per_group(np.array([1, 1, 0]), np.arange(3.0), ["a", "a", "b"])).tolist() == [True]
+
+
+@given(samples(), st.integers(1, 5))
+def test_a_group_that_was_drawn_twice_counts_twice(sample, n_groups):
+    """As if the copies were groups of their own."""
+    rng, truth, score, _ = sample
+    groups, n = rng.integers(0, n_groups, len(truth)), rng.integers(0, 3, (3, n_groups))
+    items = rng.integers(0, 3, (3, len(truth)))
+    found = auroc_per_group(truth, score, groups, items * n[:, groups].astype(float), times=n[:, groups].astype(float))
+    for value, row, of_group in zip(found, items, n, strict=True):
+        copies = [(g, copy) for g in range(n_groups) for copy in range(of_group[g])]
+        rows = [np.repeat(np.flatnonzero(groups == g), row[groups == g]) for g, _ in copies]
+        expected = [sk.roc_auc_score(truth[each], score[each]) for each in rows if len(np.unique(truth[each])) == 2]
+        assert value == pytest.approx(np.mean(expected) if expected else np.nan, nan_ok=True)
+
+
+def test_replicates_in_parts_are_those_of_all_at_once(monkeypatch):
+    rng = np.random.default_rng(2)
+    truth, score, groups = rng.integers(0, 2, 30), rng.random(30), rng.integers(0, 4, 30)
+    times = rng.integers(0, 3, (17, 4)).astype(float)[:, groups]
+    weights = times * rng.integers(0, 3, (17, 30))
+    whole = auroc_per_group(truth, score, groups, weights, times=times)
+    monkeypatch.setattr("bftembed.bench.scoring.metrics._AT_ONCE", 100)
+    np.testing.assert_array_equal(auroc_per_group(truth, score, groups, weights, times=times), whole)
 
 
 @pytest.mark.parametrize("name", METRICS)
