@@ -93,7 +93,7 @@ def _write(table: pd.DataFrame, info: dict[str, Any], output: Path) -> None:
                 sets = json.loads(table.reset_index().to_json(orient="records"))
                 made.write_text(json.dumps({"about": info, "sets": sets}, indent=1, ensure_ascii=False, default=str))
             else:
-                _flat(table).to_csv(made, sep="\t")
+                _flat(table).to_csv(made, sep="\t", float_format="%.4g")
     except OSError as error:
         msg = f"`{output}` cannot be written ({error})."
         raise DataError(msg) from error

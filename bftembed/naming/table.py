@@ -22,6 +22,7 @@ from bftembed.naming.cascade import ENGINE_FAILED, Naming, cascade, name_once
 from bftembed.naming.claims import shares_content
 from bftembed.naming.enrichment import TermSets
 from bftembed.naming.given import given_sets, in_current_symbols
+from bftembed.naming.parsing import clean_name
 from bftembed.naming.tools import Q_VALUE, Tools
 
 if TYPE_CHECKING:
@@ -147,12 +148,13 @@ def _row(given: GivenSet, naming: Naming, enriched: Sequence[Term], n_terms: int
 
 
 def _agreement(name: str, enriched: Sequence[Term]) -> str:
-    """Whether a name shares a word of content with an enriched process."""
+    """Whether a name is that of an enriched process, or shares a word of content with it."""
     if not name:
         return "no name"
     if not enriched:
         return "no enriched term"
-    return "agrees" if any(shares_content(name, term.name) for term in enriched) else "differs"
+    same = any(clean_name(name) == clean_name(term.name) or shares_content(name, term.name) for term in enriched)
+    return "agrees" if same else "differs"
 
 
 def _check_named(namings: Mapping[str, Naming]) -> None:

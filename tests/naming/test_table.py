@@ -2,7 +2,7 @@ import pytest
 
 from bftembed.engines import AnswerStore
 from bftembed.errors import BftembedError, InputError
-from bftembed.naming import name_sets
+from bftembed.naming import TermSets, name_sets
 
 T_CELL = ["CD3E", "CD3D", "CD3G", "LCK"]
 SETS = {"secret": T_CELL, "other": ["BRCA1", "BRCA2", "RAD51"]}
@@ -48,6 +48,12 @@ def test_without_a_model_the_best_term_is_the_name(name):
     assert info["engine"] == {"engine": "annotation"}
     with pytest.raises(InputError, match="checks what a language model says"):
         name(engine="annotation", checked=True)
+
+
+def test_a_term_of_common_words_agrees_with_itself(name):
+    terms = TermSets({"cellular response to cells (GO:1)": SETS["other"], "rest": [f"GENE{i}" for i in range(40)]})
+    row = name({"a": SETS["other"]}, engine="annotation", terms=terms)[0].loc["a"]
+    assert (row["name"], row["agreement"]) == ("cellular response to cells", "agrees")
 
 
 def test_answers_are_kept_and_asked_for_once(name, staged, tmp_path):
