@@ -21,8 +21,8 @@ _SALT = re.compile(
 def drug_names(name: str) -> list[str]:
     """Names under which others may know a compound of a catalogue, in lower case, the likeliest first.
 
-    The name itself, without what stands in parentheses, what stands there (synonyms; not `... inhibitor`, which several
-    share), all of these without salt and water, and with a hyphen more or less.
+    The name itself, without what stands in parentheses, what stands there (synonyms; not a salt or `... inhibitor`,
+    which several share), all of these without salt and water, and with a hyphen more or less.
 
     Examples
     --------
@@ -31,7 +31,8 @@ def drug_names(name: str) -> list[str]:
     """
     whole = " ".join(name.replace("?", " ").casefold().split())
     inside = [each.strip() for part in re.findall(r" \(([^()]*)\)", whole) for each in part.split(",")]
-    names = [whole, re.sub(r" \([^()]*\)", "", whole), *(each for each in inside if not each.endswith("inhibitor"))]
+    inside = [each for each in inside if not each.endswith("inhibitor") and not _SALT.fullmatch(f" {each}")]
+    names = [whole, re.sub(r" \([^()]*\)", "", whole), *inside]
     names += [_SALT.sub("", each) for each in names]
     hyphens = [(r"-", ""), (r"([a-z]) ?(?=\d)", r"\1-"), (r" ", "-")]
     names += [re.sub(before, after, each) for each in names for before, after in hyphens]

@@ -1,4 +1,4 @@
-"""Perturbation reasoning: what a language model says of the effects of knock-downs (PerturbQA)."""
+"""Perturbation reasoning: what a language model says of the effects of knock-downs (PerturbQA), and of drugs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from bftembed import data
 from bftembed.bench import PerturbationReasoning, Published, Task, TaskInfo, gene_documents, gene_summaries
+from bftembed.bench.language.drug_reasoning import drug_reasoning
 from bftembed.bench.language.evidence import alike_by_words
 from bftembed.bench.language.reasoning_questions import PRESETS
 from bftembed.entities import canonical
@@ -133,3 +134,54 @@ ACROSS = [
     for effect, title in _EFFECTS.items()
     for preset in PRESETS
 ]
+
+_DRUG_FILES = (
+    "h5ad",
+    "held_out",
+    "drug_descriptions",
+    "gene_descriptions",
+    "drug_similarity",
+    "gene_similarity",
+)
+_DRUG_EFFECTS = {
+    "de": "Does a drug change a gene",
+    "dir": "Does a gene that a drug changes go up or down",
+}
+
+
+def _vcworld(effect: str, preset: str) -> Task:
+    pairs = f"pairs_{effect}"
+
+    def load(fast: bool) -> PerturbationReasoning:
+        given = {name: data.given_file(name) for name in _DRUG_FILES if data.is_given(name)}
+        table = data.given_file(pairs) if data.is_given(pairs) else None
+        return drug_reasoning(effect, pairs=table, preset=preset, fast=fast, **given)
+
+    name = f"perturbation_reasoning.vcworld_{effect}"
+    info = TaskInfo(
+        name=name if preset == "described" else f"{name}.{preset}",
+        kind="language",
+        mode="generate" if preset == "steps" else "rank",
+        preset=preset,
+        is_default=False,  # it needs files of the user
+        files=(pairs, *_DRUG_FILES),
+        title=f"{_DRUG_EFFECTS[effect]}, on data of yours: {_WHAT[preset]}",
+        data=(*_NAMES, "refseq_gene_summary", "go_annotations", "broad_repurposing"),
+        main_score="auroc per gene",
+        chance=0.5,
+        best=1.0,
+        licence="of your data; mechanisms and targets of the Drug Repurposing Hub: none stated",
+        citation=(
+            "The questions are those of VCWorld (GENTEL-lab/VCWorld), in other words. Drugs: Corsello SM et al. "
+            "Nat Med 23, 405-408 (2017)."
+        ),
+        known_traps=(
+            "Two results compare only where the files are the same: what is held out stands beside them.",
+            "Where a cell line is held out, the same drug's outcomes in other lines train: read `retrieval only`.",
+            "Of the unchanged genes of a drug at most 200 are asked: accuracy depends on that number.",
+        ),
+    )
+    return Task(info, load)
+
+
+VCWORLD = [_vcworld(effect, preset) for effect in _DRUG_EFFECTS for preset in PRESETS]

@@ -37,3 +37,10 @@ def test_names_that_lead_to_each_other_are_one_compound():
     assert a == between == c
     assert salt == d
     assert len({a, d, e}) == 3
+
+
+def test_a_salt_in_parentheses_is_no_name():
+    assert "hydrochloride" not in drug_names("Erlotinib (hydrochloride)")
+    assert "erlotinib" in drug_names("Erlotinib (hydrochloride)")
+    one, two, other = compounds(["Erlotinib (hydrochloride)", "erlotinib", "Doxorubicin (hydrochloride)"])
+    assert one == two != other

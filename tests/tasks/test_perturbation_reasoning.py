@@ -11,8 +11,10 @@ from bftembed.bench import Answer, find_tasks
 from bftembed.bench.language.perturbation_pairs import balanced, checked_pairs
 from bftembed.bench.language.reasoning_questions import PRESETS
 from bftembed.bench.scoring.metrics import auroc, plain
+from bftembed.errors import DataError
 
-TASKS = {task.name.partition(".")[2]: task for task in find_tasks(names=["perturbation_reasoning"], presets=PRESETS)}
+EVERY = {task.name.partition(".")[2]: task for task in find_tasks(names=["perturbation_reasoning"], presets=PRESETS)}
+TASKS = {name: task for name, task in EVERY.items() if "vcworld" not in name}
 WITHIN = ["k562_de", "k562_dir", "rpe1_de", "rpe1_dir"]
 ACROSS = ["k562_to_rpe1_de", "k562_to_rpe1_dir", "rpe1_to_k562_de", "rpe1_to_k562_dir"]
 #: Rows; of the test rows, with label 1, perturbations, genes with both labels, balanced pairs, genes with 3 of each.
@@ -50,6 +52,19 @@ def test_all_presets_of_all_data_are_tasks():
         assert task.info.is_default == ("." not in name)
         assert task.info.mode == ("generate" if name.endswith(".steps") else "rank")
         assert "Non-Commercial" in task.info.licence
+
+
+def test_tasks_on_data_of_the_user_are_run_by_name_alone(mirror):
+    assert set(EVERY) - set(TASKS) == {
+        name if preset == "described" else f"{name}.{preset}"
+        for name in ("vcworld_de", "vcworld_dir")
+        for preset in PRESETS
+    }
+    assert not any("vcworld" in task.name for task in find_tasks(names=["perturbation_reasoning"]))
+    (named,) = find_tasks(names=["perturbation_reasoning.vcworld_de"])
+    assert named.info.files[:2] == ("pairs_de", "h5ad")
+    with pytest.raises(DataError, match="`--file pairs_de=TABLE` or `--file h5ad=CELLS`"):
+        named.load(False)
 
 
 @pytest.mark.parametrize("name", WITHIN)

@@ -27,12 +27,12 @@ def read_pairs(path: Path) -> pd.DataFrame:
     Parameters
     ----------
     path
-        ``.csv``, ``.tsv`` or ``.parquet``.
+        ``.csv``, ``.tsv`` or ``.parquet``. Without a column ``cell`` all is of one nameless line.
 
     Raises
     ------
     DataError
-        If it cannot be read as a table.
+        If it cannot be read as a table, or is none of pairs.
     """
     if path.suffix not in {".csv", ".tsv", ".parquet"}:
         msg = f"`{path}` is no table of pairs; give a .csv, .tsv or .parquet."
@@ -46,35 +46,46 @@ def read_pairs(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # those of pandas and Arrow are ValueErrors
         msg = f"`{path}` cannot be read as a table: {error}"
         raise DataError(msg) from error
+    if "pert" not in table:
+        msg = f"`{path}` has no column `pert`; pairs have pert, gene, label, and perhaps split and cell."
+        raise DataError(msg)
     stripped: pd.DataFrame = table.apply(lambda column: column.str.strip())
-    return stripped
+    return stripped if "cell" in stripped else stripped.assign(cell="")
 
 
 def check_drugs(pairs: pd.DataFrame) -> None:
-    """Refuse controls, and a split by which a drug that is tested trains under another name.
+    """Refuse a split by which a drug that is tested trains under another name, unless in other cell lines.
 
     Parameters
     ----------
     pairs
-        ``pert``, ``split``, and ``cell`` if there are cell lines; a drug may train and be tested in different ones.
+        ``pert``, ``cell``, ``split`` (train or test).
 
     Raises
     ------
     DataError
-        It names them.
+        It names the drug.
+    """
+    drugs = pairs[["pert", "split"]].drop_duplicates()
+    drugs = drugs.assign(compound=compounds(drugs["pert"].tolist()))
+    both = drugs.loc[drugs.groupby("compound")["split"].transform("nunique") > 1, "compound"]
+    if len(both) and set.intersection(*pairs.groupby("split")["cell"].agg(set)):
+        names = " and ".join(sorted({*drugs.loc[drugs["compound"] == both.min(), "pert"]}))
+        msg = f"The split is broken: one drug, {names}, is in training and in the test. Hold out whole drugs or lines."
+        raise DataError(msg)
+
+
+def check_controls(pairs: pd.DataFrame) -> None:
+    """Refuse controls among the drugs, ``pert``.
+
+    Raises
+    ------
+    DataError
+        It names one.
     """
     known = {plain_name(name) for name in CONTROLS}
     if controls := sorted(name for name in set(pairs["pert"]) if is_control(name, known)):
         msg = f"The pairs have rows of the control `{controls[0]}`; leave it out, since nothing is asked about it."
-        raise DataError(msg)
-    drugs = pairs[["pert", "split"]].drop_duplicates()
-    drugs = drugs.assign(compound=compounds(drugs["pert"].tolist()))
-    splits = drugs.groupby("compound")["split"].transform("nunique")
-    lines = pairs.groupby("split")["cell"].agg(set) if "cell" in pairs else None
-    if (splits > 1).any() and (lines is None or set.intersection(*lines)):
-        names = sorted(set(drugs.loc[drugs["compound"] == drugs.loc[splits > 1, "compound"].min(), "pert"]))
-        what = f"drug `{names[0]}`" if len(names) == 1 else f"drug of the names {', '.join(map(repr, names))}"
-        msg = f"The split is broken: the {what} is in training and in the test. Hold out whole drugs or cell lines."
         raise DataError(msg)
 
 

@@ -122,12 +122,12 @@ class Evidence:
     def near(self, pert: str, gene: str, cell: str) -> list[int]:
         """Rows to show, at most 10: the gene under the likest perturbations, then the likest genes under such.
 
-        None is of the perturbation itself.
+        None is of the perturbation itself in that cell line.
         """
         self.know([pert])
-        likeness = self._near[pert][self._pert]
+        likeness, others = self._near[pert][self._pert], self._others(pert, cell)
         own = self.of_gene(gene, cell)
-        own = own[self.rows["pert"].to_numpy()[own] != pert]
+        own = own[others[own]]
         shown = [int(i) for i in own[np.argsort(-likeness[own], kind="stable")][:BUDGET]]
         if len(shown) == BUDGET:
             return shown
@@ -140,8 +140,12 @@ class Evidence:
             return shown
         every, weight = np.concatenate(rows), np.concatenate(weights)
         order = np.argsort(-weight.round(_DECIMALS), kind="stable")
-        more = [int(i) for i in every[order] if self.outcomes[i].pert != pert and likeness[i] > 0]
+        more = [int(i) for i in every[order] if others[i] and likeness[i] > 0]
         return [*shown, *more[: BUDGET - len(shown)]]
+
+    def _others(self, pert: str, cell: str) -> NDArray[np.bool_]:
+        """Rows (n,) but those of a perturbation in a cell line: where the line is held out, it may train in others."""
+        return ((self.rows["pert"] != pert) | (self.rows["cell"] != cell)).to_numpy()
 
     def _closest(self, gene: str, cell: str) -> list[tuple[str, float]]:
         """Measured genes that are most like one, at most 20, and how much."""
@@ -156,7 +160,7 @@ class Evidence:
     def random(self, pert: str, gene: str, cell: str) -> list[int]:
         """Rows as the published code of VCWorld shows them: 10 at random, by a seed of the question's own."""
         rows = self.pool(cell)
-        rows = rows[self.rows["pert"].to_numpy()[rows] != pert]
+        rows = rows[self._others(pert, cell)[rows]]
         rng = np.random.default_rng(seed_of("random", pert, gene, cell))
         return [int(i) for i in rng.choice(rows, min(BUDGET, len(rows)), replace=False)]
 

@@ -37,7 +37,7 @@ def checked_pairs(pairs: pd.DataFrame, *, cell: str = "") -> pd.DataFrame:
     ------
     DataError
         If a column is missing, a name is none, a label is not 0 or 1, a split is another, a pair is repeated, or a
-        perturbation of the test is in train too.
+        perturbation of the test is in train too, unless the cell lines of the test are new.
 
     Examples
     --------
@@ -58,8 +58,9 @@ def checked_pairs(pairs: pd.DataFrame, *, cell: str = "") -> pd.DataFrame:
     _refuse(frame, ~frame["split"].isin(["train", "test"]), "has a split other than `train` and `test`")
     frame = frame.assign(label=label.astype(bool), cell=frame["cell"].fillna("").astype(str))
     _refuse(frame, frame.duplicated(["pert", "gene", "cell"]), "is there twice")
-    tested = set(frame.loc[frame["split"] == "test", "pert"])
-    leaks = (frame["split"] == "train") & frame["pert"].isin(tested)
+    train, test = (frame[frame["split"] == split] for split in ("train", "test"))
+    same_line = bool({*train["cell"]} & {*test["cell"]})
+    leaks = (frame["split"] == "train") & frame["pert"].isin(set(test["pert"])) & same_line
     _refuse(frame, leaks, "is of train, but its perturbation is tested too, so the split is broken")
     frame = frame.assign(readout=frame["gene"] + np.where(frame["cell"] == "", "", "|" + frame["cell"]))
     return frame.sort_values(["pert", "gene", "cell"], ignore_index=True)

@@ -62,7 +62,7 @@ class PerturbationReasoning(LanguageProblem):
     pairs
         ``pert``, ``gene``, ``label`` (0 or 1; in ``"dir"`` 1 is an increase), ``split`` (train or test) and, where
         there are several cell lines, ``cell``; see `checked_pairs`. A cell line without training pairs of its own is
-        answered from those of all others.
+        answered from those of all others. Where all cell lines of the test are new, a perturbation may train in others.
     mode
         ``"de"``: does the expression change; ``"dir"``: in which direction.
     perturbation
@@ -141,7 +141,7 @@ compared with control cells? Answer with one word: yes or no.'
             alike=alike or alike_by_words(_texts_of(checked["pert"], pert_texts)),
             genes_alike=genes_alike or alike_by_words(_texts_of(checked["gene"], gene_texts)),
         )
-        self.prompts = Prompts(self.wording, self.evidence, preset, frozenset(self.test["pert"]))
+        self.prompts = Prompts(self.wording, self.evidence, preset, frozenset({*self.test["pert"]} - {*train["pert"]}))
         answers = tuple(option.strip() for option in self.wording.options)
         gold = np.where(self.asked["label"], *answers)
         ids = ids_of(self.asked)

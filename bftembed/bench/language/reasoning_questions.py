@@ -32,7 +32,7 @@ class Prompts:
     preset
         What stands in a prompt, see `PerturbationReasoning`.
     tested
-        Perturbations of the test: outcomes of none of them may be shown.
+        Perturbations that are only tested: outcomes of none of them may be shown.
     """
 
     wording: Wording

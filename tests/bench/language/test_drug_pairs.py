@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from bftembed.bench.language.drug_pairs import check_drugs, held_out_drugs, read_pairs, with_split
+from bftembed.bench.language.drug_pairs import check_controls, check_drugs, held_out_drugs, read_pairs, with_split
 from bftembed.errors import BftembedWarning, DataError
 
 PAIRS = pd.DataFrame(
@@ -28,6 +28,13 @@ def test_tables_are_text(tmp_path, suffix):
     pd.testing.assert_frame_equal(read_pairs(path), PAIRS)
 
 
+def test_a_table_without_cell_lines(tmp_path):
+    PAIRS.drop(columns=["cell", "split"]).to_csv(tmp_path / "p.csv", index=False)
+    table = read_pairs(tmp_path / "p.csv")
+    assert table["cell"].tolist() == ["", ""]
+    assert "split" not in table
+
+
 def test_missing_values_of_parquet_are_empty(tmp_path):
     PAIRS.assign(gene=[None, "MYC"], label=[1.0, None]).to_parquet(tmp_path / "p.parquet")
     table = read_pairs(tmp_path / "p.parquet")
@@ -44,6 +51,7 @@ def test_missing_values_of_parquet_are_empty(tmp_path):
         ("p.csv", b"pert,gene\ncaf\xe9,1\n", "cannot be read as a table"),
         ("p.parquet", b"pert,gene", "cannot be read as a table"),
         ("p.csv", None, "cannot be read as a table"),
+        ("p.csv", b"drug,gene\nJQ1,MYC\n", "has no column `pert`"),
     ],
 )
 def test_what_is_no_table(tmp_path, name, content, message):
@@ -55,24 +63,20 @@ def test_what_is_no_table(tmp_path, name, content, message):
 
 def test_good_splits():
     check_drugs(PAIRS)
-    check_drugs(PAIRS.drop(columns="cell"))
+    check_drugs(PAIRS.assign(cell=""))
     check_drugs(PAIRS.assign(pert="JQ1"))  # another cell line
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["JQ1", "JQ1"], "the drug `JQ1` is in training and in the test. Hold out whole drugs or cell lines"),
-        (["JQ1", "jq1"], "the drug of the names 'JQ1', 'jq1' is in training and in the test"),
-        (["erlotinib", "Erlotinib HCl"], "the drug of the names 'Erlotinib HCl', 'erlotinib'"),
-        (["DMSO_TF", "JQ1"], "rows of the control `DMSO_TF`"),
-    ],
-)
-def test_broken_splits(names, message):
-    with pytest.raises(DataError, match=message):
-        check_drugs(PAIRS.assign(pert=names).drop(columns="cell"))
-    with pytest.raises(DataError, match=message):
+@pytest.mark.parametrize("names", [["JQ1", "JQ1"], ["JQ1", "jq1"], ["erlotinib", "Erlotinib HCl"]])
+def test_broken_splits(names):
+    with pytest.raises(DataError, match=f"one drug, {' and '.join(sorted({*names}))}, is in training and in the test"):
         check_drugs(PAIRS.assign(pert=names, cell="A549"))
+
+
+def test_controls():
+    check_controls(PAIRS)
+    with pytest.raises(DataError, match="rows of the control `DMSO_TF`"):
+        check_controls(PAIRS.assign(pert=["DMSO_TF", "JQ1"]))
 
 
 def test_held_out_drugs_do_not_depend_on_the_order():
