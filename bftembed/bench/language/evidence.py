@@ -85,7 +85,7 @@ class Evidence:
         self.label = self.rows["label"].to_numpy(dtype=float)
         self.perts = sorted(set(self.rows["pert"]))
         self._pert = np.searchsorted(self.perts, self.rows["pert"]) if len(self.rows) else np.zeros(0, dtype=np.intp)
-        self._gene = self.rows["gene"].to_numpy()
+        self._gene, self._name, self._cell = (self.rows[c].to_numpy(dtype=object) for c in ("gene", "pert", "cell"))
         self._of_cell: dict[str, NDArray[np.intp]] = {}
         self._of_gene: dict[str, dict[str, NDArray[np.intp]]] = {}
         self._near: dict[str, NDArray[np.float64]] = {}
@@ -125,9 +125,8 @@ class Evidence:
         None is of the perturbation itself in that cell line.
         """
         self.know([pert])
-        likeness, others = self._near[pert][self._pert], self._others(pert, cell)
-        own = self.of_gene(gene, cell)
-        own = own[others[own]]
+        likeness = self._near[pert][self._pert]
+        own = self._others(self.of_gene(gene, cell), pert, cell)
         shown = [int(i) for i in own[np.argsort(-likeness[own], kind="stable")][:BUDGET]]
         if len(shown) == BUDGET:
             return shown
@@ -139,13 +138,13 @@ class Evidence:
         if not rows:
             return shown
         every, weight = np.concatenate(rows), np.concatenate(weights)
-        order = np.argsort(-weight.round(_DECIMALS), kind="stable")
-        more = [int(i) for i in every[order] if others[i] and likeness[i] > 0]
+        ordered = self._others(every[np.argsort(-weight.round(_DECIMALS), kind="stable")], pert, cell)
+        more = ordered[likeness[ordered] > 0].tolist()
         return [*shown, *more[: BUDGET - len(shown)]]
 
-    def _others(self, pert: str, cell: str) -> NDArray[np.bool_]:
-        """Rows (n,) but those of a perturbation in a cell line: where the line is held out, it may train in others."""
-        return ((self.rows["pert"] != pert) | (self.rows["cell"] != cell)).to_numpy()
+    def _others(self, rows: NDArray[np.intp], pert: str, cell: str) -> NDArray[np.intp]:
+        """Rows but those of a perturbation in a cell line: where the line is held out, it may train in others."""
+        return rows[(self._name[rows] != pert) | (self._cell[rows] != cell)]
 
     def _closest(self, gene: str, cell: str) -> list[tuple[str, float]]:
         """Measured genes that are most like one, at most 20, and how much."""
@@ -160,7 +159,7 @@ class Evidence:
     def random(self, pert: str, gene: str, cell: str) -> list[int]:
         """Rows as the published code of VCWorld shows them: 10 at random, by a seed of the question's own."""
         rows = self.pool(cell)
-        rows = rows[self._others(pert, cell)[rows]]
+        rows = self._others(rows, pert, cell)
         rng = np.random.default_rng(seed_of("random", pert, gene, cell))
         return [int(i) for i in rng.choice(rows, min(BUDGET, len(rows)), replace=False)]
 
