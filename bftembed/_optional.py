@@ -17,6 +17,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "tune": ("accelerate", "datasets", "filelock", "peft", "trl"),
     "scanpy": ("scanpy",),
     "bench": ("statsmodels", "harmonypy", "scib", "scib_metrics", "markupsafe", "openpyxl"),
+    "bench-language": ("rouge_score",),
     "lm-eval": ("lm_eval",),
     "openai": ("openai",),
     "openvino": ("openvino",),

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from bftembed.bench.language.choice_data import few_questions
     from bftembed.bench.language.choice_prompts import ClosedQuestion, content_id
     from bftembed.bench.language.choices import ClosedQuestions
+    from bftembed.bench.language.contaminated import ContaminatedSets
+    from bftembed.bench.language.gene_sets import GeneSet, few_sets, gene_set
     from bftembed.bench.language.gene_texts import gene_documents, gene_summaries
     from bftembed.bench.language.healthbench import HealthBench
     from bftembed.bench.language.profile_quality import ProfileQuality
     from bftembed.bench.language.reasoning import PerturbationReasoning
+    from bftembed.bench.language.set_names import SetNames
     from bftembed.bench.problems.cell_data import CELL_DATA_INFO, CellData, load_cells, small_part
     from bftembed.bench.problems.cells import CellLabels
     from bftembed.bench.problems.cells_by_text import CellsByText, TypeText
@@ -58,11 +61,13 @@ __all__ = [
     "CellsByText",
     "ClosedQuestion",
     "ClosedQuestions",
+    "ContaminatedSets",
     "DrugDistances",
     "DrugLabels",
     "Evaluation",
     "ExpressionResponse",
     "GeneLabels",
+    "GeneSet",
     "GeneTerms",
     "HealthBench",
     "Item",
@@ -82,6 +87,7 @@ __all__ = [
     "Question",
     "Result",
     "Score",
+    "SetNames",
     "Source",
     "Task",
     "TaskInfo",
@@ -95,9 +101,11 @@ __all__ = [
     "few_genes",
     "few_names",
     "few_questions",
+    "few_sets",
     "find_tasks",
     "gene_documents",
     "gene_labels",
+    "gene_set",
     "gene_summaries",
     "get_source",
     "load_cells",
@@ -126,12 +134,14 @@ __getattr__, __dir__ = attach(
         "CellsByText": "problems.cells_by_text",
         "ClosedQuestion": "language.choice_prompts",
         "ClosedQuestions": "language.choices",
+        "ContaminatedSets": "language.contaminated",
         "DrugDistances": "problems.drugs",
         "DrugLabels": "problems.drugs",
         "Evaluation": "base",
         "ExpressionResponse": "problems.expression",
         "FOREST": "scoring.probes",
         "GeneLabels": "problems.genes",
+        "GeneSet": "language.gene_sets",
         "GeneTerms": "problems.terms",
         "HealthBench": "language.healthbench",
         "Probe": "scoring.probes",
@@ -152,6 +162,7 @@ __getattr__, __dir__ = attach(
         "Question": "asking.questions",
         "Result": "results",
         "Score": "scoring.scores",
+        "SetNames": "language.set_names",
         "Source": "sources.base",
         "Task": "base",
         "TaskInfo": "base",
@@ -167,8 +178,10 @@ __getattr__, __dir__ = attach(
         "gene_documents": "language.gene_texts",
         "gene_summaries": "language.gene_texts",
         "few_questions": "language.choice_data",
+        "few_sets": "language.gene_sets",
         "find_tasks": "registry",
         "gene_labels": "problems.labels",
+        "gene_set": "language.gene_sets",
         "get_source": "sources.grammar",
         "load_cells": "problems.cell_data",
         "overlap": "corpus_overlap",

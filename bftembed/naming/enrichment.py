@@ -108,47 +108,54 @@ class TermSets:
 
         query = frozenset(genes)
         drawn = query & self.background
-        shared = self._members @ np.isin(self._genes, list(drawn)).astype(np.int64)
+        marked = np.zeros(len(self.background), dtype=np.int64)
+        marked[[self._columns[gene] for gene in drawn]] = 1
+        shared = self._members @ marked
         tested = self._sizes > 0
         if without is not None:
-            tested &= ~self._same_as(query, clean_name(without), max_jaccard)
+            tested &= ~self._same_as(query, shared, clean_name(without), max_jaccard)
         places = np.flatnonzero(tested)
-        if not drawn or not len(places):
+        some = np.flatnonzero(shared[places])
+        if not len(some):
             return []
-        p = np.asarray(hypergeom.sf(shared[places] - 1, len(self.background), self._sizes[places], len(drawn)))
-        q = np.asarray(false_discovery_control(np.clip(p, 0, 1)))
-        order = sorted(range(len(places)), key=lambda i: (p[i], -shared[places[i]], self._names[places[i]]))
-        found = [i for i in order if shared[places[i]]][:top]
-        return [self._term(int(places[i]), float(p[i]), float(q[i]), drawn) for i in found]
+        p = np.ones(len(places))  # that of a term without any of the genes
+        p[some] = hypergeom.sf(shared[places[some]] - 1, len(self.background), self._sizes[places[some]], len(drawn))
+        q = np.asarray(false_discovery_control(np.minimum(p, 1)))
+        order = sorted(some.tolist(), key=lambda i: (p[i], -shared[places[i]], self._names[places[i]]))
+        return [self._term(int(places[i]), float(p[i]), float(q[i]), drawn) for i in order[:top]]
 
     def _term(self, place: int, p: float, q: float, drawn: frozenset[str]) -> Term:
         name = self._names[place]
         return Term(name, p, q, tuple(sorted(self.sets[name] & drawn)), len(self.sets[name]))
 
-    def _same_as(self, query: frozenset[str], name: str, max_jaccard: float) -> np.ndarray:
-        def same(term: str) -> bool:
-            genes = self.sets[term]
-            return clean_name(term) == name or len(genes & query) >= max_jaccard * len(genes | query)
-
-        return np.array([same(term) for term in self._names])
+    def _same_as(self, query: frozenset[str], shared: np.ndarray, name: str, max_jaccard: float) -> np.ndarray:
+        same = np.array([cleaned == name for cleaned in self._cleaned])
+        for place in np.flatnonzero(shared):
+            genes = self.sets[self._names[place]]
+            same[place] |= len(genes & query) >= max_jaccard * len(genes | query)
+        return same
 
     @cached_property
     def _names(self) -> list[str]:
         return list(self.sets)
 
     @cached_property
-    def _genes(self) -> np.ndarray:
-        return np.array(sorted(self.background))
+    def _cleaned(self) -> list[str]:
+        return [clean_name(name) for name in self._names]
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {gene: i for i, gene in enumerate(sorted(self.background))}
 
     @cached_property
     def _members(self) -> csr_matrix:
         from scipy.sparse import csr_matrix
 
-        column = {gene: i for i, gene in enumerate(self._genes.tolist())}
-        pairs = [(i, column[gene]) for i, name in enumerate(self._names) for gene in self.sets[name] if gene in column]
+        known = [[self._columns[gene] for gene in genes if gene in self._columns] for genes in self.sets.values()]
+        pairs = [(row, column) for row, columns in enumerate(known) for column in columns]
         rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         return csr_matrix(
-            (np.ones(len(pairs), dtype=np.int64), (rows, columns)), shape=(len(self._names), len(self._genes))
+            (np.ones(len(pairs), dtype=np.int64), (rows, columns)), shape=(len(self._names), len(self._columns))
         )
 
     @cached_property

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from bftembed.engines.reasoning import without_reasoning
+
 #: The name that says that no process covers most genes (Hu et al., Nat. Methods 22, 82, 2025).
 UNRELATED = "System of unrelated proteins"
 #: Stands for a name where there is none.
@@ -38,7 +40,8 @@ def parse_name(text: str) -> Named:
     The name stands on the first line that begins with ``Process:`` (in any case and markup), else it is the first line
     if that has at most 12 words. The confidence is the first single number in [0, 1] after the word, per cent and
     fractions converted, or else the number in brackets at the end of the line of the name. A range of numbers, such as
-    that of the instructions repeated, is no confidence; a missing one is None and not 0.
+    that of the instructions repeated, is no confidence; a missing one is None and not 0. Reasoning between the marks
+    that models put around it is no part of the answer.
 
     Examples
     --------
@@ -48,6 +51,7 @@ def parse_name(text: str) -> Named:
     >>> parse_name("Process: System of unrelated proteins (0.1)")
     Named(name='System of unrelated proteins', confidence=0.1, unrelated=True)
     """
+    text = without_reasoning(text)[0]
     line = _name_line(text)
     at_end = _AT_END.search(line)
     confidence = _stated(text)

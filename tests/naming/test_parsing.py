@@ -19,6 +19,8 @@ from bftembed.naming import Named, clean_name, parse_name
         ("Process:\nConfidence: 0.2", ("none", 0.2, False)),
         ("Process: (unclear)", ("none", None, False)),
         ("", ("none", None, False)),
+        ("<think>Process: a guess\n0.1</think>\nProcess: DNA repair\nConfidence: 0.6", ("DNA repair", 0.6, False)),
+        ("<think>Process: a guess\nConfidence: 0.1", ("none", None, False)),
         ("Process: System of unrelated proteins\nConfidence: 0.00", ("System of unrelated proteins", 0.0, True)),
         ("Process: No clear process", ("No clear process", None, True)),
         ("Process: no single function, apparently", ("no single function, apparently", None, True)),

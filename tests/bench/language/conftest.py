@@ -1,10 +1,13 @@
 """Pairs in which perturbations that are described alike do alike, and an engine that answers by a rule."""
 
+from string import ascii_lowercase
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from bftembed.bench import PerturbationReasoning
+from bftembed.encoders import Encoder
 from bftembed.engines import Completion, Engine, Scored, Scores
 
 KINDS = ("ribosome", "mitochondrion", "splicing", "chromatin")
@@ -74,3 +77,27 @@ def problem(planted):
         return PerturbationReasoning(options.pop("pairs", pairs), preset=preset, **(fields | options))
 
     return make
+
+
+class Letters(Encoder):
+    """How often each letter stands in a text: names of like words are near each other. Counts what it encodes."""
+
+    name, cached, max_seq_length = "letters", False, 99
+
+    def __init__(self):
+        self.n_encoded = 0
+
+    def describe(self):
+        return {"encoder": "letters"}
+
+    def count_tokens(self, texts):
+        return [1 for _ in texts]
+
+    def _encode(self, texts, *, query):
+        self.n_encoded += len(texts)
+        return [np.array([[text.count(letter) for letter in ascii_lowercase] for text in texts], dtype=np.float32)]
+
+
+@pytest.fixture
+def letters():
+    return Letters()
