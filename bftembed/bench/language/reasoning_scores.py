@@ -9,7 +9,7 @@ import numpy as np
 
 from bftembed.bench.language.perturbation_pairs import balanced
 from bftembed.bench.scoring.clusters import group_weights
-from bftembed.bench.scoring.metrics import accuracy, auroc, drawn, f1, plain
+from bftembed.bench.scoring.metrics import accuracy, auroc_per_group, f1, plain
 from bftembed.bench.scoring.scores import Score
 
 if TYPE_CHECKING:
@@ -62,18 +62,17 @@ class Sample:
 
         `score` (n,) is NaN where there is no answer: it ties with all others.
         """
-        value, draws = self._within(score, self._readout, self._of_pert, self._of_readout)
-        return Score(method, PER_GENE, _one(value), draws, to_beat)
+        value, draws = self._within(score, self._readout), self._within(score, self._readout, self._of_readout)
+        return Score(method, PER_GENE, value[:, None], draws, to_beat)
 
     def plain_per_gene(self, score: Floats) -> float:
         """`per_gene` without replicates."""
-        nothing = np.zeros((0, len(self.label)))
-        return self._within(score, self._readout, nothing, nothing)[0]
+        return float(self._within(score, self._readout)[0])
 
     def per_perturbation(self, method: str, score: Floats) -> Score:
         """AUROC over the read-outs of one perturbation, averaged over the perturbations that have both answers."""
-        value, draws = self._within(score, self._pert, self._of_readout, self._of_pert)
-        return Score(method, PER_PERT, _one(value), draws)
+        value, draws = self._within(score, self._pert), self._within(score, self._pert, self._of_pert)
+        return Score(method, PER_PERT, value[:, None], draws)
 
     def accuracy(self, method: str, guess: NDArray[np.int_], *, to_beat: bool = True) -> Score:
         """Share of the balanced pairs that are right; `guess` (n,) is 1 for yes, -1 for no, 0 for no answer."""
@@ -87,28 +86,25 @@ class Sample:
 
     def pooled(self, method: str, score: Floats, guess: NDArray[np.int_]) -> list[Score]:
         """AUROC and, of guesses, accuracy of all asked pairs as one; knowing the genes is enough for both."""
-        value = _half_where_unanswered(self.label, score, np.ones((1, len(score))))
+        value = self._within(score, np.zeros(len(score), dtype=np.intp))
         right = plain(accuracy, np.where(self.label, 1, -1), guess)
         return [
             Score(method, POOLED, value[:, None], to_beat=False),
             Score(method, POOLED_ACCURACY, _one(right), to_beat=False),
         ]
 
-    def _within(self, score: Floats, group: NDArray[np.intp], weights: Floats, groups: Floats) -> tuple[float, Floats]:
-        """Mean over groups of the AUROC within, as it is and of the replicates (n_draws,)."""
-        total, above = np.zeros((2, len(weights) + 1))
-        for rows in np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1]):
-            label = self.label[rows]
-            if label.all() or not label.any():
-                continue
-            drawn_rows = np.vstack([np.ones(len(rows)), weights[:, rows]])
-            found = _half_where_unanswered(label, score[rows], drawn_rows)
-            times = np.append(1.0, groups[:, rows[0]]) * ~np.isnan(found)
-            total += times
-            above += times * np.nan_to_num(found)
-        with np.errstate(invalid="ignore"):
-            means = above / total
-        return float(means[0]), means[1:]
+    def _within(self, score: Floats, group: NDArray[np.intp], times: Floats | None = None) -> Floats:
+        """Mean over groups of the AUROC within: as it is (1,), or, by how often each was drawn, replicates (n_draws,).
+
+        A pair without an answer ties with all others: the mean of being above and below all of them.
+        """
+        weights = None if times is None else self._product
+        ends = (np.inf, -np.inf) if np.isnan(score).any() else (0.0,)
+        found = [
+            auroc_per_group(self.label, np.where(np.isnan(score), end, score), group, weights, times=times)
+            for end in ends
+        ]
+        return np.asarray(np.mean(found, axis=0))
 
 
 def less(score: Score, other: Score) -> Score:
@@ -133,19 +129,6 @@ def best_threshold(label: NDArray[np.bool_], score: Floats) -> float | None:
     yes = score >= thresholds[:, None]
     f1 = 2 * (yes & label).sum(axis=1) / (yes.sum(axis=1) + label.sum())
     return float(thresholds[np.argmax(f1)])
-
-
-def _half_where_unanswered(label: NDArray[np.bool_], score: Floats, weights: Floats) -> Floats:
-    """AUROC (n_draws,) in which a pair with an unanswered item counts half."""
-    has = ~np.isnan(score)
-    if has.all():
-        return drawn(auroc, label, score, weights)
-    every = weights[:, label].sum(axis=1) * weights[:, ~label].sum(axis=1)
-    pairs = weights[:, has & label].sum(axis=1) * weights[:, has & ~label].sum(axis=1)
-    right = np.nan_to_num(drawn(auroc, label[has], score[has], weights[:, has])) * pairs if has.any() else 0.0 * pairs
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = np.where(every > 0, (right + (every - pairs) / 2) / every, np.nan)
-    return found
 
 
 def _one(value: float) -> Floats:
