@@ -16,6 +16,7 @@ from bftembed.bench.language.choice_prompts import (
     harness_mmlu,
     harness_pubmedqa,
 )
+from bftembed.errors import DataError
 
 NAMES = ("medqa", "medmcqa", "pubmedqa", "mmlu_medical", "bioasq_yesno")
 PRESETS = ("chat", "harness", "cot")
@@ -265,6 +266,15 @@ def test_the_harness_preset_asks_with_the_prompts_of_lm_eval(mirror, name, rende
     problem = full(f"{name}.harness")
     asked = {question.item: question.request.raw for question in problem.questions() if not question.row}
     assert asked == {row.id: render(row) for row in problem.rows}
+
+
+def test_data_that_are_not_at_hand_are_named_with_the_way_to_them(tmp_path, monkeypatch):
+    """They are fetched when they are needed; nothing answers here."""
+    monkeypatch.setenv("BFTEMBED_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("BFTEMBED_MIRROR", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with pytest.raises(DataError, match=r"medqa_us_4opt_test.jsonl could not be had[^~]*point BFTEMBED_MIRROR at"):
+        TASKS["medqa"].load(False)
 
 
 @pytest.mark.parametrize("name", TASKS)
