@@ -17,6 +17,7 @@ from bftembed.bench.scoring.metrics import mean
 from bftembed.bench.scoring.scores import Score, item_weights
 from bftembed.engines import Request, Sampling
 from bftembed.engines.reasoning import without_reasoning
+from bftembed.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,9 +139,18 @@ class HealthBench(LanguageProblem):
         return [Case(each.dialogue, each.reply, each.n, swapped=True) for each in twice]
 
     def evaluate(self, answers: Mapping[str, Answer], *, encoder: Encoder) -> Evaluation:
-        """The rubric score, also by theme and by axis; that of the controls; whether the judge agrees with itself."""
+        """The rubric score, also by theme and by axis; that of the controls; whether the judge agrees with itself.
+
+        Raises
+        ------
+        EngineError
+            If none of the judge's verdicts can be read.
+        """
         met = self._verdicts(answers, "")
         values = self._scores(met)
+        if np.isnan(values).all():
+            msg = "The judge wrote no verdict that can be read, on any criterion; take another judge."
+            raise EngineError(msg)
         scores = [self._mean("judged", METRIC, values)]
         scores += self._by_theme(met)
         scores += self._by_axis(met)

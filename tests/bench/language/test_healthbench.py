@@ -9,7 +9,7 @@ from bftembed.bench.asking.asker import Asker
 from bftembed.bench.language.healthbench import CONTROLS
 from bftembed.data import given_file
 from bftembed.engines import AnswerStore, Completion, Engine
-from bftembed.errors import InputError
+from bftembed.errors import EngineError, InputError
 
 #: Question, theme, and the statements with their points and axes.
 DIALOGUES = [
@@ -83,7 +83,11 @@ class Judge(Engine):
             reply = text.partition("### Reply\n")[2].partition("\n\n")[0]
             swapped = text.index("### Statement") < text.index("### Dialogue")
             met = (word in reply) != (self.wrong and swapped)
-            said = "I cannot say." if word == self.silent else json.dumps({"explanation": "x", "criteria_met": met})
+            said = (
+                "I cannot say."
+                if self.silent in (word, "all")
+                else json.dumps({"explanation": "x", "criteria_met": met})
+            )
             yield [Completion(request.id, said, "stop")]
 
 
@@ -153,6 +157,8 @@ def test_what_the_judge_does_not_say_counts_on_neither_side(evaluated):
     alone = evaluated(Model(), Judge(silent="days"))
     assert alone.scores[0].mean == pytest.approx(SCORES[:3].mean())
     assert alone.counts["dialogues without a verdict"] == 1
+    with pytest.raises(EngineError, match="no verdict that can be read"):
+        evaluated(Model(), Judge(silent="all"))
 
 
 @pytest.mark.parametrize("share", [0.05, 1.0])
