@@ -26,14 +26,10 @@ def find_tasks(
 ) -> list[Task]:
     """Tasks of this package, of installed packages and of a user, sorted by name.
 
-    A package registers a `Task`, or a list of them, under the entry-point group ``bftembed.tasks``. What cannot be
-    loaded is left out with a warning in the log.
-
     Parameters
     ----------
     directories
-        A user's directories, each with families in it: ``DIRECTORY/<family>/task.py``. Every `Task` that such a file
-        holds, by itself or in a list, is a task.
+        A user's directories, see `all_tasks`.
     names
         Names, families, or beginnings of names up to a dot; by default all.
     presets
@@ -44,6 +40,38 @@ def find_tasks(
     ------
     InputError
         If a directory has no task, two tasks have one name, or a name or preset fits none.
+    """
+    every = all_tasks(directories)
+    known = [each.name for each in every]
+    chosen = [each for each in every if not names or any(_fits(each.name, name) for name in _checked(names, known))]
+    kept = [
+        each
+        for each in chosen
+        if (each.info.preset in presets if presets else each.info.is_default or each.name in names)
+    ]
+    if chosen and not kept:
+        there = sorted({each.info.preset for each in chosen if each.info.preset})
+        msg = f"None of these tasks has the preset {', '.join(presets)}; they have {', '.join(there) or 'none'}."
+        raise InputError(msg)
+    return kept
+
+
+def all_tasks(directories: Sequence[str | Path] = ()) -> list[Task]:
+    """Tasks of all presets, sorted by name.
+
+    A package registers a `Task`, or a list of them, under the entry-point group ``bftembed.tasks``. What cannot be
+    loaded is left out with a warning in the log.
+
+    Parameters
+    ----------
+    directories
+        A user's directories, each with families in it: ``DIRECTORY/<family>/task.py``. Every `Task` that such a file
+        holds, by itself or in a list, is a task.
+
+    Raises
+    ------
+    InputError
+        If a directory has no task, or two tasks have one name.
     """
     found: dict[str, tuple[Task, str]] = {}
 
@@ -66,18 +94,7 @@ def find_tasks(
             add(_registered(name), f"the installed package that registers {name!r}")
         except PluginError as error:
             logger.warning("%s Its tasks are left out.", error)
-    every = [found[name][0] for name in sorted(found)]
-    chosen = [each for each in every if not names or any(_fits(each.name, name) for name in _checked(names, found))]
-    kept = [
-        each
-        for each in chosen
-        if (each.info.preset in presets if presets else each.info.is_default or each.name in names)
-    ]
-    if chosen and not kept:
-        known = sorted({each.info.preset for each in chosen if each.info.preset})
-        msg = f"None of these tasks has the preset {', '.join(presets)}; they have {', '.join(known) or 'none'}."
-        raise InputError(msg)
-    return kept
+    return [found[name][0] for name in sorted(found)]
 
 
 def _fits(task: str, name: str) -> bool:

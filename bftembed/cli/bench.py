@@ -125,11 +125,12 @@ def report(
     fast: FastOption = False,
 ) -> None:
     """Make one page of the results: self-contained HTML, Markdown, or a table (CSV)."""
-    from bftembed.bench import find_tasks, read_results
+    from bftembed.bench import read_results
+    from bftembed.bench.registry import all_tasks
     from bftembed.bench.report import write_report
     from bftembed.bench.results import without_stale
 
-    results, stale = without_stale(read_results(directory, fast=fast), find_tasks(tasks_dir or ()))
+    results, stale = without_stale(read_results(directory, fast=fast), all_tasks(tasks_dir or ()))
     write_report(results, output, stale=stale)
     print(f"{output}: {len(results)} results" + (f", {len(stale)} out of date and left out" if stale else ""))
 

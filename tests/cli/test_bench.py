@@ -71,6 +71,18 @@ def test_an_embedding_that_is_not_there_ends_it_before_anything_is_run(tasks, tm
     assert not (tmp_path / "run").exists()
 
 
+def test_a_report_holds_tasks_that_are_run_only_by_their_names(tasks, tmp_path):
+    file = tasks / "toy" / "task.py"
+    file.write_text(
+        TASK.replace("toy.parity", "toy.parity.cot").replace('kind="gene"', 'kind="gene", is_default=False')
+    )
+    options = ("--tasks-dir", tasks, "-o")
+    invoke("run", "-t", "toy.parity.cot", "-e", "random", "-j", 1, *options, tmp_path / "run")
+    printed = invoke("report", tmp_path / "run", *options, tmp_path / "report.md")
+    assert "1 results" in printed
+    assert "out of date" not in printed
+
+
 @pytest.mark.parametrize("fast", [[], ["--fast"]], ids=["whole", "fast"])
 def test_the_command_that_is_printed_makes_the_report(fast, tasks, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
