@@ -155,7 +155,7 @@ def _control_table(table: ControlTable) -> str:
         ]
         for row in table.rows
     ]
-    return _table([escape(asked), escape(info.main_score), *map(escape, table.controls), "not answered"], rows)
+    return _table([escape(asked), escape(info.main_score), *map(escape, table.controls), "not answered, flips"], rows)
 
 
 def _control(control: Control | None) -> str:
