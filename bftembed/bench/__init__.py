@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bftembed.bench.asking.questions import Answer, Item, Question
     from bftembed.bench.base import Evaluation, LanguageProblem, Problem, Published, Task, TaskInfo, task
     from bftembed.bench.corpus_overlap import Overlap, overlap
+    from bftembed.bench.language.checked_names import CheckedSetNames
     from bftembed.bench.language.choice_data import few_questions
     from bftembed.bench.language.choice_prompts import ClosedQuestion, content_id
     from bftembed.bench.language.choices import ClosedQuestions
@@ -59,6 +60,7 @@ __all__ = [
     "CellLabels",
     "CellVectors",
     "CellsByText",
+    "CheckedSetNames",
     "ClosedQuestion",
     "ClosedQuestions",
     "ContaminatedSets",
@@ -134,6 +136,7 @@ __getattr__, __dir__ = attach(
         "CellsByText": "problems.cells_by_text",
         "ClosedQuestion": "language.choice_prompts",
         "ClosedQuestions": "language.choices",
+        "CheckedSetNames": "language.checked_names",
         "ContaminatedSets": "language.contaminated",
         "DrugDistances": "problems.drugs",
         "DrugLabels": "problems.drugs",
