@@ -27,7 +27,7 @@ PresetOption = Annotated[
 ]
 FileOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=PATH", help="File of your own that a task reads, e.g. pairs=pairs.csv."),
+    typer.Option(metavar="NAME=PATH", help="File of your own that a task reads, e.g. pairs_de=pairs.csv."),
 ]
 FastOption = Annotated[bool, typer.Option("--fast", help="A small part of each task, to see that all works.")]
 

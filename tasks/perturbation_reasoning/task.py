@@ -162,8 +162,8 @@ def _vcworld(effect: str, preset: str) -> Task:
         name=name if preset == "described" else f"{name}.{preset}",
         kind="language",
         mode="generate" if preset == "steps" else "rank",
-        preset=preset,
-        is_default=False,  # it needs files of the user
+        preset=f"drug_{preset}",  # it needs files of the user, so `--preset evidence` does not run it
+        is_default=False,
         files=(pairs, *_DRUG_FILES),
         title=f"{_DRUG_EFFECTS[effect]}, on data of yours: {_WHAT[preset]}",
         data=(*_NAMES, "refseq_gene_summary", "go_annotations", "broad_repurposing"),

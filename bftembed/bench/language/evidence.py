@@ -144,7 +144,8 @@ class Evidence:
 
     def _others(self, rows: NDArray[np.intp], pert: str, cell: str) -> NDArray[np.intp]:
         """Rows but those of a perturbation in a cell line: where the line is held out, it may train in others."""
-        return rows[(self._name[rows] != pert) | (self._cell[rows] != cell)]
+        kept: NDArray[np.intp] = rows[(self._name[rows] != pert) | (self._cell[rows] != cell)]
+        return kept
 
     def _closest(self, gene: str, cell: str) -> list[tuple[str, float]]:
         """Measured genes that are most like one, at most 20, and how much."""
