@@ -81,12 +81,12 @@ def _task(name: str, title: str, effect: str, preset: str, **info: Any) -> Task:
         pairs, removed = _across(train, test, effect) if test else _one_line(train, effect)
         return _problem(pairs, removed, mode=effect, preset=preset, fast=fast)
 
-    default = preset == "described"
+    usual = preset == "described"
     fields = {
         "kind": "language",
         "mode": "generate" if preset == "steps" else "rank",
         "preset": preset,
-        "is_default": default,
+        "is_default": usual and not test,  # the same test pairs again: run where they are asked for
         "title": f"{title}: {_WHAT[preset]}",
         "data": ("perturbqa", *_NAMES, "refseq_gene_summary", "go_annotations"),
         "main_score": "auroc per gene",
@@ -104,9 +104,7 @@ def _task(name: str, title: str, effect: str, preset: str, **info: Any) -> Task:
             "A language model may have read the screens, which are public since 2022.",
         ),
     }
-    return Task(
-        TaskInfo(name=f"perturbation_reasoning.{name}{'' if default else f'.{preset}'}", **(fields | info)), load
-    )
+    return Task(TaskInfo(name=f"perturbation_reasoning.{name}{'' if usual else f'.{preset}'}", **(fields | info)), load)
 
 
 def _published(name: str) -> tuple[Published, ...]:
