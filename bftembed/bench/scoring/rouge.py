@@ -56,7 +56,7 @@ def best_constant(golds: Sequence[str]) -> str:
     Examples
     --------
     >>> from bftembed.bench.scoring.rouge import best_constant
-    >>> best_constant(["regulation of growth", "regulation of DNA repair", "DNA repair", "regulation of budding"])
+    >>> best_constant(["regulation of dna repair", "regulation of cell growth", "regulation of yeast budding"])
     'regulation of'
     """
     counted = Counter(word for gold in golds for word in gold.split())
