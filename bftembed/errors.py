@@ -21,6 +21,10 @@ class DataError(BftembedError):
     """A data set cannot be found, downloaded, verified or read."""
 
 
+class NotGivenError(DataError):
+    """A file of the user's own was not given to what reads it."""
+
+
 class ModelError(BftembedError):
     """A model cannot be found, or its directory is incomplete."""
 

@@ -32,7 +32,7 @@ from bftembed.bench.results import (
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, cell_vectors, checked
 from bftembed.datasets import NAME_SOURCES
 from bftembed.encoders import get_encoder
-from bftembed.errors import BftembedError, DataError, InputError
+from bftembed.errors import BftembedError, DataError, InputError, NotGivenError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,7 +144,7 @@ def result_of(job: Job, settings: RunSettings) -> Result:
             return there
         logger.info("%s: %s (%s)", task.name, source.label, job.subset)
         result = _computed(job, settings, common)
-    except NotApplicableError as error:
+    except (NotApplicableError, NotGivenError) as error:
         result = Result(**common, status="not applicable", reason=str(error))
     except (Exception, SystemExit) as error:  # whatever a task or an embedding does, the others go on
         reason = str(error) if isinstance(error, BftembedError) else f"{type(error).__name__}: {error}"
@@ -176,7 +176,8 @@ def _inputs(info: TaskInfo) -> dict[str, Any]:
     if lacking := [name for name in NAME_SOURCES if name in info.data and not data.available(name)]:
         msg = f"Gene names cannot be mapped without {', '.join(lacking)}: run `bftembed data fetch genes`."
         raise DataError(msg)
-    return {"data": digests, "genes": gene_table_digest()}
+    maps_names = info.kind != "language" or any(name in info.data for name in NAME_SOURCES)
+    return {"data": digests, "genes": gene_table_digest() if maps_names else None}
 
 
 def _description(job: Job, settings: RunSettings) -> dict[str, Any]:

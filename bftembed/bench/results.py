@@ -272,6 +272,11 @@ def _none_there(directory: Path, *, fast: bool) -> str:
     return f"There are no results in `{directory}`: make some, e.g. with `{command}`."
 
 
+def _maps_no_names(result: Result) -> bool:
+    """Whether no gene tables were needed: of a language task whose data hold no names that are mapped."""
+    return result.genes is None and result.task.kind == "language"
+
+
 def without_stale(results: Iterable[Result], tasks: Iterable[Task]) -> tuple[list[Result], list[str]]:
     """Results of the tasks and data of now, and a sentence for each that is left out.
 
@@ -279,7 +284,7 @@ def without_stale(results: Iterable[Result], tasks: Iterable[Task]) -> tuple[lis
     """
     known = {task.name: task.info for task in tasks}
     results = list(results)
-    tables = {result.genes for result in results}
+    tables = {result.genes for result in results if not _maps_no_names(result)}
     if len(tables) > 1:
         tables = {gene_table_digest()}
     good, stale = [], []
@@ -291,7 +296,7 @@ def without_stale(results: Iterable[Result], tasks: Iterable[Task]) -> tuple[lis
             why = f"it was made by version {result.task.version} of the task, which is at {info.version}"
         elif (digests := _of_manifests(result)) and digests != _digests_now(info):
             why = "it was made from other data than are known here"
-        elif result.genes not in tables:
+        elif result.genes not in tables and not _maps_no_names(result):
             why = "its genes were mapped by other gene tables, or without any"
         else:
             good.append(result)

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bftembed.errors import DataError
+from bftembed.errors import DataError, NotGivenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,13 +48,13 @@ def given_file(name: str) -> Path:
 
     Raises
     ------
-    DataError
+    NotGivenError
         If none was given.
     """
     path = (_GIVEN.get() or {}).get(name)
     if path is None:
         msg = f"This needs a file of yours: give it as `--file {name}=PATH` (in Python `files={{{name!r}: PATH}}`)."
-        raise DataError(msg)
+        raise NotGivenError(msg)
     return path
 
 

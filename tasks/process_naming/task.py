@@ -20,7 +20,7 @@ from bftembed.bench import (
     gene_set,
     task,
 )
-from bftembed.errors import DataError
+from bftembed.errors import DataError, NotGivenError
 from bftembed.naming import TermSets
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _GENEAGENT = (
 )
 _GITHUB = "https://raw.githubusercontent.com/ncbi-nlp/GeneAgent"
 #: Names of the background of a fast run, since encoding all takes a minute on a CPU.
+_FAST_TOKENS = 48
 _FAST_NAMES = 500
 _ENDINGS = {"UP": "UP REGULATED", "DN": "DOWN REGULATED"}
 
@@ -83,9 +84,9 @@ def _given(name: str, url: str, separator: str) -> pd.DataFrame:
     """A table of the user: its digest is not known here, so it cannot be fetched."""
     try:
         path = data.given_file(name)
-    except DataError as error:
+    except NotGivenError as error:
         msg = f"{error} Download it from {url}"
-        raise DataError(msg) from error
+        raise NotGivenError(msg) from error
     wanted = {"msigdb": ["ID", "Name", "Genes"], "nest": ["NEST ID", "name_new", "Genes"]}[name]
     table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     if lacking := [column for column in wanted if column not in table]:
@@ -101,11 +102,18 @@ def _background(fast: bool) -> list[str]:
     return few_names(set(names), _FAST_NAMES) if fast else names
 
 
+def _brief(*, fast: bool) -> dict[str, Any]:
+    """The name stands in the first line: a fast run writes little more than that."""
+    return {"max_new_tokens": _FAST_TOKENS} if fast else {}
+
+
 def _naming(name: str, title: str, read: Callable[[], list[GeneSet]], *, is_go: bool = False, **info: Any) -> Task:
     def load(fast: bool) -> SetNames:
         sets = read()
         chosen = few_sets(sets) if fast else sets
-        return SetNames(chosen, terms=TermSets.go(), knows_terms=is_go, background=_background(fast))
+        return SetNames(
+            chosen, terms=TermSets.go(), knows_terms=is_go, background=_background(fast), **_brief(fast=fast)
+        )
 
     fields = {
         "kind": "language",
@@ -156,6 +164,7 @@ NAMING = [
         "Names of 56 MSigDB sets (GeneAgent)",
         _msigdb,
         files=("msigdb",),
+        is_default=False,  # it needs a file of the user
         known_traps=("Most are hallmark sets again. `Peroxisome` stands there twice, with other genes.",),
     ),
     _naming(
@@ -163,6 +172,7 @@ NAMING = [
         "Names of 50 protein systems in cancer, NeST (GeneAgent)",
         _nest,
         files=("nest",),
+        is_default=False,
         known_traps=("The names are not in Gene Ontology: the fairest of these sets, and a small one.",),
     ),
 ]
@@ -224,4 +234,6 @@ def contaminated(fast: bool) -> ContaminatedSets:
         {id: gene_set(id, id, genes.split()).genes for id, genes in zip(kept["GO"], kept[column], strict=True)}
         for column in ("50perc_contaminated_Genes", "100perc_contaminated_Genes")
     )
-    return ContaminatedSets(sets, half=half, replaced=replaced, terms=TermSets.go(), background=_background(fast))
+    return ContaminatedSets(
+        sets, half=half, replaced=replaced, terms=TermSets.go(), background=_background(fast), **_brief(fast=fast)
+    )

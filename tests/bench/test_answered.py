@@ -144,7 +144,7 @@ def test_files_of_the_user_are_part_of_a_result(tmp_path, echo, letters, letters
     file = tmp_path / "lines.txt"
     file.write_text("a\nb\n")
     (none,) = run([task], [Model(echo(), label="echo")], tmp_path / "run")
-    assert none.status == "failed"
+    assert none.status == "not applicable"
     assert "`--file lines=PATH`" in none.reason
     (two,) = run([task], [Model(echo(), label="echo")], tmp_path / "run", files={"lines": file})
     assert (two.n_items, list(two.data)) == (2, ["given/lines"])

@@ -50,6 +50,7 @@ class CheckedSetNames(SetNames):
             knows_terms=problem.knows_terms,
             background=problem.background,
             removed=problem.removed,
+            max_new_tokens=problem.sampling.max_new_tokens,
         )
 
     def ask(self, asker: Asker) -> dict[str, Answer]:

@@ -67,6 +67,7 @@ class ContaminatedSets(LanguageProblem):
         replaced: Mapping[str, Sequence[str]],
         terms: TermSets,
         background: Iterable[str] = (),
+        max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> None:
         ids = {each.id for each in sets}
         if ids != set(half) or ids != set(replaced):
@@ -87,7 +88,7 @@ class ContaminatedSets(LanguageProblem):
             ),
             key=lambda item: item.id,
         )
-        self.sampling = Sampling(max_new_tokens=MAX_NEW_TOKENS)
+        self.sampling = Sampling(max_new_tokens=max_new_tokens)
 
     def questions(self) -> list[Question]:
         """The three variants of each set."""

@@ -64,6 +64,7 @@ class SetNames(LanguageProblem):
         knows_terms: bool = False,
         background: Iterable[str] = (),
         removed: Mapping[str, int] | None = None,
+        max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> None:
         self.sets, few, self._counts = known_sets(sets)
         self.removed = {**(removed or {}), **few}
@@ -74,7 +75,7 @@ class SetNames(LanguageProblem):
             Item(each.id, gold, group=gold, text=", ".join(each.genes))
             for each, gold in zip(self.sets, self.golds, strict=True)
         ]
-        self.sampling = Sampling(max_new_tokens=MAX_NEW_TOKENS)
+        self.sampling = Sampling(max_new_tokens=max_new_tokens)
 
     def questions(self) -> list[Question]:
         """Each set, and as many random genes."""
