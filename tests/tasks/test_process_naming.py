@@ -11,7 +11,7 @@ from bftembed.encoders import Encoder
 from bftembed.errors import DataError
 from bftembed.naming import TermSets, clean_name
 
-TASKS = {task.name.partition(".")[2]: task for task in find_tasks(names=["process_naming"])}
+TASKS = {task.name.partition(".")[2]: task for task in find_tasks(names=["process_naming"], presets=["cot"])}
 MSIGDB = '"ID","Name","Count","Genes"\n"M:1","Peroxisome","2","PEX1 PEX2"\n"M:2","Glycosylases","3", GAA GLA TREH"\n'
 NEST = 'NEST ID\tname_new\tGenes\nNEST:1\tMAPK signaling\t"HRAS,KRAS,ERBB2"\nNEST:2\tUnknown\t"NOSUCHGENE,KRAS"\n'
 
