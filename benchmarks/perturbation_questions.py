@@ -9,7 +9,7 @@ Run ``python benchmarks/perturbation_questions.py``.
 from __future__ import annotations
 
 from bftembed.bench import find_tasks
-from bftembed.bench.language.reasoning_controls import controls
+from bftembed.bench.language.perturbations.controls import controls
 
 
 def told(score) -> str:

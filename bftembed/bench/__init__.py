@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from bftembed.bench.asking.questions import Answer, Item, Question
     from bftembed.bench.base import Evaluation, LanguageProblem, Problem, Published, Task, TaskInfo, task
     from bftembed.bench.corpus_overlap import Overlap, overlap
-    from bftembed.bench.language.checked_names import CheckedSetNames
-    from bftembed.bench.language.choice_data import few_questions
-    from bftembed.bench.language.choice_prompts import ClosedQuestion, content_id
-    from bftembed.bench.language.choices import ClosedQuestions
-    from bftembed.bench.language.contaminated import ContaminatedSets
-    from bftembed.bench.language.gene_sets import GeneSet, few_sets, gene_set
-    from bftembed.bench.language.gene_texts import gene_documents, gene_summaries
-    from bftembed.bench.language.healthbench import HealthBench
+    from bftembed.bench.language.choices.data import few_questions
+    from bftembed.bench.language.choices.problem import ClosedQuestions
+    from bftembed.bench.language.choices.prompts import ClosedQuestion, content_id
+    from bftembed.bench.language.gene_set_names.checked import CheckedSetNames
+    from bftembed.bench.language.gene_set_names.contaminated import ContaminatedSets
+    from bftembed.bench.language.gene_set_names.problem import SetNames
+    from bftembed.bench.language.gene_set_names.sets import GeneSet, few_sets, gene_set
+    from bftembed.bench.language.health.problem import HealthBench
+    from bftembed.bench.language.perturbations.gene_texts import gene_documents, gene_summaries
+    from bftembed.bench.language.perturbations.problem import PerturbationReasoning
     from bftembed.bench.language.profile_quality import ProfileQuality
-    from bftembed.bench.language.reasoning import PerturbationReasoning
-    from bftembed.bench.language.set_names import SetNames
     from bftembed.bench.problems.cell_data import CELL_DATA_INFO, CellData, load_cells, small_part
     from bftembed.bench.problems.cells import CellLabels
     from bftembed.bench.problems.cells_by_text import CellsByText, TypeText
@@ -134,19 +134,19 @@ __getattr__, __dir__ = attach(
         "CellLabels": "problems.cells",
         "CellVectors": "sources.base",
         "CellsByText": "problems.cells_by_text",
-        "ClosedQuestion": "language.choice_prompts",
-        "ClosedQuestions": "language.choices",
-        "CheckedSetNames": "language.checked_names",
-        "ContaminatedSets": "language.contaminated",
+        "ClosedQuestion": "language.choices.prompts",
+        "ClosedQuestions": "language.choices.problem",
+        "CheckedSetNames": "language.gene_set_names.checked",
+        "ContaminatedSets": "language.gene_set_names.contaminated",
         "DrugDistances": "problems.drugs",
         "DrugLabels": "problems.drugs",
         "Evaluation": "base",
         "ExpressionResponse": "problems.expression",
         "FOREST": "scoring.probes",
         "GeneLabels": "problems.genes",
-        "GeneSet": "language.gene_sets",
+        "GeneSet": "language.gene_set_names.sets",
         "GeneTerms": "problems.terms",
-        "HealthBench": "language.healthbench",
+        "HealthBench": "language.health.problem",
         "Probe": "scoring.probes",
         "ProfileQuality": "language.profile_quality",
         "Item": "asking.questions",
@@ -159,13 +159,13 @@ __getattr__, __dir__ = attach(
         "Overlap": "corpus_overlap",
         "PairLabels": "problems.pairs",
         "PerturbationEffects": "problems.effects",
-        "PerturbationReasoning": "language.reasoning",
+        "PerturbationReasoning": "language.perturbations.problem",
         "Problem": "base",
         "Published": "base",
         "Question": "asking.questions",
         "Result": "results",
         "Score": "scoring.scores",
-        "SetNames": "language.set_names",
+        "SetNames": "language.gene_set_names.problem",
         "Source": "sources.base",
         "Task": "base",
         "TaskInfo": "base",
@@ -173,18 +173,18 @@ __getattr__, __dir__ = attach(
         "canonical": "problems.labels",
         "clean_effects": "problems.effects",
         "clean_pairs": "problems.pairs",
-        "content_id": "language.choice_prompts",
+        "content_id": "language.choices.prompts",
         "degree_matched": "problems.pairs",
         "drug_labels": "problems.drugs",
         "few_genes": "problems.labels",
         "few_names": "problems.labels",
-        "gene_documents": "language.gene_texts",
-        "gene_summaries": "language.gene_texts",
-        "few_questions": "language.choice_data",
-        "few_sets": "language.gene_sets",
+        "gene_documents": "language.perturbations.gene_texts",
+        "gene_summaries": "language.perturbations.gene_texts",
+        "few_questions": "language.choices.data",
+        "few_sets": "language.gene_set_names.sets",
         "find_tasks": "registry",
         "gene_labels": "problems.labels",
-        "gene_set": "language.gene_sets",
+        "gene_set": "language.gene_set_names.sets",
         "get_source": "sources.grammar",
         "load_cells": "problems.cell_data",
         "overlap": "corpus_overlap",

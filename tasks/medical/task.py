@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed import data
 from bftembed.bench import ClosedQuestion, ClosedQuestions, Published, Task, TaskInfo, content_id, few_questions
-from bftembed.bench.language.choice_prompts import harness_medmcqa, harness_medqa, harness_mmlu, harness_pubmedqa
+from bftembed.bench.language.choices.prompts import harness_medmcqa, harness_medqa, harness_mmlu, harness_pubmedqa
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bftembed.bench.language.choice_prompts import Preset
+    from bftembed.bench.language.choices.prompts import Preset
 
 _LETTERS = ("A", "B", "C", "D")
 _FAST, _FAST_WRITTEN = 16, 4

@@ -8,9 +8,9 @@ import pandas as pd
 
 from bftembed import data
 from bftembed.bench import PerturbationReasoning, Published, Task, TaskInfo, gene_documents, gene_summaries
-from bftembed.bench.language.drug_reasoning import drug_reasoning
-from bftembed.bench.language.evidence import alike_by_words
-from bftembed.bench.language.reasoning_questions import PRESETS
+from bftembed.bench.language.drugs.problem import drug_reasoning
+from bftembed.bench.language.perturbations.evidence import alike_by_words
+from bftembed.bench.language.perturbations.questions import PRESETS
 from bftembed.entities import canonical
 
 _NAMES = ("hgnc_genes", "ncbi_gene_info", "annotables_grch38")

@@ -8,7 +8,7 @@ import pytest
 
 from bftembed import data
 from bftembed.bench import find_tasks
-from bftembed.bench.language.choice_prompts import (
+from bftembed.bench.language.choices.prompts import (
     ClosedQuestion,
     choice_request,
     harness_medmcqa,

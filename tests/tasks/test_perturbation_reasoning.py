@@ -8,8 +8,8 @@ import pytest
 
 from bftembed import data
 from bftembed.bench import Answer, find_tasks
-from bftembed.bench.language.perturbation_pairs import balanced, checked_pairs
-from bftembed.bench.language.reasoning_questions import PRESETS
+from bftembed.bench.language.perturbations.pairs import balanced, checked_pairs
+from bftembed.bench.language.perturbations.questions import PRESETS
 from bftembed.bench.scoring.metrics import auroc, plain
 from bftembed.errors import DataError
 

@@ -5,7 +5,7 @@ import pytest
 
 from bftembed import data
 from bftembed.bench import Answer, find_tasks
-from bftembed.bench.language.gene_sets import term_names, top_terms
+from bftembed.bench.language.gene_set_names.sets import term_names, top_terms
 from bftembed.bench.scoring.rouge import best_constant, rouge
 from bftembed.encoders import Encoder
 from bftembed.errors import DataError

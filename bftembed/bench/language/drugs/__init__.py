@@ -1,0 +1,1 @@
+"""What drugs do to genes, on data of the user."""

@@ -1,0 +1,1 @@
+"""Names for what the genes of a set have in common."""

@@ -1,0 +1,1 @@
+"""What a perturbation does to a gene."""
