@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from bftembed._settings import settings
@@ -19,13 +20,12 @@ log = logging.getLogger("bftembed")
 def torch_threads(threads: int | None = None) -> Iterator[None]:
     """Give torch `threads` CPU threads inside the block, by default ``settings.threads``; None changes nothing.
 
-    A machine whose load is above its number of cores gets a line in the log: there, fewer threads are faster.
+    A machine whose load is above its number of cores gets a line in the log, once: there, fewer threads are faster.
     """
     import torch
 
     wanted, before = threads or settings.threads, torch.get_num_threads()
-    if advice := busy_advice(wanted or before):
-        log.info("%s", advice)
+    advise_once(wanted or before)
     if wanted is None or wanted == before:
         yield
         return
@@ -34,6 +34,13 @@ def torch_threads(threads: int | None = None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@cache
+def advise_once(threads: int) -> None:
+    """Log the advice, if there is any, the first time in this process: later its own threads are part of the load."""
+    if advice := busy_advice(threads):
+        log.info("%s", advice)
 
 
 def busy_advice(threads: int) -> str:

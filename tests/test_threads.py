@@ -6,12 +6,13 @@ import torch
 
 import bftembed as bft
 from bftembed import _threads
-from bftembed._threads import busy_advice, torch_threads
+from bftembed._threads import advise_once, busy_advice, torch_threads
 
 
 @pytest.fixture(autouse=True)
 def as_before():
     before = torch.get_num_threads()
+    advise_once.cache_clear()
     yield
     bft.settings.reset()
     torch.set_num_threads(before)
@@ -36,6 +37,10 @@ def test_a_busy_machine_is_said(monkeypatch, caplog):
     with caplog.at_level(logging.INFO, logger="bftembed"), torch_threads(2):
         pass
     assert "load of this machine (7.3) is above its 2 cores" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO, logger="bftembed"), torch_threads(2):
+        pass
+    assert not caplog.text  # by then the load is its own
     assert busy_advice(1) == ""
 
 

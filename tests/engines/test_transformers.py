@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from bftembed._threads import advise_once
 from bftembed.engines import Request, Sampling, TransformersEngine
 from bftembed.errors import EngineError, InputError, ModelError
 
@@ -685,6 +686,7 @@ def test_threads_are_taken_while_texts_are_made(tiny_model, monkeypatch):
 
 def test_a_busy_machine_is_told_that_fewer_threads_are_faster(tiny_model, monkeypatch, caplog):
     monkeypatch.setattr("bftembed._threads.load_average", lambda: 1e3)
+    advise_once.cache_clear()
     engine = TransformersEngine(str(tiny_model), threads=2)
     with caplog.at_level(logging.INFO, logger="bftembed"):
         list(engine.generate(REQUESTS[:1], sampling=SHORT))
