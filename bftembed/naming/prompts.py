@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 from bftembed.engines import Request
@@ -29,7 +30,7 @@ If no process covers most of the genes, the first line is:
 Process: {UNRELATED}"""
 
 
-def naming_request(id: str, genes: Sequence[str]) -> Request:
+def naming_request(id: str, genes: Sequence[str], *, seed: int | None = None) -> Request:
     """Ask for the process of a set of genes: one turn, in three steps, the name on the first line of the answer.
 
     Genes stand in it once each, sorted, so that a set has one prompt. Nothing else of the set is shown: its `id`, which
@@ -42,6 +43,8 @@ def naming_request(id: str, genes: Sequence[str]) -> Request:
         Id of the request.
     genes
         Symbols.
+    seed
+        Put them in a random order instead, the same for the same seed.
 
     Raises
     ------
@@ -57,4 +60,6 @@ def naming_request(id: str, genes: Sequence[str]) -> Request:
     if not (listed := sorted({gene.strip() for gene in genes} - {""})):
         msg = f"The gene set `{id}` has no genes."
         raise InputError(msg)
+    if seed is not None:
+        random.Random(seed).shuffle(listed)
     return Request(id, TASK.format(genes=", ".join(listed)), SYSTEM)

@@ -41,6 +41,8 @@ _GENEAGENT = (
 _GITHUB = "https://raw.githubusercontent.com/ncbi-nlp/GeneAgent"
 #: Names of the background of a fast run, since encoding all takes a minute on a CPU.
 _FAST_TOKENS = 48
+#: How often a set is asked again with its genes in another order.
+_ORDERS = 3
 _FAST_NAMES = 500
 _ENDINGS = {"UP": "UP REGULATED", "DN": "DOWN REGULATED"}
 
@@ -196,6 +198,29 @@ def _checked(naming: Task) -> Task:
 
 
 CHECKED = [_checked(each) for each in NAMING]
+
+
+def _in_orders(naming: Task) -> Task:
+    """The same sets, asked again with their genes in other orders."""
+
+    def load(fast: bool) -> SetNames:
+        once = cast("SetNames", naming.load(fast))
+        return SetNames(
+            once.sets,
+            terms=once.terms,
+            knows_terms=once.knows_terms,
+            background=once.background,
+            removed=once.removed,
+            max_new_tokens=once.sampling.max_new_tokens,
+            orders=_ORDERS,
+        )
+
+    title = f"{naming.info.title}, and whether a name depends on the order of the genes"
+    changed = {"name": f"{naming.name}.orders", "preset": "orders", "is_default": False, "title": title}
+    return Task(naming.info.model_copy(update=changed), load)
+
+
+REORDERED = [_in_orders(each) for each in NAMING]
 
 
 @task(

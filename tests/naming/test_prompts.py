@@ -25,3 +25,13 @@ def test_a_prompt_that_is_repeated_has_no_confidence():
 def test_no_genes():
     with pytest.raises(InputError, match="`x` has no genes"):
         naming_request("x", ["", " "])
+
+
+def test_genes_in_another_order_are_the_same_genes():
+    genes = [f"G{i}" for i in range(12)]
+    orders = [naming_request("1", genes, seed=seed).user for seed in (1, 1, 2, None)]
+    assert orders[0] == orders[1]
+    assert len(set(orders)) == 3
+    assert {frozenset(text.splitlines()[0].rstrip(".").split(": ")[1].split(", ")) for text in orders} == {
+        frozenset(genes)
+    }

@@ -5,22 +5,26 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bftembed.bench.asking.questions import Item, Question
 from bftembed.bench.base import Evaluation, LanguageProblem
 from bftembed.bench.language.gene_set_names.answers import another_name, answer_counts, random_genes, read_answer
 from bftembed.bench.language.gene_set_names.scores import NameScorer
-from bftembed.bench.language.gene_set_names.sets import known_sets, term_names, top_terms
+from bftembed.bench.language.gene_set_names.sets import fewer_genes, known_sets, term_names, top_terms
 from bftembed.bench.scoring.clusters import group_weights
+from bftembed.bench.scoring.metrics import mean
 from bftembed.bench.scoring.rouge import best_constant
+from bftembed.bench.scoring.scores import Score
 from bftembed.engines import Sampling
 from bftembed.naming import clean_name, naming_request
+from bftembed.naming.parsing import NO_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bftembed.bench.asking.questions import Answer
     from bftembed.bench.language.gene_set_names.sets import GeneSet
-    from bftembed.bench.scoring.scores import Score
     from bftembed.encoders import Encoder
     from bftembed.naming import Term, TermSets
 
@@ -49,6 +53,13 @@ class SetNames(LanguageProblem):
         Names among which a set's own is looked for.
     removed
         What was removed before.
+    max_new_tokens
+        Most tokens of an answer.
+    max_genes
+        Show no more genes of a set than this, chosen by SHA-256 of their symbols; by default all, and a set that
+        exceeds the model's window is counted, and wrong.
+    orders
+        Ask as often again with the genes in random orders, and score whether the name stays the same.
 
     Raises
     ------
@@ -65,8 +76,15 @@ class SetNames(LanguageProblem):
         background: Iterable[str] = (),
         removed: Mapping[str, int] | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
+        max_genes: int | None = None,
+        orders: int = 0,
     ) -> None:
         self.sets, few, self._counts = known_sets(sets)
+        if max_genes is not None:
+            cut = [fewer_genes(each, max_genes) for each in self.sets]
+            n_cut = sum(one != each for one, each in zip(cut, self.sets, strict=True))
+            self.sets, self._counts = cut, {**self._counts, f"sets cut to {max_genes} genes": n_cut}
+        self._orders = range(1, orders + 1)
         self.removed = {**(removed or {}), **few}
         self.terms, self.knows_terms = terms, knows_terms
         self.golds = [clean_name(each.name) for each in self.sets]
@@ -78,7 +96,7 @@ class SetNames(LanguageProblem):
         self.sampling = Sampling(max_new_tokens=max_new_tokens)
 
     def questions(self) -> list[Question]:
-        """Each set, and as many random genes."""
+        """Each set, as many random genes, and the set in other orders."""
         pool = sorted(self.terms.background)
         return [
             question
@@ -86,6 +104,10 @@ class SetNames(LanguageProblem):
             for question in (
                 Question(naming_request(each.id, each.genes), each.id),
                 Question(naming_request(f"{PRIOR} {each.id}", random_genes(each, pool)), each.id, row=PRIOR),
+                *(
+                    Question(naming_request(_in_order(each, k), each.genes, seed=k), each.id, row=f"order {k}")
+                    for k in self._orders
+                ),
             )
         ]
 
@@ -100,7 +122,10 @@ class SetNames(LanguageProblem):
         priors = [read_answer(answers[f"{PRIOR} {each.id}"]) for each in self.sets]
         constant = self._constant
         return Evaluation(
-            scorer.scores("language model", [clean_name(each.name) for each in named]),
+            [
+                *scorer.scores("language model", [clean_name(each.name) for each in named]),
+                *self._agreement(answers, [clean_name(each.name) for each in named]),
+            ],
             self._controls(scorer, [clean_name(each.name) for each in priors]),
             [item.id for item in self.items],
             counts={**self._counts, **answer_counts([answers[each.id] for each in self.sets], named)},
@@ -109,6 +134,18 @@ class SetNames(LanguageProblem):
                 f"A percentile is a rank among {len({*self.background, *self.golds}):,} names.",
             ],
         )
+
+    def _agreement(self, answers: Mapping[str, Answer], names: Sequence[str]) -> list[Score]:
+        """In which share of the sets the genes have the same name in whatever order they stand."""
+        if not self._orders:
+            return []
+        others = [
+            [clean_name(read_answer(answers[_in_order(each, k)]).name) for k in self._orders] for each in self.sets
+        ]
+        pairs = zip(names, others, strict=True)
+        same = np.array([name != NO_NAME and set(given) == {name} for name, given in pairs])
+        draws = mean(same, group_weights(self.golds))
+        return [Score("language model", "same name in every order", np.array([[same.mean()]]), draws=draws)]
 
     def _controls(self, scorer: NameScorer, priors: list[str]) -> list[Score]:
         rows = [
@@ -128,3 +165,7 @@ class SetNames(LanguageProblem):
     @cached_property
     def _without_own(self) -> dict[str, Term | None]:
         return top_terms(self.sets, self.terms, own=False)
+
+
+def _in_order(each: GeneSet, k: int) -> str:
+    return f"order {k} {each.id}"

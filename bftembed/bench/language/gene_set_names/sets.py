@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
+from bftembed.bench.scoring.scores import digest_of
 from bftembed.entities import canonical
 from bftembed.errors import DataError
 from bftembed.naming import clean_name
@@ -74,6 +75,12 @@ def known_sets(sets: Sequence[GeneSet]) -> tuple[list[GeneSet], dict[str, int], 
     n_known = sum(gene in known for each in kept for gene in each.genes)
     removed = {f"sets with fewer than {LEAST_GENES} known genes": few} if few else {}
     return sorted(kept), removed, {"genes in the sets": n_genes, "of these unknown symbols": n_genes - n_known}
+
+
+def fewer_genes(each: GeneSet, n: int) -> GeneSet:
+    """The set with `n` of its genes, chosen by SHA-256 of their symbols; as it is if it has no more."""
+    chosen = sorted(each.genes, key=lambda gene: digest_of([gene]))[:n]
+    return each._replace(genes=tuple(sorted(chosen)))
 
 
 def few_sets(sets: Sequence[GeneSet]) -> list[GeneSet]:

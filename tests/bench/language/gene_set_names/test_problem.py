@@ -125,3 +125,33 @@ def test_with_the_embedded_model(problem, model_dir, tmp_path):
     assert len(answers) == 6
     percentiles = by_row(found.baselines)["enrichment (knows the term)", "percentile"]
     assert percentiles.mean > 2 / 3
+
+
+def test_names_that_depend_on_the_order_of_the_genes(mirror, tmp_path):
+    def by_first(prompt):
+        first = prompt.splitlines()[0].removeprefix("These genes were found together: ").split(", ")[0]
+        return f"Process: process of {first}"
+
+    def when_sorted(prompt):  # and no name else
+        return "Process: repair" if any(", ".join(each.genes) in prompt for each in SETS) else ""
+
+    for say, share in ((knows, 1.0), (by_first, 0.0), (when_sorted, 0.0), (lambda prompt: "", 0.0)):
+        problem = SetNames(SETS, terms=TERMS, orders=8)
+        engine = Speaker(say)
+        evaluation = problem.evaluate(asked(problem, engine, tmp_path / str(share)), encoder=get_encoder("default"))
+        (agreement,) = (score for score in evaluation.scores if score.metric == "same name in every order")
+        assert agreement.mean == share
+        assert len({request.user for request in engine.asked}) > 3 * len(SETS)
+        (tmp_path / str(share) / "answers.sqlite").unlink()
+    plain = {question.request.id: question.request for question in SetNames(SETS, terms=TERMS).questions()}
+    ordered = {question.request.id: question.request for question in SetNames(SETS, terms=TERMS, orders=2).questions()}
+    assert {name: ordered[name] for name in plain} == plain
+
+
+def test_large_sets_show_fewer_genes_where_that_is_asked_for(mirror):
+    problem = SetNames(SETS, terms=TERMS, max_genes=3)
+    shown = {question.item: question.request.user for question in problem.questions() if not question.row}
+    assert [sum(gene in shown[each.id] for gene in each.genes) for each in SETS] == [3, 3, 3]
+    assert problem._counts["sets cut to 3 genes"] == 1
+    again = SetNames(SETS[::-1], terms=TERMS, max_genes=3)
+    assert {question.item: question.request.user for question in again.questions() if not question.row} == shown
