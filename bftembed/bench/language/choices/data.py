@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
+from bftembed.bench.scoring.scores import digest_of
 from bftembed.errors import DataError
 from bftembed.tune.grpo.rewards import bare
 
@@ -72,7 +72,7 @@ def few_questions(rows: Iterable[ClosedQuestion], n: int) -> list[ClosedQuestion
     Which ones that are changes little when questions are added.
     """
     by_gold: dict[str, list[ClosedQuestion]] = {}
-    for row in sorted(rows, key=lambda row: hashlib.sha256(row.id.encode()).hexdigest()):
+    for row in sorted(rows, key=lambda row: digest_of([row.id])):
         by_gold.setdefault(row.gold, []).append(row)
     classes = [by_gold[gold] for gold in sorted(by_gold)]
     return [row for row in chain.from_iterable(zip_longest(*classes)) if row is not None][:n]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from bftembed.bench.scoring.scores import digest_of
 from bftembed.engines import Request
 from bftembed.errors import InputError
 
@@ -72,7 +72,7 @@ def content_id(question: str, options: Sequence[str] = (), *, of: str = "") -> s
     >>> content_id("Which organ makes bile?", ["Kidney", "Liver"], of="anatomy")
     'anatomy:615adb46b9eb'
     """
-    digest = hashlib.sha256("\n".join((question, *options)).encode()).hexdigest()[:12]
+    digest = digest_of([question, *options])[:12]
     return f"{of}:{digest}" if of else digest
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from bftembed.bench.scoring.scores import digest_of
 from bftembed.entities import one_per_gene
 from bftembed.entities.controls import CONTROLS, is_control, plain_name
 from bftembed.errors import DataError
@@ -175,12 +175,8 @@ def _of_line(cells: AnnData, line: str, seed: int) -> tuple[pd.DataFrame, dict[s
         change = table["logfoldchanges"]
         changed = (table["pvals_adj"] < _P_POSITIVE) & (change.abs() > _LEAST_CHANGE)
         unchanged = table["names"][~changed & (table["pvals"] > _P_NEGATIVE)]
-        negatives = sorted(unchanged, key=lambda gene: _hash(f"{seed}|{line}|{drug}|{gene}"))[:_NEGATIVES]
+        negatives = sorted(unchanged, key=lambda gene: digest_of([f"{seed}|{line}|{drug}|{gene}"]))[:_NEGATIVES]
         taken = changed | table["names"].isin(negatives)
         part = {"pert": drug, "gene": table["names"], "cell": line, "label": changed.astype(int), "up": change > 0}
         parts.append(pd.DataFrame(part)[taken.to_numpy()])
     return pd.concat(parts, ignore_index=True), counts
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bftembed._warn import warn
+from bftembed.bench.scoring.scores import digest_of
 from bftembed.entities import compounds
 from bftembed.entities.controls import CONTROLS, is_control, plain_name
 from bftembed.errors import DataError
@@ -104,7 +104,7 @@ def held_out_drugs(drugs: Iterable[str], *, seed: int = 0) -> list[str]:
     first: dict[int, str] = {}
     one = {name: first.setdefault(number, name) for name, number in zip(names, compounds(names).tolist(), strict=True)}
     n = max(1, round(_HELD_OUT * len(first)))
-    taken = sorted(first.values(), key=lambda name: hashlib.sha256(f"{seed}|{name}".encode()).hexdigest())[:n]
+    taken = sorted(first.values(), key=lambda name: digest_of([f"{seed}|{name}"]))[:n]
     return [name for name in names if one[name] in taken]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from bftembed.bench.base import Evaluation, LanguageProblem
 from bftembed.bench.language.health.judging import Case, judged, other_judge, verdict_of
 from bftembed.bench.language.health.rubrics import read_dialogues, tagged
 from bftembed.bench.scoring.metrics import mean
-from bftembed.bench.scoring.scores import Score, item_weights
+from bftembed.bench.scoring.scores import Score, digest_of, item_weights
 from bftembed.engines import Request, Sampling
 from bftembed.engines.reasoning import without_reasoning
 from bftembed.errors import EngineError
@@ -97,7 +96,7 @@ class HealthBench(LanguageProblem):
             If the file cannot be read as such.
         """
         dialogues, removed = read_dialogues(path)
-        dialogues = sorted(dialogues, key=lambda each: hashlib.sha256(each.prompt_id.encode()).digest())[:n]
+        dialogues = sorted(dialogues, key=lambda each: digest_of([each.prompt_id]))[:n]
         return cls(dialogues, removed=removed)
 
     def questions(self) -> list[Question]:
@@ -134,7 +133,7 @@ class HealthBench(LanguageProblem):
 
     def _second(self, replies: Mapping[str, Answer]) -> list[Case]:
         """The cases that are judged twice, picked by digests of their ids."""
-        cases = sorted(self._cases(replies, ""), key=lambda case: hashlib.sha256(case.id(0).encode()).digest())
+        cases = sorted(self._cases(replies, ""), key=lambda case: digest_of([case.id(0)]))
         twice = cases[: math.ceil(_SECOND * len(cases))]
         return [Case(each.dialogue, each.reply, each.n, swapped=True) for each in twice]
 

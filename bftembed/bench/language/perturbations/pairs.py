@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from bftembed.bench.scoring.scores import digest_of
 from bftembed.errors import DataError
 
 if TYPE_CHECKING:
@@ -128,7 +128,13 @@ def balanced(pairs: pd.DataFrame, *, most: int | None = None) -> NDArray[np.bool
     2
     """
     by: Any = [pairs["readout"], pairs["label"]]
-    place = (pairs["pert"] + "|" + pairs["gene"]).map(_digest).to_numpy(dtype=str).argsort().argsort()
+    place = (
+        (pairs["pert"] + "|" + pairs["gene"])
+        .map(lambda name: digest_of([name]))
+        .to_numpy(dtype=str)
+        .argsort()
+        .argsort()
+    )
     size = pairs.groupby(by)["pert"].transform("size")
     of_readout = pairs.groupby("readout")["pert"].transform("size")
     rarer = np.minimum(size.to_numpy(), (of_readout - size).to_numpy())
@@ -138,4 +144,4 @@ def balanced(pairs: pd.DataFrame, *, most: int | None = None) -> NDArray[np.bool
 
 
 def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
+    return digest_of([name])
