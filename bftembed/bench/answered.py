@@ -57,6 +57,7 @@ def answered(
     """
     begin, flips = time.perf_counter(), {}
     answers = problem.given(source)
+    is_given = answers is not None
     if answers is None:
         if not isinstance(source, Model):
             msg = f"`{source.label}` has texts; this task asks a model, `model:ENGINE`."
@@ -72,7 +73,7 @@ def answered(
     record = recorded(evaluation, info)
     return record | {
         "asked": len(problem.items),
-        "found": len(problem.items),
+        "found": len(evaluation.items) if is_given else len(problem.items),
         "removed": problem.removed,
         "counts": record["counts"] | flips,
         "times": {"ask_seconds": seconds, "questions": len(answers)},

@@ -44,13 +44,10 @@ class Index:
         return [infos[name] for name in sorted(infos)]
 
     def part(self, wanted: Callable[[TaskInfo], bool]) -> Index:
-        """The results of some of the tasks, without what is scored in others alone."""
+        """The results of some of the tasks, without those of whom none of them applies to."""
         inside = [result for result in self.results if wanted(result.task)]
-        here, elsewhere = (
-            {result.embedding for result in self.results if wanted(result.task) == is_in and _takes_part(result)}
-            for is_in in (True, False)
-        )
-        return Index([each for each in inside if each.embedding in here or each.embedding not in elsewhere])
+        here = {result.embedding for result in inside if result.status != "not applicable"}
+        return Index([result for result in inside if result.embedding in here])
 
     def get(self, task: str, embedding: str, subset: Subset) -> Result | None:
         """The result, or None if there is none."""
@@ -87,10 +84,6 @@ def is_ranking(info: TaskInfo) -> bool:
 def is_language(info: TaskInfo) -> bool:
     """Whether a language model is asked, and no embedding scored."""
     return info.kind == "language"
-
-
-def _takes_part(result: Result) -> bool:
-    return result.status != "not applicable"
 
 
 def _place(result: Result) -> tuple[str, str, str]:

@@ -117,7 +117,7 @@ def test_a_run_of_a_model_and_of_stores(mirror, tmp_path, problem):
     ]
     results = {result.embedding: result for result in run([task], sources, tmp_path / "runs")}
     assert results["all"].main.mean > 0.99
-    assert results["all"].n_items == 2
+    assert (results["all"].asked, results["all"].found, results["all"].n_items) == (4, 2, 2)
     assert results["all"].counts["genes without a text"] == 2
     assert results["few"].status == results["random"].status == "not applicable"
     assert "has texts of 0 of the 4 genes" in results["few"].reason
