@@ -8,7 +8,7 @@ import pytest
 
 from bftembed.bench import PerturbationReasoning
 from bftembed.encoders import Encoder
-from bftembed.engines import Completion, Engine, Scored, Scores
+from bftembed.engines import Completion, Engine, Scored, Scores, get_engine
 
 KINDS = ("ribosome", "mitochondrion", "splicing", "chromatin")
 
@@ -37,6 +37,12 @@ class Ruled(Engine):
         for request in requests:
             said = {1: "yes", -1: "no", 0: "unknown"}[int(np.sign(self.rule(request.user)))]
             yield [Completion(request.id, f"1. Well.\n\nAnswer: {said}", "stop")]
+
+
+@pytest.fixture(scope="session")
+def embedded(model_dir):
+    """The embedded model, loaded once."""
+    return get_engine("default")
 
 
 @pytest.fixture

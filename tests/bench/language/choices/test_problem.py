@@ -5,7 +5,7 @@ import pytest
 
 from bftembed.bench import Answer, Asker, ClosedQuestion, ClosedQuestions
 from bftembed.bench.language.choices.prompts import harness_medqa
-from bftembed.engines import AnswerStore, Completion, Engine, Scored, Scores, get_engine
+from bftembed.engines import AnswerStore, Completion, Engine, Scored, Scores
 from bftembed.errors import DataError, EngineError, InputError
 
 LETTERS = ("A", "B", "C", "D")
@@ -246,13 +246,12 @@ def test_nothing_is_asked_again_when_answers_are_read_again(tmp_path, preset, mo
     assert np.mean(evaluation.right) == 0.5
 
 
-def test_the_embedded_model_answers_by_rank_and_by_text(tmp_path):
-    engine = get_engine("default")
+def test_the_embedded_model_answers_by_rank_and_by_text(embedded, tmp_path):
     with AnswerStore(tmp_path / "answers.sqlite") as store:
         problem = ClosedQuestions(ROWS[:1], rotations=0)
-        _, scores, _ = evaluated(problem, problem.ask(Asker(engine, store)))
+        _, scores, _ = evaluated(problem, problem.ask(Asker(embedded, store)))
         assert scores["ranked", "answered"] == 1
         assert scores["ranked", "mean log-probability of the right answer"] < 0
         problem = ClosedQuestions(ROWS[:1], preset="cot", max_new_tokens=4)
-        evaluation, _, _ = evaluated(problem, problem.ask(Asker(engine, store)))
+        evaluation, _, _ = evaluated(problem, problem.ask(Asker(embedded, store)))
         assert evaluation.counts["cut"] == 1

@@ -5,7 +5,7 @@ import pytest
 from bftembed.bench import Answer, Asker, find_tasks, gene_set
 from bftembed.bench.language.gene_set_names.checked import BEFORE, CheckedSetNames
 from bftembed.encoders import get_encoder
-from bftembed.engines import AnswerStore, Completion, Engine, Sampling, get_engine
+from bftembed.engines import AnswerStore, Completion, Engine, Sampling
 from bftembed.naming import TermSets, clean_name
 
 TERMS = TermSets(
@@ -95,9 +95,9 @@ def test_answers_to_the_questions_themselves_are_the_first_names(problem, tmp_pa
     assert all(answers[question.request.id].status == "ok" for question in problem.questions())
 
 
-def test_with_the_embedded_model(problem, model_dir, tmp_path):
+def test_with_the_embedded_model(problem, embedded, tmp_path):
     problem.sampling = Sampling(max_new_tokens=24)
-    found = problem.evaluate(asked(problem, get_engine("default"), tmp_path), encoder=get_encoder("default"))
+    found = problem.evaluate(asked(problem, embedded, tmp_path), encoder=get_encoder("default"))
     assert found.counts["sets"] == 2
     assert found.scores[0].metric == "percentile"
 

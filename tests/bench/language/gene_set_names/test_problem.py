@@ -5,7 +5,7 @@ import pytest
 from bftembed.bench import Answer, Asker, SetNames, gene_set
 from bftembed.bench.language.gene_set_names.problem import PRIOR
 from bftembed.encoders import get_encoder
-from bftembed.engines import AnswerStore, Completion, Engine, Sampling, get_engine
+from bftembed.engines import AnswerStore, Completion, Engine, Sampling
 from bftembed.naming import TermSets, clean_name
 
 TERMS = TermSets(
@@ -117,9 +117,9 @@ def test_sets_of_one_name_are_drawn_together(mirror, letters):
     assert groups == ["mismatch repair", "oxygen transport", "homologous recombination", "mismatch repair"]
 
 
-def test_with_the_embedded_model(problem, model_dir, tmp_path):
+def test_with_the_embedded_model(problem, embedded, tmp_path):
     problem.sampling = Sampling(max_new_tokens=8)
-    answers = asked(problem, get_engine("default"), tmp_path)
+    answers = asked(problem, embedded, tmp_path)
     found = problem.evaluate(answers, encoder=get_encoder("default"))
     assert found.counts["sets"] == 3
     assert len(answers) == 6

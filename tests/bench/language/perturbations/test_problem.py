@@ -8,7 +8,7 @@ import pytest
 from bftembed.bench import Answer, Asker
 from bftembed.bench.language.perturbations.problem import N_REFERENCES
 from bftembed.bench.language.perturbations.questions import PRESETS
-from bftembed.engines import AnswerStore, get_engine
+from bftembed.engines import AnswerStore
 from bftembed.errors import DataError, InputError
 
 
@@ -203,10 +203,10 @@ def test_drugs(planted, problem):
     assert made.items[0].id.count("|") == 1
 
 
-def test_the_embedded_model_answers(problem, planted, model_dir, tmp_path):
+def test_the_embedded_model_answers(problem, planted, embedded, tmp_path):
     pairs, _, _ = planted
     few = pairs[(pairs["gene"] < "G1") & pairs["pert"].isin(["P00", "P01", *(f"P{i}" for i in range(20, 30))])]
-    evaluation = asked(problem(pairs=few), get_engine("transformers:default"), tmp_path)
+    evaluation = asked(problem(pairs=few), embedded, tmp_path)
     assert len(evaluation.items) == 2
     assert evaluation.counts["too long"] == 0
     assert rows(evaluation.scores)["rank", "answered"] == 1
