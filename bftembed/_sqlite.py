@@ -50,6 +50,8 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         name = getattr(error, "sqlite_errorname", None) or ""
         remedy = next((text for code, text in _REMEDIES.items() if name.startswith(code)), "")
+        if str(error).startswith(("no such ", "table ")):
+            remedy = "Its tables are of another version of this package; move it away or choose another path."
         msg = f"`{path}`: {error}. {remedy}".strip()
         raise StoreError(msg) from error
 

@@ -91,8 +91,8 @@ def _refuse_errors(answers: Mapping[str, Answer]) -> None:
     errors = [answer.error for answer in answers.values() if answer.status == "error"]
     if errors:
         msg = (
-            f"{len(errors):,} of {len(answers):,} questions were not answered, e.g. {errors[0]}. "
-            "Run again: only these are asked."
+            f"{len(errors):,} of {len(answers):,} questions were not answered, e.g. {errors[0].rstrip('.')}. "
+            "Run again when that is mended: only these are asked. Another `--preset` may ask for less."
         )
         raise EngineError(msg)
 

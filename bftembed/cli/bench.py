@@ -221,11 +221,16 @@ def _files(given: list[str]) -> dict[str, str]:
 
 
 def _line(result: Any) -> str:
+    from bftembed.bench.report.controls import trouble
+    from bftembed.bench.report.text import DASH
+
     name = f"{result.task.name:36} {result.embedding:24} {result.subset:7}"
     if result.main is None:
         return f"{name} {result.status}: {(result.reason or '').splitlines()[0][:120]}"
-    main = result.main
+    main, unusable = result.main, trouble(result)
     value = "none" if main.mean is None else f"{main.mean:.3f}"
     limits = main.interval_items or main.interval_folds
     shown = f" [{limits[0]:.3f}, {limits[1]:.3f}]" if limits else ""
-    return f"{name} {main.metric} {value}{shown}  {result.found} of {result.asked} found, on {result.n_items}"
+    return f"{name} {main.metric} {value}{shown}  {result.found} of {result.asked} found, on {result.n_items}" + (
+        "" if unusable in {DASH, "none"} else f"  {unusable}"
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bftembed.errors import InputError
@@ -10,6 +12,7 @@ from bftembed.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+log = logging.getLogger("bftembed")
 
 #: The day that templates are given which ask for today's (the one that Llama's takes where it cannot ask): a prompt
 #: that changed with the calendar would give other texts under an unchanged key.
@@ -49,8 +52,8 @@ def prompt_text(
 ) -> tuple[str, bool]:
     """The text of a prompt, and whether the tokenizer is to put its special tokens around it.
 
-    A tokenizer without chat template gets plain paragraphs. Raw text that begins with the token that begins texts, as a
-    chat that was laid out before, does not get it twice.
+    A tokenizer without chat template gets plain paragraphs, which the log says once. Raw text that begins with the
+    token that begins texts, as a chat that was laid out before, does not get it twice.
 
     Raises
     ------
@@ -62,6 +65,7 @@ def prompt_text(
     if raw:
         return raw, not (tokenizer.bos_token and raw.startswith(tokenizer.bos_token))
     if not tokenizer.chat_template:
+        _say_plain(tokenizer.name_or_path)
         return "".join(f"{message['content']}\n\n" for message in messages) + prefix, True
     messages = with_system(messages, tokenizer)
     how = {"add_generation_prompt": True, "tokenize": False, **fixed_date(tokenizer)}
@@ -72,6 +76,15 @@ def prompt_text(
         msg = f"The model's chat template does not take a dialogue of the roles {roles}: {error}"
         raise InputError(msg) from error
     return text + prefix, False
+
+
+@cache
+def _say_plain(name: str) -> None:
+    log.warning(
+        "`%s` has no chat template, as base models have none: chats are put to it as plain paragraphs. "
+        "In benchmarks `--preset harness` asks such a model without a chat.",
+        name,
+    )
 
 
 def prompt_ids(messages: Sequence[dict[str, str]], tokenizer: Any, *, raw: str = "", prefix: str = "") -> list[int]:

@@ -87,7 +87,7 @@ class Echo(Engine):
             self.asked.append(request.user)
             if self.n_fail:
                 self.n_fail -= 1
-                yield [Scores(request.id, status="error", error="the server fell over")]
+                yield [Scores(request.id, status="error", error="the server fell over.")]
             else:
                 yield [Scores(request.id, tuple(Scored(-1.0 - (o.strip() != self.letter), 1, True) for o in given))]
 

@@ -67,7 +67,7 @@ def test_what_failed_alone_is_asked_again(tmp_path, echo, letters):
     engine = echo(n_fail=2)
     (result,) = run([letters()], [Model(engine, label="echo")], tmp_path)
     assert result.status == "failed"
-    assert result.reason.startswith("2 of 9 questions were not answered, e.g. the server fell over.")
+    assert result.reason.startswith("2 of 9 questions were not answered, e.g. the server fell over. Run")
     (result,) = run([letters()], [Model(engine, label="echo")], tmp_path)
     assert result.status == "ok"
     assert len(engine.asked) == 9 + 2

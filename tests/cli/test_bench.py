@@ -210,7 +210,7 @@ class Letters(LanguageProblem):
     def evaluate(self, answers, *, encoder):
         right = [int(np.argmax(answers[i.id].logprobs)) == 0 for i in self.items]
         return Evaluation([Score("letters", "accuracy", np.array([[np.mean(right)]]))], [], [i.id for i in self.items],
-                          right=right)
+                          right=right, counts={"undecided": len(right) - 2})
 
 fields = dict(kind="language", mode="rank", title="L", data=(), main_score="accuracy",
               licence="Creative Commons BY-NC 4.0", citation="-")
@@ -248,7 +248,7 @@ def test_language_models_are_asked(tmp_path, tiny_model):
     dry = invoke("run", *where, *model, *lines, "-o", tmp_path / "run", "--dry-run")
     assert "1 of 1 results" in dry
     printed = invoke("run", *where, *model, *lines, "-o", tmp_path / "run")
-    assert "on 3" in printed
+    assert "on 3  undecided: 1" in printed
     result = json.loads((tmp_path / "run/results/words.mine/small.own.json").read_text())
     assert result["description"]["engine"]["dtype"] == "bfloat16"
     with pytest.raises(InputError, match="`lines` names no file; write it as NAME=PATH"):

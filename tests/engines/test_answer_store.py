@@ -373,3 +373,13 @@ def test_failed_texts_are_asked_for_again_but_not_what_is_too_long(tmp_path):
 def test_errors_that_say_a_prompt_is_too_long(error, is_too_long):
     assert Completion("1", "", "error", error=error).is_too_long == is_too_long
     assert not Completion("1", error, "stop").is_too_long
+
+
+def test_a_store_with_other_tables_says_what_to_do(tmp_path):
+    path = tmp_path / "answers.sqlite"
+    AnswerStore(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE scores RENAME COLUMN n_prompt_tokens TO n")
+    connection.close()
+    with pytest.raises(StoreError, match=r"n_prompt_tokens\. Its tables are of another version of this package; move"):
+        score_stored(REQUESTS, LETTERS, engine=Counting(), store=path, progress=False)

@@ -103,3 +103,13 @@ def test_a_chat_that_was_laid_out_before_begins_once(tokenizer):
     once = prompt_ids(TALK, tokenizer)
     assert once.count(start) == 1
     assert prompt_ids([], tokenizer, raw=text) == once
+
+
+def test_a_model_without_chat_template_is_named_once(tokenizer, caplog):
+    tokenizer.chat_template, tokenizer.name_or_path = None, "a base model"
+    for _ in range(2):
+        prompt_ids(TALK, tokenizer)
+    prompt_ids([], tokenizer, raw="TP53 is")
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.startswith("`a base model` has no chat template")
+    assert "--preset harness" in said

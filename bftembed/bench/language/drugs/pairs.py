@@ -95,12 +95,20 @@ def held_out_drugs(drugs: Iterable[str], *, seed: int = 0) -> list[str]:
     Neither the order of the drugs nor that of their cells makes a difference; salts and synonyms of one drug stay
     together.
 
+    Raises
+    ------
+    DataError
+        If there are fewer than two.
+
     Examples
     --------
     >>> held_out_drugs(["vorinostat", "nutlin-3", "erlotinib", "erlotinib HCl"])
     ['vorinostat']
     """
     names = sorted(set(drugs))
+    if len(names) < 2:
+        msg = f"To hold a drug out, two are needed at least; the data have {', '.join(names) or 'none'}."
+        raise DataError(msg)
     first: dict[int, str] = {}
     one = {name: first.setdefault(number, name) for name, number in zip(names, compounds(names).tolist(), strict=True)}
     n = max(1, round(_HELD_OUT * len(first)))

@@ -151,7 +151,7 @@ def read_dialogues(path: Path) -> tuple[list[Dialogue], dict[str, int]]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             return list(file)
     except (OSError, UnicodeDecodeError) as error:
         msg = f"`{path}` cannot be read: {error}"

@@ -112,3 +112,9 @@ def test_names_that_are_not_there_are_named():
 def test_names_that_cannot_be_held_out(names, message):
     with pytest.raises(DataError, match=f"of the data; it has {message}"):
         with_split(PAIRS, names)
+
+
+@pytest.mark.parametrize(("drugs", "said"), [([], "none"), (["Imatinib", "Imatinib"], "Imatinib")])
+def test_too_few_drugs_to_hold_one_out(drugs, said):
+    with pytest.raises(DataError, match=f"two are needed at least; the data have {said}"):
+        held_out_drugs(drugs)

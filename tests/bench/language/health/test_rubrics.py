@@ -92,3 +92,8 @@ def test_an_axis_has_criteria_of_its_own():
     assert dialogue.score([True, False, True], axis="accuracy") == 0.5
     assert dialogue.score([True, False, True], axis="completeness") == -2
     assert np.isnan(dialogue.score([True, False, True], axis="communication"))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    file = written(tmp_path, "\ufeff" + json.dumps(row()))
+    assert read_dialogues(file) == read_dialogues(written(tmp_path, row()))
