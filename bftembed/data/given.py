@@ -22,7 +22,7 @@ def given_files(files: Mapping[str, str | Path]) -> Iterator[None]:
     Raises
     ------
     DataError
-        If one of them is not there.
+        If one of them is not there, or is a directory.
 
     Examples
     --------
@@ -33,6 +33,9 @@ def given_files(files: Mapping[str, str | Path]) -> Iterator[None]:
     True
     """
     paths = {name: Path(path).expanduser() for name, path in files.items()}
+    if folders := [str(path) for path in paths.values() if path.is_dir()]:
+        msg = f"`{', '.join(folders)}` is a directory; give a file."
+        raise DataError(msg)
     if lost := [str(path) for path in paths.values() if not path.is_file()]:
         msg = f"There is no file {', '.join(lost)}."
         raise DataError(msg)

@@ -23,5 +23,5 @@ def test_files_are_known_as_long_as_they_are_given(tmp_path):
 def test_what_is_not_there_is_named_at_once(tmp_path):
     with pytest.raises(DataError, match=r"no file .*lost\.csv"), given_files({"pairs": tmp_path / "lost.csv"}):
         pass
-    with pytest.raises(DataError, match="no file"), given_files({"pairs": tmp_path}):
+    with pytest.raises(DataError, match="is a directory; give a file"), given_files({"pairs": tmp_path}):
         pass
