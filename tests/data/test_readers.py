@@ -23,6 +23,7 @@ SHAPES = {
         "test_pairs": (21448, 2),
         "test_labels": (21448, 1),
     },
+    "geneagent_go_terms": (1000, 4),
     "gene_benchmark_results": {
         "Tasks descriptions": (59, 7),
         "Top level pathways": (29, 2),
@@ -50,6 +51,7 @@ SHAPES = {
     "huatuogpt_o1": 198,
     "lambert_tfs": (2765, 29),
     "liana": (35360, 5),
+    "llmeval_gene_sets": {"sets": (1000, 4), "contaminated": (100, 6), "gpt4": (100, 27)},
     "medmcqa": 4183,
     "medqa": 1273,
     "mmlu_medical": {
