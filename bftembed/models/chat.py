@@ -80,7 +80,7 @@ def prompt_text(
 
 @cache
 def _say_plain(name: str) -> None:
-    log.warning(
+    log.info(
         "`%s` has no chat template, as base models have none: chats are put to it as plain paragraphs. "
         "In benchmarks `--preset harness` asks such a model without a chat.",
         name,

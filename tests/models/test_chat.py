@@ -106,6 +106,7 @@ def test_a_chat_that_was_laid_out_before_begins_once(tokenizer):
 
 
 def test_a_model_without_chat_template_is_named_once(tokenizer, caplog):
+    caplog.set_level("INFO", logger="bftembed")
     tokenizer.chat_template, tokenizer.name_or_path = None, "a base model"
     for _ in range(2):
         prompt_ids(TALK, tokenizer)
