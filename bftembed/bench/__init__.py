@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bftembed.bench.problems.labels import canonical, few_genes, few_names, gene_labels
     from bftembed.bench.problems.modalities import JointModalities, ModalityMatching
     from bftembed.bench.problems.pairs import PairLabels, clean_pairs, degree_matched, without_leaks
+    from bftembed.bench.problems.perturbqa import PERTURBQA_INFO, perturbqa_published
     from bftembed.bench.problems.terms import GeneTerms
     from bftembed.bench.registry import find_tasks
     from bftembed.bench.report import write_report
@@ -53,6 +54,7 @@ __all__ = [
     "CONSTANT",
     "FOREST",
     "LINEAR",
+    "PERTURBQA_INFO",
     "Answer",
     "Asker",
     "BatchIntegration",
@@ -113,6 +115,7 @@ __all__ = [
     "load_cells",
     "overlap",
     "pending",
+    "perturbqa_published",
     "read_answers",
     "read_results",
     "run",
@@ -157,6 +160,8 @@ __getattr__, __dir__ = attach(
         "Model": "sources.model",
         "NotApplicableError": "sources.base",
         "Overlap": "corpus_overlap",
+        "PERTURBQA_INFO": "problems.perturbqa",
+        "perturbqa_published": "problems.perturbqa",
         "PairLabels": "problems.pairs",
         "PerturbationEffects": "problems.effects",
         "PerturbationReasoning": "language.perturbations.problem",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bftembed.bench.asking.questions import Answer
     from bftembed.bench.base import LanguageProblem, TaskInfo
     from bftembed.bench.sources.base import Source
+    from bftembed.encoders import Encoder
     from bftembed.engines import Engine
 
 #: How many questions of a fast run are asked twice.
@@ -69,7 +70,7 @@ def answered(
             with _asker(source, directory / "answers-again.sqlite", judge) as asker:
                 flips = _flips(problem, answers, asker)
     seconds = round(time.perf_counter() - begin, 3)
-    evaluation = problem.evaluate(answers, encoder=get_encoder(getattr(source, "encoder", "default")))
+    evaluation = problem.evaluate(answers, encoder=encoder_of(source))
     record = recorded(evaluation, info)
     return record | {
         "asked": len(problem.items),
@@ -78,6 +79,11 @@ def answered(
         "counts": record["counts"] | flips,
         "times": {"ask_seconds": seconds, "questions": len(answers)},
     }
+
+
+def encoder_of(source: Source) -> Encoder:
+    """The encoder by which the answers of a source are compared: its own, if it has one."""
+    return get_encoder(getattr(source, "encoder", "default"))
 
 
 @contextmanager

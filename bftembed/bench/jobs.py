@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bftembed import data
-from bftembed.bench.answered import answered
+from bftembed.bench.answered import answered, encoder_of
 from bftembed.bench.base import LanguageProblem, Problem
 from bftembed.bench.results import (
     SCHEMA_VERSION,
@@ -31,7 +31,6 @@ from bftembed.bench.results import (
 )
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, cell_vectors, checked
 from bftembed.datasets import NAME_SOURCES
-from bftembed.encoders import get_encoder
 from bftembed.errors import BftembedError, DataError, InputError, NotGivenError
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ def _description(job: Job, settings: RunSettings) -> dict[str, Any]:
     """What fixes the vectors or the answers of a source, and what its answers are compared or judged by."""
     info, found = job.loaded.task.info, job.source.describe()
     if info.encodes:
-        found = {**found, "encoder": get_encoder(getattr(job.source, "encoder", "default")).describe()}
+        found = {**found, "encoder": encoder_of(job.source).describe()}
     if info.judged and settings.judge is not None:
         found = {**found, "judge": settings.judge.describe()}
     return found

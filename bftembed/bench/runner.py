@@ -101,15 +101,17 @@ def run(
     )
     _fetch_names(tasks)
     with given_files(files or {}):
-        _refuse_unreadable({job.source.label: job.source for job in _pending(tasks, sources, settings)})
-        return _run(tasks, sources, settings)
+        loaded = [LoadedTask(task, fast) for task in tasks]
+        models = _with_untuned(sources, loaded)
+        _refuse_unreadable({job.source.label: job.source for job in _pending(loaded, sources, models, settings)})
+        return _run(loaded, sources, models, settings)
 
 
-def _run(tasks: Sequence[Task], sources: Sequence[Source], settings: RunSettings) -> list[Result]:
+def _run(
+    loaded: Sequence[LoadedTask], sources: Sequence[Source], models: Sequence[Source], settings: RunSettings
+) -> list[Result]:
     """Embeddings task by task, which reads the data once; then models one by one, which loads one at a time."""
-    loaded = [LoadedTask(task, settings.fast) for task in tasks]
     language = [each for each in loaded if each.is_language]
-    models = _with_untuned(sources) if language else sources
     results = []
     with progress(
         len(sources) * (len(loaded) - len(language)) + len(models) * len(language), "benchmark", "result"
@@ -128,8 +130,10 @@ def _run(tasks: Sequence[Task], sources: Sequence[Source], settings: RunSettings
     return results
 
 
-def _with_untuned(sources: Sequence[Source]) -> list[Source]:
-    """Sources, and the models that the tuned ones among them were made from."""
+def _with_untuned(sources: Sequence[Source], loaded: Sequence[LoadedTask]) -> list[Source]:
+    """Sources, for language tasks with the models that the tuned ones among them were made from."""
+    if not any(each.is_language for each in loaded):
+        return list(sources)
     known = [source.describe() for source in sources if isinstance(source, Model)]
     listed = list(sources)
     for source in sources:
@@ -165,12 +169,14 @@ def pending(
         Path(directory).expanduser(), fast, overwrite, 1, None if judge is None else get_engine(judge)
     )
     with given_files(files or {}):
-        return [(job.loaded.task.name, job.source.label) for job in _pending(_listed(tasks), sources, settings)]
+        loaded = [LoadedTask(task, fast) for task in _listed(tasks)]
+        jobs = _pending(loaded, sources, _with_untuned(sources, loaded), settings)
+    return [(job.loaded.task.name, job.source.label) for job in jobs]
 
 
-def _pending(tasks: Iterable[Task], sources: Sequence[Source], settings: RunSettings) -> list[Job]:
-    loaded = [LoadedTask(task, settings.fast) for task in tasks]
-    models = _with_untuned(sources)
+def _pending(
+    loaded: Sequence[LoadedTask], sources: Sequence[Source], models: Sequence[Source], settings: RunSettings
+) -> list[Job]:
     jobs = [
         Job(each, source, "own", frozenset()) for each in loaded for source in (models if each.is_language else sources)
     ]

@@ -101,11 +101,10 @@ class AnswerStore:
 
     def add_scores(self, scores: Mapping[str, Scores], engine: Engine) -> None:
         """Write a finished batch, by key, in one transaction. Nothing but an error is ever replaced."""
-        owner, now = _digest(engine.describe()), time.time()
-        rows = [
-            (key, owner, json.dumps([astuple(o) for o in one.options]), one.n_prompt_tokens, one.status, one.error, now)
+        rows = {
+            key: (json.dumps([astuple(option) for option in one.options]), one.n_prompt_tokens, one.status, one.error)
             for key, one in scores.items()
-        ]
+        }
         statement = (
             "INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
             "options = excluded.options, n_prompt_tokens = excluded.n_prompt_tokens, status = excluded.status, "
@@ -115,11 +114,10 @@ class AnswerStore:
 
     def add_texts(self, texts: Mapping[str, Completion], engine: Engine) -> None:
         """Write a finished batch, by key, in one transaction. Nothing but an error is ever replaced."""
-        owner, now = _digest(engine.describe()), time.time()
-        rows = [
-            (key, owner, one.text, one.finish_reason, one.n_prompt_tokens, one.n_tokens, one.error, now)
+        rows = {
+            key: (one.text, one.finish_reason, one.n_prompt_tokens, one.n_tokens, one.error)
             for key, one in texts.items()
-        ]
+        }
         statement = (
             "INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET text = excluded.text, "
             "finish_reason = excluded.finish_reason, n_prompt_tokens = excluded.n_prompt_tokens, "
@@ -128,12 +126,14 @@ class AnswerStore:
         )
         self._add(statement, rows, engine)
 
-    def _add(self, statement: str, rows: Sequence[tuple[object, ...]], engine: Engine) -> None:
+    def _add(self, statement: str, rows: Mapping[str, tuple[object, ...]], engine: Engine) -> None:
+        """Rows by key, each with the engine that made it and the time."""
         described = engine.describe()
+        owner, now = _digest(described), time.time()
         info = json.dumps({"described": described, "provenance": engine.provenance()}, sort_keys=True)
         with transaction(self._connection, self.path):
-            self._connection.execute("INSERT OR IGNORE INTO engines VALUES (?, ?)", (_digest(described), info))
-            self._connection.executemany(statement, rows)
+            self._connection.execute("INSERT OR IGNORE INTO engines VALUES (?, ?)", (owner, info))
+            self._connection.executemany(statement, [(key, owner, *row, now) for key, row in rows.items()])
 
 
 def score_stored(

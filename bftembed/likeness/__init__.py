@@ -11,9 +11,10 @@ from bftembed.likeness.additive import (
     voted,
 )
 from bftembed.likeness.vectors import soft, unit
-from bftembed.likeness.words import drug_words, gene_words, text_words
+from bftembed.likeness.words import GENE_TEXTS, drug_words, gene_words, text_words
 
 __all__ = [
+    "GENE_TEXTS",
     "SHRINKAGES",
     "TEMPERATURES",
     "Choice",

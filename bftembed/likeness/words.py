@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from scipy.sparse import csr_matrix
 
-_TEXTS = ("summary", "biological_process", "cellular_component", "molecular_function")
+#: Facts that say in words what a gene does.
+GENE_TEXTS = ("summary", "biological_process", "cellular_component", "molecular_function")
 
 
-def gene_words(names: Sequence[str], *, columns: Sequence[str] = ("full_name", *_TEXTS)) -> csr_matrix:
+def gene_words(names: Sequence[str], *, columns: Sequence[str] = ("full_name", *GENE_TEXTS)) -> csr_matrix:
     """TF-IDF (sublinear, without English stop words and words of a single gene) of full name, RefSeq summary and GO.
 
     Words are weighed by all genes that have a summary or a GO term.
@@ -85,7 +86,7 @@ def _of_genes(digest: str, columns: tuple[str, ...]) -> tuple[dict[str, int], cs
         msg = "The gene tables changed while they were read; try again."
         raise InputError(msg)
     frame = facts.frame
-    described = (frame[list(_TEXTS)].to_numpy(dtype=object) != "").any(axis=1)
+    described = (frame[list(GENE_TEXTS)].to_numpy(dtype=object) != "").any(axis=1)
     names, known = frame["symbol"].to_numpy()[described], frame[list(columns)].to_numpy(dtype=object)[described]
     return _fitted({str(name): " ".join(row).replace("|", " ") for name, row in zip(names, known, strict=True)})
 

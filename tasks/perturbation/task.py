@@ -9,31 +9,24 @@ import pandas as pd
 from bftembed import data
 from bftembed.bench import (
     LINEAR,
+    PERTURBQA_INFO,
     DrugDistances,
     DrugLabels,
     ExpressionResponse,
     PerturbationEffects,
-    Published,
     Task,
     TaskInfo,
     clean_effects,
     drug_labels,
     few_genes,
     few_names,
+    perturbqa_published,
     task,
 )
 from bftembed.entities import compounds
 from bftembed.likeness import gene_words
 
 _NAMES = ("hgnc_genes", "ncbi_gene_info", "annotables_grch38")
-_MODELS = ("GEARS", "GAT", "GenePT-Gene", "LLM without reasoning", "retrieval only", "SUMMER")
-#: AUROC per gene of the models, as the notebook stores it; None where it has none.
-_PUBLISHED = {
-    "k562_de": (0.55, 0.53, 0.57, 0.52, 0.58, 0.62),
-    "rpe1_de": (0.49, 0.55, 0.55, 0.52, 0.59, 0.59),
-    "k562_dir": (0.67, None, None, None, 0.69, 0.64),
-    "rpe1_dir": (0.61, None, None, None, 0.63, 0.64),
-}
 _FAST_PERTURBATIONS = 300
 _FAST_GENES = 200
 
@@ -49,15 +42,7 @@ def _effects(name: str, title: str, **info: Any) -> Task:
     fields = {
         "kind": "perturbation",
         "version": 2,
-        "data": ("perturbqa", *_NAMES, "refseq_gene_summary", "go_annotations"),
-        "main_score": "auroc per gene",
-        "chance": 0.5,
-        "best": 1.0,
-        "licence": "Genentech Non-Commercial Software License 1.0",
-        "citation": (
-            "Wu M et al. Contextualizing biological perturbation experiments through language. ICLR (2025), "
-            "arXiv:2502.21290. Screens: Replogle JM et al. Cell 185, 2559-2575 (2022)."
-        ),
+        **PERTURBQA_INFO,
         "known_traps": (
             "Pooled over genes, each gene's share of positives in train scores up to 0.975: that says nothing.",
             "Negatives are a sample: a perturbation has 64 to 107 rows of all genes.",
@@ -65,13 +50,7 @@ def _effects(name: str, title: str, **info: Any) -> Task:
             "The letters of the symbols tell gene families (RPL, PSM): by neighbours they score up to 0.60.",
             "The README of another commit than the one read puts the data under CC BY 4.0.",
         ),
-        "published": tuple(
-            Published(
-                model=model, metric="auroc per gene", value=value, source="PerturbQA, stored output of its notebook"
-            )
-            for model, value in zip(_MODELS, _PUBLISHED[name], strict=True)
-            if value is not None
-        ),
+        "published": perturbqa_published(name),
     }
     return Task(TaskInfo(name=f"perturbation.{name}", title=title, **(fields | info)), load)
 

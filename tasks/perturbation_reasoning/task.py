@@ -7,7 +7,15 @@ from typing import Any
 import pandas as pd
 
 from bftembed import data
-from bftembed.bench import PerturbationReasoning, Published, Task, TaskInfo, gene_documents, gene_summaries
+from bftembed.bench import (
+    PERTURBQA_INFO,
+    PerturbationReasoning,
+    Task,
+    TaskInfo,
+    gene_documents,
+    gene_summaries,
+    perturbqa_published,
+)
 from bftembed.bench.language.drugs.problem import drug_reasoning
 from bftembed.bench.language.perturbations.evidence import alike_by_words
 from bftembed.bench.language.perturbations.questions import PRESETS
@@ -18,14 +26,6 @@ _LINES = {"k562": "K562", "rpe1": "RPE1"}
 _EFFECTS = {
     "de": "Does the knock-down of one gene change another",
     "dir": "Does a gene that a knock-down changes go up or down",
-}
-_MODELS = ("GEARS", "GAT", "GenePT-Gene", "LLM without reasoning", "retrieval only", "SUMMER")
-#: AUROC per gene of the models, as the notebook stores it; None where it has none.
-_PUBLISHED = {
-    "k562_de": (0.55, 0.53, 0.57, 0.52, 0.58, 0.62),
-    "rpe1_de": (0.49, 0.55, 0.55, 0.52, 0.59, 0.59),
-    "k562_dir": (0.67, None, None, None, 0.69, 0.64),
-    "rpe1_dir": (0.61, None, None, None, 0.63, 0.64),
 }
 _WHAT = {
     "bare": "names alone",
@@ -88,15 +88,7 @@ def _task(name: str, title: str, effect: str, preset: str, **info: Any) -> Task:
         "preset": preset,
         "is_default": usual and not test,  # the same test pairs again: run where they are asked for
         "title": f"{title}: {_WHAT[preset]}",
-        "data": ("perturbqa", *_NAMES, "refseq_gene_summary", "go_annotations"),
-        "main_score": "auroc per gene",
-        "chance": 0.5,
-        "best": 1.0,
-        "licence": "Genentech Non-Commercial Software License 1.0",
-        "citation": (
-            "Wu M et al. Contextualizing biological perturbation experiments through language. ICLR (2025), "
-            "arXiv:2502.21290. Screens: Replogle JM et al. Cell 185, 2559-2575 (2022)."
-        ),
+        **PERTURBQA_INFO,
         "known_traps": (
             "Pooled over genes, each gene's share of yes in train scores up to 0.978: that says nothing.",
             "A vote of the training outcomes by words of RefSeq and GO, without a language model, scores 0.59 to 0.76.",
@@ -107,16 +99,14 @@ def _task(name: str, title: str, effect: str, preset: str, **info: Any) -> Task:
     return Task(TaskInfo(name=f"perturbation_reasoning.{name}{'' if usual else f'.{preset}'}", **(fields | info)), load)
 
 
-def _published(name: str) -> tuple[Published, ...]:
-    return tuple(
-        Published(model=model, metric="auroc per gene", value=value, source="PerturbQA, stored output of its notebook")
-        for model, value in zip(_MODELS, _PUBLISHED[name], strict=True)
-        if value is not None
-    )
-
-
 WITHIN = [
-    _task(f"{line}_{effect}", f"{title} in {_LINES[line]}", effect, preset, published=_published(f"{line}_{effect}"))
+    _task(
+        f"{line}_{effect}",
+        f"{title} in {_LINES[line]}",
+        effect,
+        preset,
+        published=perturbqa_published(f"{line}_{effect}"),
+    )
     for line in _LINES
     for effect, title in _EFFECTS.items()
     for preset in PRESETS

@@ -204,16 +204,7 @@ def _in_orders(naming: Task) -> Task:
     """The same sets, asked again with their genes in other orders."""
 
     def load(fast: bool) -> SetNames:
-        once = cast("SetNames", naming.load(fast))
-        return SetNames(
-            once.sets,
-            terms=once.terms,
-            knows_terms=once.knows_terms,
-            background=once.background,
-            removed=once.removed,
-            max_new_tokens=once.sampling.max_new_tokens,
-            orders=_ORDERS,
-        )
+        return SetNames.of(cast("SetNames", naming.load(fast)), orders=_ORDERS)
 
     title = f"{naming.info.title}, and whether a name depends on the order of the genes"
     changed = {"name": f"{naming.name}.orders", "preset": "orders", "is_default": False, "title": title}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Literal
 
 from bftembed import datasets
 from bftembed.bench import ProfileQuality, Task, TaskInfo
+from bftembed.bench.scoring.scores import digest_of
 from bftembed.entities import gene_entities
 from bftembed.quality import MAIN
 
@@ -24,7 +24,7 @@ def _genes() -> tuple[list[str], dict[str, int]]:
     facts = datasets.required(datasets.gene_facts(), "genes").frame.set_index("symbol").loc[coding.index]
     told = (coding["facts"] == "RefSeq and GO") & (facts[["locus", "full_name"]] != "").all(axis=1)
     chosen = coding.index[coding["approved"] & told]
-    ordered = sorted(chosen.astype(str), key=lambda gene: hashlib.sha256(gene.encode()).hexdigest())
+    ordered = sorted(chosen.astype(str), key=lambda gene: digest_of([gene]))
     removed = {
         "genes without approved symbol, RefSeq summary, GO term, locus or full name": len(coding) - len(chosen),
         "genes that were not drawn": len(chosen) - _N,

@@ -24,7 +24,7 @@ class Asker:
     engine
         The model.
     store
-        Of its answers: append-only, by content. None keeps nothing.
+        Of its answers: append-only, by content.
     encoder
         Of texts, where answers are compared by meaning; not loaded before it is used.
     judge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from bftembed.bench.asking.questions import Answer, Question
 from bftembed.bench.language.gene_set_names.answers import read_answer
@@ -40,18 +40,6 @@ class CheckedSetNames(SetNames):
     ----------
     As of `SetNames`.
     """
-
-    @classmethod
-    def of(cls, problem: SetNames) -> Self:
-        """The same sets as those of another problem."""
-        return cls(
-            problem.sets,
-            terms=problem.terms,
-            knows_terms=problem.knows_terms,
-            background=problem.background,
-            removed=problem.removed,
-            max_new_tokens=problem.sampling.max_new_tokens,
-        )
 
     def ask(self, asker: Asker) -> dict[str, Answer]:
         """First names and those of the control, then a round for each stage; ids of its answers begin with its name."""

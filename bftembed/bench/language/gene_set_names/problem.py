@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -94,6 +94,19 @@ class SetNames(LanguageProblem):
             for each, gold in zip(self.sets, self.golds, strict=True)
         ]
         self.sampling = Sampling(max_new_tokens=max_new_tokens)
+
+    @classmethod
+    def of(cls, problem: SetNames, *, orders: int = 0) -> Self:
+        """The same sets as those of another problem, asked in the way of this class."""
+        return cls(
+            problem.sets,
+            terms=problem.terms,
+            knows_terms=problem.knows_terms,
+            background=problem.background,
+            removed=problem.removed,
+            max_new_tokens=problem.sampling.max_new_tokens,
+            orders=orders,
+        )
 
     def questions(self) -> list[Question]:
         """Each set, as many random genes, and the set in other orders."""

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from bftembed import datasets
 from bftembed.entities import canonical
+from bftembed.likeness import GENE_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_DOCUMENT = ("summary", "biological_process", "cellular_component", "molecular_function")
 
 
 def gene_summaries(names: Sequence[str]) -> dict[str, str]:
@@ -52,7 +51,7 @@ def gene_documents(names: Sequence[str]) -> dict[str, str]:
     >>> "nucleus" in gene_documents(["GATA1"])["GATA1"]
     True
     """
-    return _texts(names, _DOCUMENT)
+    return _texts(names, GENE_TEXTS)
 
 
 def _texts(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
