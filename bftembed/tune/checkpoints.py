@@ -116,7 +116,8 @@ class LogFile(TrainerCallback):
         if not state.is_world_process_zero:
             return
         lines = read_log(self._path) if state.global_step else []
-        kept = [line for line in lines if line["step"] <= state.global_step]
+        # The summary of a run that was killed after its last step is written again.
+        kept = [line for line in lines if line["step"] <= state.global_step and "train_runtime" not in line]
         with storing(self._path.parent, f"`{self._path}`"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text("".join(json.dumps(line) + "\n" for line in kept))

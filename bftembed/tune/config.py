@@ -77,6 +77,12 @@ class GRPOSettings(_Section):
         Weight of the Kullback-Leibler divergence from the model at the start; 0 saves computing it.
     seed
         Of the order of the questions, the answers and a fresh adapter.
+    save_steps, keep_checkpoints
+        Every so many steps a checkpoint is written, and so many are kept. Where answers last for several steps, one
+        is written when they are used up.
+    reward
+        ``"right"``: 1 for the right choice, else 0. ``"random"``: a coin is tossed for each answer, the control in
+        which there is nothing to learn.
     trainer
         Any other argument of TRL's ``GRPOConfig``, e.g. ``use_vllm`` or ``activation_checkpointing``.
     """
@@ -90,6 +96,9 @@ class GRPOSettings(_Section):
     learning_rate: float = Field(default=1e-5, gt=0)
     beta: float = Field(default=0.0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**32)
+    save_steps: int = Field(default=20, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=1)
+    reward: Literal["right", "random"] = "right"
     trainer: dict[str, Any] = Field(default_factory=dict)
 
 

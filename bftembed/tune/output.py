@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bftembed.tune.data.dataset import TokenDataset
 
 _SETTINGS, _REPORT = "bft_run.json", "bft_report.json"
+#: What is written when a run of GRPO has ended.
+GRPO_REPORT = "bft_grpo.json"
 #: What may change when a run goes on; batches may be split otherwise.
 _FREE = {"batch_size", "accumulation_steps", "log_steps", "eval_steps", "save_steps", "keep_checkpoints"} | {
     "gradient_checkpointing"
@@ -59,6 +61,12 @@ def held(output: Path) -> Iterator[None]:
         lock.release()
 
 
+def foreign_model(output: Path) -> bool:
+    """Whether a directory holds a model that no run with a memory of its settings has put there."""
+    models = ("config.json", "adapter_config.json")
+    return any((output / name).exists() for name in models) and not (output / _SETTINGS).exists()
+
+
 def claim(output: Path, settings: dict[str, Any], **files: ModelFiles | None) -> None:
     """Write down what fixes the loss curve of a run, or compare it with what a run that is continued has.
 
@@ -70,7 +78,8 @@ def claim(output: Path, settings: dict[str, Any], **files: ModelFiles | None) ->
         If there is a checkpoint or the result of a run with other settings: two runs would be mixed in one curve.
     """
     path = output / _SETTINGS
-    if not (path.exists() and (last_checkpoint(output) or (output / _REPORT).exists())):
+    ended = any((output / name).exists() for name in (_REPORT, GRPO_REPORT))
+    if not (path.exists() and (last_checkpoint(output) or ended)):
         with storing(output, f"`{path}`"):
             path.write_text(json.dumps(settings, indent=2) + "\n")
         return
@@ -101,15 +110,21 @@ def run_settings(
     settings["training.batch_size x accumulation_steps x processes"] = (
         training.batch_size * training.accumulation_steps * processes
     )
-    for name, section in (("objective", config.objective), ("lora", config.lora), ("training", training)):
+    return settings | section_settings(objective=config.objective, lora=config.lora, training=training)
+
+
+def section_settings(**sections: Any) -> dict[str, Any]:
+    """What of sections of a configuration may not change when a run goes on, by their names."""
+    found: dict[str, Any] = {}
+    for name, section in sections.items():
         values = section.model_dump(mode="json", exclude=_FREE) if isinstance(section, BaseModel) else {}
-        settings |= {f"{name}.{key}": value for key, value in values.items()}
-    return settings
+        found |= {f"{name}.{key}": value for key, value in values.items()}
+    return found
 
 
-def finished_report(output: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+def finished_report(output: Path, settings: dict[str, Any], name: str = _REPORT) -> dict[str, Any] | None:
     """The report of a run with the same settings that has ended in a directory, or None."""
-    path, report = output / _SETTINGS, output / _REPORT
+    path, report = output / _SETTINGS, output / name
     if not (path.exists() and report.exists()) or json.loads(path.read_text()) != json.loads(json.dumps(settings)):
         return None
     content: dict[str, Any] = json.loads(report.read_text())

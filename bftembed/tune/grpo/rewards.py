@@ -9,6 +9,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bftembed.engines.reasoning import without_reasoning
 from bftembed.errors import InputError
 
@@ -128,6 +130,46 @@ class BinaryReward:
             log_metric("answered", answered / len(parsed))
             log_metric("unparsed", 1 - answered / len(parsed))
         return rewards
+
+
+class RandomReward(BinaryReward):
+    """As `BinaryReward`, but what is rewarded is a coin tossed for each answer: nothing can be learned from it.
+
+    The toss is fixed by the seed, the step, the process and the place of the answer, so that a run that goes on from a
+    checkpoint sees the same ones.
+
+    Parameters
+    ----------
+    seed
+        Of the coin.
+    process
+        Number of the process.
+
+    Examples
+    --------
+    >>> len(RandomReward(0)(["yes", "no"], ["yes"] * 2, [["yes", "no"]] * 2))
+    2
+    """
+
+    __name__ = "random_reward"
+
+    def __init__(self, seed: int, process: int = 0) -> None:
+        self._seed = (seed, process)
+
+    def __call__(
+        self,
+        completions: Sequence[str | list[dict[str, str]]],
+        answer: Sequence[str],
+        choices: Sequence[Sequence[str]],
+        *,
+        trainer_state: Any = None,
+        **options: Any,
+    ) -> list[float]:
+        """Rewards of a batch; the shares of answered ones are logged as by `BinaryReward`."""
+        super().__call__(completions, answer, choices, **options)
+        step = trainer_state.global_step if trainer_state else 0
+        tosses: list[float] = np.random.default_rng([*self._seed, step]).integers(0, 2, len(completions)).tolist()
+        return [float(toss) for toss in tosses]
 
 
 def _text(completion: str | list[dict[str, str]]) -> str:

@@ -6,32 +6,34 @@ is drawn; an answer is reinforced by how much its reward exceeds the mean of its
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-
+from bftembed._files import replacing
 from bftembed._optional import require
-from bftembed.errors import InputError, TuneError
+from bftembed.errors import InputError
 from bftembed.models import causal
 from bftembed.models.files import DEFAULT_MODEL, resolve_adapted
 from bftembed.tune.card import write_card
 from bftembed.tune.config import Data, GRPOSettings, Training, TuneResult
-from bftembed.tune.devices import refuse_split_weights, use_one_device
+from bftembed.tune.devices import refuse_split_weights
 from bftembed.tune.grpo.questions import as_dataset, read_questions
-from bftembed.tune.grpo.rewards import BinaryReward
+from bftembed.tune.grpo.rewards import BinaryReward, RandomReward
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bftembed.models.files import ModelFiles
     from bftembed.tune.config import Lora, TuneConfig
     from bftembed.tune.grpo.questions import Question
 
 log = logging.getLogger("bftembed")
+_REWARDS = {"right": "a reward of 1 for the right choice", "random": "a reward of 1 or 0 by a coin"}
+_SHARES = ("answered", "unparsed", "without_signal")
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ def train_grpo(
 ) -> GRPOResult:
     """Train a model on closed questions with a binary reward.
 
+    A run whose output directory has a whole checkpoint goes on from it: with the answers, the log and the weights of
+    one that was not stopped, unless answers are drawn by vLLM. One that is finished is trained no further.
+
     Where the model is (or comes with) an adapter, that adapter is trained further: it goes on naming the base model
     that it was made for, and TRL keeps a copy of it as the reference of the divergence. A fresh adapter on top would
     mean nothing without the first, so that the merged model would have to be saved. Otherwise a fresh adapter is
@@ -95,9 +100,10 @@ def train_grpo(
     questions
         See `Question` and `read_questions`.
     output
-        Directory for the result (safetensors, as ``transformers:DIR`` takes it), ``log.jsonl`` with an entry per step
-        under TRL's names (``reward``, ``answered``, ``unparsed``, ``frac_reward_zero_std``: share of the groups whose
-        answers all have one reward and which give no gradient, ``kl`` if ``beta`` is not 0, ...) and ``bft_grpo.json``.
+        Directory for checkpoints, the result (safetensors, as ``transformers:DIR`` takes it), ``log.jsonl`` with an
+        entry per step under TRL's names (``reward``, ``answered``, ``unparsed``, ``frac_reward_zero_std``: share of the
+        groups whose answers all have one reward and which give no gradient, ``kl`` if ``beta`` is not 0, ...) and
+        ``bft_grpo.json``.
     settings
         See `GRPOSettings`.
     lora
@@ -106,100 +112,108 @@ def train_grpo(
     Raises
     ------
     InputError, DataError, ModelError
-        If the settings, the questions or the model cannot be used, or `output` holds a model already.
+        If the settings, the questions or the model cannot be used, or `output` holds another model.
     TuneError
-        If the result cannot be written.
+        If a checkpoint or the result cannot be written, or `output` holds a run with other settings.
     MissingExtraError
         If TRL is not installed.
     """
-    trl = require("trl")
-    from transformers import PrinterCallback, set_seed
-
-    from bftembed.tune.checkpoints import LogFile
-    from bftembed.tune.output import held
+    require("trl")
+    from bftembed.tune.output import foreign_model, held
 
     output = Path(output).expanduser()
-    if any((output / name).exists() for name in ("config.json", "adapter_config.json")):
+    if foreign_model(output):
         msg = f"`{output}` holds a model already; choose another output, or remove it."
         raise InputError(msg)
     if len(questions) < settings.prompts_per_step:
         msg = f"A step asks {settings.prompts_per_step} questions, and there are {len(questions)}; ask fewer per step."
         raise InputError(msg)
     with held(output):
-        arguments = _arguments(trl, settings, output)
-        if lora and lora.merge:
-            refuse_split_weights("`lora.merge`", settings.trainer)
-        set_seed(settings.seed)
-        start, policy, tokenizer = _policy(str(model), adapter, lora)
-        dataset = as_dataset(questions, policy, tokenizer, max_new_tokens=settings.max_new_tokens)
-        callbacks = [LogFile(output / "log.jsonl")]
-        try:
-            trainer = trl.GRPOTrainer(
-                policy, BinaryReward(), arguments, dataset, processing_class=tokenizer, callbacks=callbacks
-            )
-        except ValueError as error:
-            msg = f"TRL refuses to train this: {error}"
-            raise InputError(msg) from error
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-        result = _result(trainer.state.log_history, output)
+        return _run(model, questions, output, settings=settings, lora=lora, adapter=adapter)
+
+
+def _run(
+    model: str | Path,
+    questions: Sequence[Question],
+    output: Path,
+    *,
+    settings: GRPOSettings,
+    lora: Lora | None,
+    adapter: str | None,
+) -> GRPOResult:
+    from transformers import set_seed
+
+    from bftembed.tune.checkpoints import last_checkpoint, remove_broken, storing
+    from bftembed.tune.grpo.trainer import make_arguments
+    from bftembed.tune.output import GRPO_REPORT, claim, finished_report, section_settings
+
+    arguments = make_arguments(settings, output)
+    if lora and lora.merge:
+        refuse_split_weights("`lora.merge`", settings.trainer)
+    files, adapted = resolve_adapted(str(model), adapter)
+    fixed = {
+        "model": files.revision,
+        "adapter": adapted.revision if adapted else None,
+        "data.train": f"sha256:{hashlib.sha256(json.dumps(list(questions), sort_keys=True).encode()).hexdigest()}",
+        "processes": arguments.world_size,
+        "grpo.batch_size": settings.batch_size,
+        **section_settings(lora=lora, grpo=settings),
+    }
+    if report := finished_report(output, fixed, GRPO_REPORT):
+        log.info("This run has ended after %d steps: nothing is trained or written.", len(report["rewards"]))
+        return GRPOResult(output, tuple(report["rewards"]), *(report[name] for name in _SHARES))
+    set_seed(settings.seed)
+    policy, tokenizer = _policy(str(model), adapter, lora, files, adapted)
+    dataset = as_dataset(questions, policy, tokenizer, max_new_tokens=settings.max_new_tokens)
+    trainer = _trainer(policy, tokenizer, dataset, arguments, settings)
+    last = last_checkpoint(output)
+    if trainer.is_world_process_zero():
+        claim(output, fixed)
+        remove_broken(output)
+    trainer.accelerator.wait_for_everyone()
+    if last:
+        log.info("Going on from `%s`.", last)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    result = _result(trainer.state.log_history, output)
+    start = {"model": files.name, "revision": files.revision, "adapter": adapted.revision if adapted else ""}
+    with storing(output, f"The model in `{output}`"):
         _save(trainer, output, merge=lora is not None and lora.merge)
         if trainer.is_world_process_zero():
             measured = {key: value for key, value in asdict(result).items() if key != "path"}
-            report = {**start, "settings": settings.model_dump(mode="json"), **measured}
-            (output / "bft_grpo.json").write_text(json.dumps(report, indent=2) + "\n")
             _write_card(output, start, settings, result)
-            log.info("%s", result)
+            content = {**start, "settings": settings.model_dump(mode="json"), **measured, "steps": len(result.rewards)}
+            # Last, and at once: this file says that the run has ended.
+            with replacing(output / GRPO_REPORT) as made:
+                made.write_text(json.dumps(content, indent=2) + "\n")
+    log.info("%s", result)
     return result
 
 
-def _arguments(trl: Any, settings: GRPOSettings, output: Path) -> Any:
-    import torch
+def _trainer(policy: Any, tokenizer: Any, dataset: Any, arguments: Any, settings: GRPOSettings) -> Any:
+    from transformers import PrinterCallback
 
-    gpu = torch.cuda.is_available()
-    answers = settings.prompts_per_step * settings.num_generations
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    batch = min(settings.batch_size, max(1, answers // processes))
-    if answers % (batch * processes):
-        msg = (
-            f"{settings.prompts_per_step} questions x {settings.num_generations} answers are not a whole number of "
-            f"batches of {batch} on {processes} process(es); change `batch_size` or `num_generations`."
-        )
-        raise InputError(msg)
-    values: dict[str, Any] = {
-        "output_dir": str(output),
-        "max_steps": settings.steps,
-        "num_generations": settings.num_generations,
-        "per_device_train_batch_size": batch,
-        "gradient_accumulation_steps": answers // (batch * processes),
-        "max_completion_length": settings.max_new_tokens,
-        "temperature": settings.temperature,
-        "learning_rate": settings.learning_rate,
-        "beta": settings.beta,
-        "seed": settings.seed,
-        "activation_checkpointing": False,
-        "bf16": gpu and torch.cuda.is_bf16_supported(),
-        "use_cpu": not gpu,
-        "dataloader_pin_memory": gpu,
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
-    }
+    from bftembed.tune.checkpoints import LogFile
+    from bftembed.tune.grpo.trainer import Trainer, ordered
+
+    right = settings.reward == "right"
+    reward: Any = BinaryReward() if right else RandomReward(settings.seed, arguments.process_index)
+    callbacks: Any = [LogFile(Path(arguments.output_dir) / "log.jsonl")]
+    data = ordered(dataset, arguments)
     try:
-        arguments = trl.GRPOConfig(**(values | settings.trainer))
-    except (TypeError, ValueError) as error:
-        msg = f"The settings of GRPO are refused: {error}"
+        trainer = Trainer(policy, reward, arguments, data, processing_class=tokenizer, callbacks=callbacks)
+    except ValueError as error:
+        msg = f"TRL refuses to train this: {error}"
         raise InputError(msg) from error
-    use_one_device(arguments)
-    return arguments
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
-def _policy(model: str, adapter: str | None, lora: Lora | None) -> tuple[dict[str, str], Any, Any]:
-    """What is started from, the model to be trained, with an adapter if there is one, and its tokenizer."""
+def _policy(
+    model: str, adapter: str | None, lora: Lora | None, files: ModelFiles, adapted: ModelFiles | None
+) -> tuple[Any, Any]:
+    """The model to be trained, with an adapter if there is one, and its tokenizer."""
     import torch
 
-    files, adapted = resolve_adapted(model, adapter)
     tokenizer = causal.load_tokenizer(files, adapted, padding_side="left")
     # Weights that are trained are kept in float32; frozen ones need not be.
     half = (adapted or lora) and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
@@ -212,8 +226,7 @@ def _policy(model: str, adapter: str | None, lora: Lora | None) -> tuple[dict[st
             policy.peft_config["default"].base_model_name_or_path = DEFAULT_MODEL if name == "default" else name
     elif lora:
         policy = causal.add_lora(policy, files, **lora.model_dump(exclude={"merge"}))
-    start = {"model": files.name, "revision": files.revision, "adapter": adapted.revision if adapted else ""}
-    return start, policy, tokenizer
+    return policy, tokenizer
 
 
 def _result(history: list[dict[str, Any]], path: Path) -> GRPOResult:
@@ -231,7 +244,7 @@ def _write_card(output: Path, start: dict[str, str], settings: GRPOSettings, res
     rows = {
         "Base model": f"{start['model']}, {start['revision']}",
         "Adapter trained further": start["adapter"] or "none",
-        "Objective": "GRPO, a reward of 1 for the right choice",
+        "Objective": f"GRPO, {_REWARDS[settings.reward]}",
         "Training": f"{len(result.rewards):,} steps, learning rate {settings.learning_rate:g}, seed {settings.seed}",
         "Mean reward": f"{result.rewards[0]:.3f} in the first step, {result.rewards[-1]:.3f} in the last one",
     }
@@ -247,9 +260,5 @@ def _save(trainer: Any, output: Path, *, merge: bool) -> None:
         model.delete_adapter("ref")  # TRL's copy of the adapter at the start
     if adapters and merge:
         trainer.model = model.merge_and_unload()
-    try:
-        with without_hub_warnings():
-            trainer.save_model(str(output))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        msg = f"The model cannot be written to `{output}`: {error}. Free some space, and run again."
-        raise TuneError(msg) from error
+    with without_hub_warnings():
+        trainer.save_model(str(output))

@@ -1,9 +1,19 @@
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bftembed.errors import InputError
-from bftembed.tune.grpo.rewards import CHOICE_SETS, DIRECTIONS, LETTERS, YES_NO_MAYBE, BinaryReward, parse_answer
+from bftembed.tune.grpo.rewards import (
+    CHOICE_SETS,
+    DIRECTIONS,
+    LETTERS,
+    YES_NO_MAYBE,
+    BinaryReward,
+    RandomReward,
+    parse_answer,
+)
 
 FORMS = [
     "{}",
@@ -225,3 +235,18 @@ def test_the_last_message_of_a_chat_counts():
 def test_trl_logs_it_under_its_name():
     utils = pytest.importorskip("trl.trainer.utils", reason="pip install 'bftembed[tune]'")
     assert utils.get_callable_name(BinaryReward()) == "binary_reward"
+
+
+def test_coins_are_tossed_anew_in_each_step_and_the_same_again():
+    answers, logged = ["yes"] * 400, {}
+    given = {"answer": ["yes"] * 400, "choices": [YES_NO_MAYBE] * 400, "log_metric": logged.__setitem__}
+
+    def tosses(seed, step, process=0):
+        return RandomReward(seed, process)(answers, **given, trainer_state=SimpleNamespace(global_step=step))
+
+    first = tosses(1, 3)
+    assert set(first) == {0.0, 1.0}
+    assert 150 < sum(first) < 250
+    assert tosses(1, 3) == first
+    assert all(tosses(*other) != first for other in [(2, 3), (1, 4), (1, 3, 1)])
+    assert logged == {"answered": 1.0, "unparsed": 0.0}

@@ -142,7 +142,7 @@ def test_an_adapter_is_trained_further_from_where_it_is(trained, tiny_model, tmp
     changes = [np.abs(after[name] - before[name]).max() for name in before]
     assert 0 < max(changes) < 1e-3  # two steps of 1e-4: had it begun afresh, all would differ by their size
     assert resolve_adapted(str(output))[0].path == tiny_model
-    assert [path.name for path in output.iterdir() if path.is_dir()] == []
+    assert [path.name for path in output.iterdir() if path.is_dir()] == ["checkpoint-2"]
     assert json.loads((output / "bft_grpo.json").read_text())["adapter"].startswith("sha256:")
 
 
@@ -244,8 +244,10 @@ def test_an_adapter_on_the_output_head_is_refused(tiny_model, tmp_path):
 
 
 def test_a_directory_with_a_model_is_not_written_over(trained, tiny_model):
+    with pytest.raises(TuneError, match=r"set up otherwise: .*`grpo.steps` was 3 and is 2"):
+        train_grpo(str(tiny_model), QUESTIONS, trained[0], settings=settings(), lora=LORA)
     with pytest.raises(InputError, match="holds a model already"):
-        train_grpo(str(tiny_model), QUESTIONS, trained[0], settings=settings())
+        train_grpo(str(tiny_model), QUESTIONS, tiny_model, settings=settings(), lora=LORA)
 
 
 def test_an_output_that_is_a_file_is_refused(tiny_model, tmp_path):
@@ -272,7 +274,7 @@ def test_a_full_disk_is_told(tiny_model, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Trainer, "_save", full)
-    with pytest.raises(TuneError, match=r"cannot be written.*No space left"):
+    with pytest.raises(TuneError, match=r"could not be saved.*No space left"):
         train_grpo(str(tiny_model), QUESTIONS, tmp_path / "out", settings=settings(steps=1), lora=LORA)
 
 
