@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bftembed.errors import MissingExtraError
-from bftembed.tune.loss import objectives
+from bftembed.tune.loss import kinds
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = [path.relative_to(ROOT) for path in sorted((ROOT / "bftembed").rglob("*.py")) if ">>> " in path.read_text()]
@@ -16,7 +16,7 @@ FILES = [path.relative_to(ROOT) for path in sorted((ROOT / "bftembed").rglob("*.
 @pytest.fixture
 def _objectives_of_an_example(monkeypatch):
     """What an example registers is forgotten after it."""
-    monkeypatch.setattr(objectives, "_KINDS", dict(objectives._KINDS))
+    monkeypatch.setattr(kinds, "_KINDS", dict(kinds._KINDS))
 
 
 @pytest.mark.usefixtures("_objectives_of_an_example")

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from bftembed.tune.data.corpus import build_corpus
     from bftembed.tune.diagnosis.analysis import diagnose
     from bftembed.tune.loss.compute_loss import make_loss
+    from bftembed.tune.loss.kinds import ObjectiveKind, register_objective
     from bftembed.tune.loss.logprobs import token_logprobs
-    from bftembed.tune.loss.objectives import Objective, ObjectiveKind, register_objective
+    from bftembed.tune.loss.objectives import Objective
     from bftembed.tune.loss.weights import Weights
     from bftembed.tune.memory import MemoryPlan, plan
     from bftembed.tune.run import tune
@@ -37,14 +38,14 @@ __getattr__, __dir__ = attach(
     {
         "MemoryPlan": "memory",
         "Objective": "loss.objectives",
-        "ObjectiveKind": "loss.objectives",
+        "ObjectiveKind": "loss.kinds",
         "Tuner": "trainer",
         "Weights": "loss.weights",
         "build_corpus": "data.corpus",
         "diagnose": "diagnosis.analysis",
         "make_loss": "loss.compute_loss",
         "plan": "memory",
-        "register_objective": "loss.objectives",
+        "register_objective": "loss.kinds",
         "token_logprobs": "loss.logprobs",
         "tune": "run",
     },

@@ -135,8 +135,8 @@ def step_allocations(
         found.leave_out([*model.parameters(), *model.buffers(), *batch.values()])
         found.watch(trained)
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            values, lengths = supervised_logprobs(model, batch)
-        loss, _ = objective.loss(values.logprobs, lengths)
+            values, lengths = supervised_logprobs(model, batch, **objective.asks)
+        loss, _ = objective.loss(values, lengths)
         loss.backward()  # type: ignore[no-untyped-call]
     return found
 

@@ -51,7 +51,7 @@ class Tuner(Trainer):
     model
         A causal language model, or a PEFT model. Its forward is extended by `add_logprob_head`.
     objective
-        ``"sft"``, ``"dft"``, ``"bft-v1"``, ``"bft"`` or an `Objective`.
+        Name of an objective (``"sft"``, ``"dft"``, ``"bft"``, ...) or an `Objective`.
     chunk_size
         Tokens whose logits are held at once.
     args, train_dataset, data_collator, ...
@@ -125,12 +125,12 @@ class Tuner(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """A micro-batch's part of the loss of the global batch; in evaluation its mean negative log-likelihood."""
-        values, lengths = supervised_logprobs(model, inputs)
+        values, lengths = supervised_logprobs(model, inputs, **(self.objective.asks if model.training else {}))
         if not model.training:
             self._record_evaluation(values.logprobs, lengths)
             loss, _ = _SFT.loss(values.logprobs, lengths)
             return (loss, {}) if return_outputs else loss
-        loss, weights = self.objective.loss(values.logprobs, lengths, **self._global)
+        loss, weights = self.objective.loss(values, lengths, **self._global)
         self._record(values.logprobs.detach(), weights)
         # Gradients are averaged over processes, and this loss is a part of a sum over them.
         loss = loss * (self.accelerator.num_processes // self.get_tp_size())

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bftembed.errors import InputError
-from bftembed.tune.loss.logprobs import CHUNK_SIZE, logits_logprobs
+from bftembed.tune.loss.given_logits import logits_logprobs
+from bftembed.tune.loss.logprobs import CHUNK_SIZE
 from bftembed.tune.loss.objectives import Objective, named
 from bftembed.tune.loss.places import IGNORED
 
@@ -34,13 +35,13 @@ def make_loss(
     Parameters
     ----------
     objective
-        ``"sft"``, ``"dft"``, ``"bft-v1"``, ``"bft"`` or an `Objective`.
+        Name of an objective (``"sft"``, ``"dft"``, ``"bft"``, ...) or an `Objective`.
     samples_per_step
         Samples per optimizer step, over all processes.
     chunk_size
         Tokens whose logits are turned to float32 at once.
     options
-        Of `Objective`: ``window=256``, ``gamma``, ``eps``, ``sample_weight``.
+        Of `Objective`: ``window=256``, ``gamma``, ``eps``, ``sample_weight``; and its further options, ``alpha``.
 
     Returns
     -------
@@ -70,10 +71,10 @@ def make_loss(
             raise InputError(msg)
         targets = labels[:, 1:]
         mask = targets != IGNORED
-        logprobs = logits_logprobs(logits[:, :-1][mask], targets[mask], chunk_size=chunk_size)
+        values = logits_logprobs(logits[:, :-1][mask], targets[mask], chunk_size=chunk_size, **chosen.asks)
         if not chosen.per_sample:
-            return chosen.loss(logprobs, mask.sum(1), n_tokens=num_items_in_batch)[0]
-        value, _ = chosen.loss(logprobs, mask.sum(1), n_samples=samples_per_step)
+            return chosen.loss(values, mask.sum(1), n_tokens=num_items_in_batch)[0]
+        value, _ = chosen.loss(values, mask.sum(1), n_samples=samples_per_step)
         if samples_per_step is None and num_items_in_batch is not None:
             value = value * (mask.sum().to(value.dtype) / torch.as_tensor(num_items_in_batch).clamp(min=1))
         return value

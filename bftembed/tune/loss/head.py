@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class LogprobOutput(ModelOutput):
-    """What a model with a log-prob head gives: (n_tokens,) log-probabilities and entropies of the supervised tokens."""
+    """What a model with a log-prob head gives of the supervised tokens, (n_tokens,) each: see `TokenLogprobs`."""
 
     logprobs: torch.Tensor | None = None
     entropy: torch.Tensor | None = None
+    purity: torch.Tensor | None = None
 
 
 class LogprobHead:
@@ -100,7 +101,7 @@ def _with_logprobs(plain: Any) -> Any:
         token_logprobs: bool = False,
         labels: torch.Tensor | None = None,
         supervised: torch.Tensor | None = None,
-        entropy: bool = False,
+        statistics: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
         if not token_logprobs:
@@ -110,8 +111,8 @@ def _with_logprobs(plain: Any) -> Any:
         outputs = self.base_model(*args, **{**kwargs, "use_cache": False})
         # Looked up here and not before: FSDP and `modules_to_save` replace the head after this is set up.
         head, options = output_head(self), self._logprob_options
-        values = _head_logprobs(head, outputs.last_hidden_state, labels, supervised, entropy=entropy, **options)
-        return LogprobOutput(values.logprobs, values.entropy)
+        values = _head_logprobs(head, outputs.last_hidden_state, labels, supervised, **(statistics or {}), **options)
+        return LogprobOutput(**values._asdict())
 
     # Not `functools.wraps`: accelerate follows `__wrapped__` where it takes its autocast off a model.
     forward.__doc__, forward.__signature__ = plain.forward.__doc__, inspect.signature(plain.forward)  # type: ignore[attr-defined]
@@ -126,7 +127,7 @@ def _empty(plain: Any) -> Any:
 
 
 def supervised_logprobs(
-    model: nn.Module, batch: Mapping[str, torch.Tensor], *, entropy: bool = False
+    model: nn.Module, batch: Mapping[str, torch.Tensor], **statistics: Any
 ) -> tuple[TokenLogprobs, torch.Tensor]:
     """Log-probabilities of the supervised tokens of a batch, and how many each sample has.
 
@@ -139,8 +140,8 @@ def supervised_logprobs(
         ``attention_mask``; or, for samples laid end to end in one row, with ``position_ids`` that start at 0 in each
         sample and no ``attention_mask``. What `bftembed.tune.loss.places.located` adds is looked for where it is not
         there yet, which makes a GPU wait.
-    entropy
-        Also the entropy of each next-token distribution.
+    statistics
+        What else is computed: ``entropy``, ``k`` and ``purity`` of `token_logprobs`, e.g. ``**objective.asks``.
 
     Returns
     -------
@@ -148,8 +149,8 @@ def supervised_logprobs(
     """
     inputs = located(batch)
     lengths = inputs.pop("lengths")
-    outputs = model(**inputs, token_logprobs=True, entropy=entropy)
-    return TokenLogprobs(outputs.logprobs, outputs.entropy), lengths
+    outputs = model(**inputs, token_logprobs=True, statistics=statistics)
+    return TokenLogprobs(outputs.logprobs, outputs.entropy, outputs.purity), lengths
 
 
 def base_model(model: Any) -> Any:

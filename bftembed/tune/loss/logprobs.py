@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from transformers.utils.import_utils import is_fake_tensor
 
 from bftembed.errors import InputError
+from bftembed.tune.loss.spread import Asked
 
 #: Tokens whose logits are held at once.
 CHUNK_SIZE = 256
@@ -27,10 +28,21 @@ _WIDE_PRODUCT = hasattr(torch.ops.aten.mm, "dtype_out") and torch.version.hip is
 
 
 class TokenLogprobs(NamedTuple):
-    """Log-probability of each target token (with gradient) and, on request, the entropy (nats, without gradient)."""
+    """Values of the supervised tokens, (n_tokens,) each, those that were asked for; None where not.
+
+    Attributes
+    ----------
+    logprobs
+        Log-probability of each target token, with gradient.
+    entropy
+        Entropy of each next-token distribution, or of its likeliest tokens, in nats; without gradient.
+    purity
+        Sum of the squared probabilities of each next-token distribution; without gradient.
+    """
 
     logprobs: torch.Tensor
-    entropy: torch.Tensor | None
+    entropy: torch.Tensor | None = None
+    purity: torch.Tensor | None = None
 
 
 def token_logprobs(
@@ -43,6 +55,8 @@ def token_logprobs(
     scale: float = 1.0,
     chunk_size: int = CHUNK_SIZE,
     entropy: bool = False,
+    k: int | None = None,
+    purity: bool = False,
 ) -> TokenLogprobs:
     """Log-probability of each target token, in chunks of tokens.
 
@@ -67,48 +81,34 @@ def token_logprobs(
         Tokens whose logits are held at once; memory is about two (chunk_size, vocabulary) arrays of float32.
     entropy
         Also give the entropy of each next-token distribution.
+    k
+        Give that of its `k` likeliest tokens instead, their probabilities made to add up to 1.
+    purity
+        Also give the sum of squared probabilities of each next-token distribution.
 
     Returns
     -------
-    float32 (float64 for float64 input) arrays of shape (n_tokens,). With no tokens the result is empty and still
-    connected to ``hidden``.
+    float32 (float64 for float64 input) arrays of shape (n_tokens,), those asked for. With no tokens the result is empty
+    and still connected to ``hidden``.
 
     Raises
     ------
     InputError
-        If shapes do not fit together, ``chunk_size`` is below 1 or a target lies outside the vocabulary.
+        If shapes do not fit together, ``chunk_size`` is below 1, a target lies outside the vocabulary, or ``k`` is not
+        between 1 and the size of the vocabulary.
     """
     _check(hidden, weight, targets, chunk_size)
+    asked = Asked(entropy, k, purity)
+    asked.check(len(weight))
     device = hidden.device.type
     mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if mixed else weight.dtype
     head = _Head(softcap, scale, chunk_size, dtype)
     with _without_autocast(device):
-        logprobs, spread = _TokenLogprobs.apply(  # type: ignore[no-untyped-call]
-            hidden, weight, bias, targets, head, entropy, torch.is_grad_enabled()
+        logprobs, *spread = _TokenLogprobs.apply(  # type: ignore[no-untyped-call]
+            hidden, weight, bias, targets, head, asked, torch.is_grad_enabled()
         )
-    return TokenLogprobs(logprobs, spread if entropy else None)
-
-
-def logits_logprobs(logits: torch.Tensor, targets: torch.Tensor, *, chunk_size: int = CHUNK_SIZE) -> torch.Tensor:
-    """Log-probability of each target token from logits that exist already; float32 work is done in chunks.
-
-    Parameters
-    ----------
-    logits
-        (n_tokens, vocabulary), floating.
-    targets
-        (n_tokens,), int64.
-    chunk_size
-        Rows that are copied to float32 at once. The gradient with respect to ``logits`` is one more array of its size.
-
-    Returns
-    -------
-    (n_tokens,), float32 (float64 for float64 input).
-    """
-    _check_chunk(chunk_size)
-    result: torch.Tensor = _LogitsLogprobs.apply(logits, targets, chunk_size)  # type: ignore[no-untyped-call]
-    return result
+    return TokenLogprobs(logprobs, spread[0] if entropy else None, spread[1] if purity else None)
 
 
 class _Head(NamedTuple):
@@ -125,7 +125,7 @@ class _Logits:
         self, head: _Head, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
     ) -> None:
         self.head, self.hidden, self.weight, self.bias, self.targets = head, hidden, weight, bias, targets
-        self.wide = _wide(head.dtype)
+        self.wide = wide_dtype(head.dtype)
         self.rows = weight.to(head.dtype)
         self._buffer = hidden.new_empty(min(head.chunk_size, len(targets)), len(weight), dtype=self.wide)
 
@@ -174,14 +174,14 @@ class _TokenLogprobs(torch.autograd.Function):
         bias: torch.Tensor | None,
         targets: torch.Tensor,
         head: _Head,
-        entropy: bool,  # noqa: FBT001
+        asked: Asked,
         grad: bool,  # noqa: FBT001
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, ...]:
         n = len(targets)
         chunks = _Logits(head, hidden, weight, bias, targets)
         wide = chunks.wide
         logprobs = hidden.new_empty(n, dtype=wide)
-        spread = hidden.new_empty(n if entropy else 0, dtype=wide)
+        spread = asked.room(hidden, n, wide)
         logsumexp = hidden.new_empty(n, dtype=wide)
         # d logprob / d hidden, to be scaled in the backward pass.
         slopes = torch.empty_like(hidden) if grad and ctx.needs_input_grad[0] else None
@@ -191,18 +191,12 @@ class _TokenLogprobs(torch.autograd.Function):
             target = targets[part, None]
             chosen = logits.gather(1, target)
             top = logits.amax(1, keepdim=True)
-            if entropy:
-                logits_kept = logits.clone()
             exp = logits.sub_(top).exp_()
             total = exp.sum(1, keepdim=True)
             lse = top + total.log()
             logsumexp[part] = lse[:, 0]
             logprobs[part] = (chosen - lse)[:, 0]
-            if entropy:
-                # A logit of minus infinity has probability 0 and adds nothing.
-                mean = logits_kept.clamp_(min=torch.finfo(wide).min).mul_(exp).sum(1, keepdim=True) / total
-                spread[part] = (lse - mean)[:, 0]
-                del logits_kept
+            asked.fill(spread, part, exp)
             if slopes is not None:
                 exp.scatter_add_(1, target, -total)
                 if cap_slope is not None:
@@ -214,12 +208,12 @@ class _TokenLogprobs(torch.autograd.Function):
         kept = (hidden, weight, bias, targets, logsumexp) if grad and trains_head else (None,) * 5
         ctx.save_for_backward(slopes, *kept)
         ctx.head = head
-        ctx.mark_non_differentiable(spread)
-        return logprobs, spread
+        ctx.mark_non_differentiable(*spread)
+        return logprobs, *spread
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, grad: torch.Tensor, *_: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         slopes, hidden, *_ = ctx.saved_tensors
         grad_hidden = None if slopes is None else slopes.to(grad.dtype).mul(grad[:, None]).to(slopes.dtype)
         grad_weight = grad_bias = None
@@ -281,33 +275,8 @@ def _sums_wide(device: torch.device) -> bool:
     return True
 
 
-class _LogitsLogprobs(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, logits: torch.Tensor, targets: torch.Tensor, chunk_size: int) -> torch.Tensor:
-        wide = _wide(logits.dtype)
-        logsumexp = logits.new_empty(len(targets), dtype=wide)
-        chosen = logits.gather(1, targets[:, None])[:, 0].to(wide)
-        for begin in range(0, len(targets), chunk_size):
-            part = slice(begin, begin + chunk_size)
-            logsumexp[part] = logits[part].to(wide).logsumexp(1)
-        ctx.save_for_backward(logits, targets, logsumexp)
-        ctx.chunk_size = chunk_size
-        return chosen - logsumexp
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        logits, targets, logsumexp = ctx.saved_tensors
-        result = torch.empty_like(logits)
-        for begin in range(0, len(targets), ctx.chunk_size):
-            part = slice(begin, begin + ctx.chunk_size)
-            slope = logits[part].to(grad.dtype).sub(logsumexp[part, None]).exp_().neg_()
-            slope.scatter_add_(1, targets[part, None], torch.ones_like(slope[:, :1]))
-            result[part] = slope.mul_(grad[part, None]).to(result.dtype)
-        return result, None, None
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
+def wide_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What sums of a type are kept in: float32, or float64 for float64."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
@@ -323,7 +292,7 @@ def _check(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, ch
             f"{tuple(targets.shape)}; expected (n_tokens, hidden_size), (vocabulary, hidden_size) and (n_tokens,)."
         )
         raise InputError(msg)
-    _check_chunk(chunk_size)
+    check_chunk(chunk_size)
     if len(targets) and targets.device.type == "cpu" and not is_fake_tensor(targets):
         # On a GPU the check would wait for the device at every step, and the gather raises there by itself. Tensors
         # without values are those of a memory plan.
@@ -333,7 +302,8 @@ def _check(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, ch
             raise InputError(msg)
 
 
-def _check_chunk(chunk_size: int) -> None:
+def check_chunk(chunk_size: int) -> None:
+    """Refuse a size of chunks below 1, with an `InputError`."""
     if chunk_size < 1:
         msg = f"`chunk_size` is {chunk_size}; it has to be at least 1."
         raise InputError(msg)

@@ -3,107 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bftembed._near import did_you_mean
-from bftembed._plugins import load_plugin, plugin_names
 from bftembed.errors import InputError
-from bftembed.tune.loss.weights import Weights, bft, bft_v1, dft, ones, sample_of, sft, wide
+from bftembed.tune.loss.kinds import OBJECTIVES, ObjectiveKind, find_kind, register_objective
+from bftembed.tune.loss.logprobs import TokenLogprobs
+from bftembed.tune.loss.weights import Weights, ones, sample_of, wide
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-class ObjectiveKind(NamedTuple):
-    """How an objective weighs.
-
-    Attributes
-    ----------
-    weights
-        ``weights(logprobs, lengths, **options)`` gives `Weights`, or the token weights alone, (n_tokens,); what it is
-        given, `logprobs` (n_tokens,) and `lengths` (n_samples,), is as for `Objective.weights`. Its further parameters
-        are options: those named as a field of `Objective` (``window``, ``gamma``, ...) get the field's value, others
-        that of ``Objective.options``.
-    per_sample
-        Whether the loss is a mean over samples, each a mean over its tokens, rather than over all tokens.
-    """
-
-    weights: Callable[..., Weights | torch.Tensor]
-    per_sample: bool = False
-
-
-_KINDS = {
-    "sft": ObjectiveKind(sft),
-    "dft": ObjectiveKind(dft),
-    "bft-v1": ObjectiveKind(bft_v1, per_sample=True),
-    "bft": ObjectiveKind(bft, per_sample=True),
-}
-#: The objectives of this package.
-OBJECTIVES: tuple[str, ...] = tuple(_KINDS)
-
-
-def register_objective(
-    name: str, weights: Callable[..., Weights | torch.Tensor], *, per_sample: bool = False
-) -> ObjectiveKind:
-    """Make an objective known by a name, in this process.
-
-    An installed package makes one known in every process, `bftembed tune` included, by an entry point of the group
-    ``bftembed.objectives`` that names an `ObjectiveKind`.
-
-    Parameters
-    ----------
-    name
-        What `Objective` and configurations call it.
-    weights, per_sample
-        See `ObjectiveKind`.
-
-    Raises
-    ------
-    InputError
-        If another function has the name, or `weights` does not take two arguments.
-
-    Examples
-    --------
-    >>> from bftembed.tune import make_loss, register_objective
-    >>> def focal(logprobs, lengths, *, power: float = 2.0):
-    ...     return (1 - logprobs.exp()) ** power
-    >>> _ = register_objective("focal", focal)
-    >>> loss = make_loss("focal", options={"power": 1.0})
-    """
-    if name in _KINDS and (name in OBJECTIVES or not _same_function(_KINDS[name].weights, weights)):
-        msg = f"There is an objective `{name}` already; choose another name."
-        raise InputError(msg)
-    if not callable(weights) or len(inspect.signature(weights).parameters) < 2:
-        msg = f"The weights of `{name}` are no function of `logprobs` and `lengths`, but `{weights!r}`."
-        raise InputError(msg)
-    _KINDS[name] = ObjectiveKind(weights, per_sample)
-    return _KINDS[name]
-
-
-def _same_function(one: object, other: object) -> bool:
-    """Whether both are one function of one module, which may have been defined anew, as a notebook's cell does."""
-    places = [(getattr(each, "__module__", None), getattr(each, "__qualname__", None)) for each in (one, other)]
-    return one is other or (places[0] == places[1] and None not in places[0])
-
-
-def _find(name: str) -> ObjectiveKind:
-    if name not in _KINDS and (plugin := load_plugin("objectives", name)) is not None:
-        kind = plugin if isinstance(plugin, ObjectiveKind) else ObjectiveKind(plugin)
-        register_objective(name, kind.weights, per_sample=kind.per_sample)
-    if name not in _KINDS:
-        known = list(dict.fromkeys([*_KINDS, *plugin_names("objectives")]))
-        msg = f"{did_you_mean(name, known)} There are {', '.join(known)}".strip()
-        raise InputError(msg)
-    return _KINDS[name]
-
-
-def _options(name: str) -> list[str]:
-    """Options of an objective's function: all its parameters but log-probabilities and lengths."""
-    return list(inspect.signature(_find(name).weights).parameters)[2:]
+__all__ = ["OBJECTIVES", "Objective", "ObjectiveKind", "named", "register_objective"]
 
 
 def _refusal(reason: str) -> PydanticCustomError:
@@ -116,7 +28,7 @@ class Objective(BaseModel):
     Attributes
     ----------
     name
-        ``"sft"``, ``"dft"``, ``"bft-v1"``, ``"bft"``, or one of `register_objective` or of an installed package.
+        One of `OBJECTIVES`, of `register_objective`, or of an installed package.
     window
         Tokens in a window (g): ``bft`` and ``bft-v1``.
     gamma
@@ -126,7 +38,13 @@ class Objective(BaseModel):
     sample_weight
         Whether samples are weighted: ``bft``.
     options
-        Further options, of objectives that are not of this package.
+        Further options: ``alpha`` of ``power``, ``tau`` of ``profit``, ``alpha`` and ``k`` of ``eaft``, and those of
+        objectives that are not of this package. They may stand beside the others, ``{"name": "power", "alpha": 0.5}``.
+
+    Examples
+    --------
+    >>> Objective.model_validate({"name": "power", "alpha": 0.5}).options
+    {'alpha': 0.5}
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -136,13 +54,28 @@ class Objective(BaseModel):
     gamma: float = Field(default=1.0, gt=0)
     eps: float = Field(default=1e-30, gt=0)
     sample_weight: bool = True
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, values: Any) -> Any:
+        """Take what is no field for an option, if the objective has any."""
+        if not isinstance(values, dict) or not isinstance(options := values.get("options", {}), dict):
+            return values
+        own = values.keys() - cls.model_fields.keys() - options.keys()
+        try:
+            if not own or not find_kind(str(values.get("name"))).options.keys() - cls.model_fields.keys():
+                return values
+        except InputError:  # said of the name, below
+            return values
+        rest = {key: value for key, value in values.items() if key not in own}
+        return {**rest, "options": {**options, **{key: values[key] for key in own}}}
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
         try:
-            _find(name)
+            find_kind(name)
         except InputError as error:
             raise _refusal(str(error)) from error
         return name
@@ -150,41 +83,66 @@ class Objective(BaseModel):
     @field_validator("options")
     @classmethod
     def _taken(cls, options: dict[str, Any], found: ValidationInfo) -> dict[str, Any]:
-        if options and (name := found.data.get("name")):
-            taken = [option for option in _options(name) if option not in cls.model_fields]
-            if unknown := [option for option in options if option not in taken]:
-                near = did_you_mean(unknown[0], taken)
-                reason = f"`{name}` takes no option `{unknown[0]}`{near and f'.{near}'}"
-                raise _refusal(reason)
-        return options
+        if not (name := found.data.get("name")):
+            return options
+        kind = find_kind(name)
+        known = {option: value for option, value in kind.options.items() if option not in cls.model_fields}
+        if unknown := [option for option in options if option not in known]:
+            near = did_you_mean(unknown[0], list(known))
+            reason = f"`{name}` takes no option `{unknown[0]}`{near and f'.{near}'}"
+            raise _refusal(reason)
+        needed = [option for option, value in known.items() if value.default is inspect.Parameter.empty]
+        if missing := [option for option in needed if option not in options]:
+            reason = f"`{name}` needs the option `{missing[0]}`"
+            raise _refusal(reason)
+        try:
+            return kind.check(options)
+        except InputError as error:
+            raise _refusal(str(error)) from error
 
     @property
     def per_sample(self) -> bool:
         """Whether the loss is a mean over samples (BFT) rather than over tokens (SFT, DFT)."""
-        return _find(self.name).per_sample
+        return find_kind(self.name).per_sample
 
     @property
     def has_window(self) -> bool:
         """Whether the objective looks at windows of tokens."""
-        return "window" in _options(self.name)
+        return "window" in find_kind(self.name).options
 
-    def weights(self, logprobs: torch.Tensor, lengths: torch.Tensor) -> Weights:
+    @property
+    def asks(self) -> dict[str, Any]:
+        """Statistics that its weights depend on, as arguments of `token_logprobs`; empty if there are none."""
+        kind = find_kind(self.name)
+        asked: dict[str, Any] = dict.fromkeys(kind.statistics, True)
+        if "entropy" in asked and "k" in kind.options:
+            asked["k"] = self.options.get("k", kind.options["k"].default)
+        return asked
+
+    def weights(self, values: torch.Tensor | TokenLogprobs, lengths: torch.Tensor) -> Weights:
         """Token and sample weights.
 
         Parameters
         ----------
-        logprobs
-            (n_tokens,), log p of the supervised tokens, sample after sample.
+        values
+            (n_tokens,), log p of the supervised tokens, sample after sample; with the statistics that `asks` names, if
+            it names any.
         lengths
             (n_samples,), int64, the number of supervised tokens of each sample.
 
         Raises
         ------
         InputError
-            If an objective that is not of this package gives arrays of another shape.
+            If a statistic is missing, or an objective that is not of this package gives arrays of another shape.
         """
-        own = {name: getattr(self, name) for name in _options(self.name) if name in type(self).model_fields}
-        made = _find(self.name).weights(logprobs.detach(), lengths, **own, **self.options)
+        values = values if isinstance(values, TokenLogprobs) else TokenLogprobs(values)
+        logprobs, kind = values.logprobs.detach(), find_kind(self.name)
+        given = {name: getattr(values, name) for name in kind.statistics}
+        if missing := [name for name, value in given.items() if value is None]:
+            msg = f"`{self.name}` needs the {missing[0]} of the tokens, as `token_logprobs(**objective.asks)` gives it."
+            raise InputError(msg)
+        own = {name: getattr(self, name) for name in kind.options if name in type(self).model_fields}
+        made = kind.weights(logprobs, lengths, **given, **own, **self.options)
         token, sample = (made, ones(lengths, logprobs)) if isinstance(made, torch.Tensor) else made
         if token.shape != logprobs.shape or sample.shape != lengths.shape:
             msg = (
@@ -196,7 +154,7 @@ class Objective(BaseModel):
 
     def loss(
         self,
-        logprobs: torch.Tensor,
+        values: torch.Tensor | TokenLogprobs,
         lengths: torch.Tensor,
         *,
         n_tokens: torch.Tensor | float | None = None,
@@ -204,13 +162,14 @@ class Objective(BaseModel):
     ) -> tuple[torch.Tensor, Weights]:
         """The loss of a micro-batch as its part of the loss of the global batch: the parts add up to the whole.
 
-        SFT and DFT: the sum of weighted negative log-likelihoods over `n_tokens`. BFT: each sample's mean of them times
-        its sample weight, summed, over `n_samples`; a sample without supervised tokens counts as a sample.
+        BFT: each sample's mean of weighted negative log-likelihoods times its sample weight, summed, over `n_samples`;
+        a sample without supervised tokens counts as a sample. The others: the sum of weighted negative log-likelihoods
+        over `n_tokens`, which counts tokens of weight 0 too.
 
         Parameters
         ----------
-        logprobs, lengths
-            As for `weights`; `logprobs` with gradient.
+        values, lengths
+            As for `weights`; log-probabilities with gradient.
         n_tokens, n_samples
             Supervised tokens and samples of the *global* batch: all accumulation steps of all processes. Those of this
             micro-batch by default.
@@ -219,7 +178,8 @@ class Objective(BaseModel):
         -------
         The loss, a scalar that stays connected to the graph when nothing is supervised, and the weights.
         """
-        weights = self.weights(logprobs, lengths)
+        weights = self.weights(values, lengths)
+        logprobs = values.logprobs if isinstance(values, TokenLogprobs) else values
         if self.per_sample:
             share = (weights.sample / lengths.clamp(min=1))[sample_of(lengths, len(logprobs))]
             total = len(lengths) if n_samples is None else n_samples

@@ -10,13 +10,23 @@ perspective with reward rectification", arXiv 2508.05629. ``bft-v1`` and ``bft``
 knowledge using Balanced Fine-Tuning", arXiv 2511.21075; ``bft-v1`` follows the public code of its first version
 (github.com/TencentAILabHealthcare/BFT, commit e54ca5c), ``bft`` is this package's reading of the description in its
 third version, whose equations for the place of the window and for the sample coefficient are not public as code.
+``power``: the family of "Beyond Log Likelihood", arXiv 2510.00526 (github.com/GaotangLi/Beyond-Log-Likelihood).
+``profit``: arXiv 2601.09195 (github.com/Utaotao/ProFit). ``eaft``: entropy-adaptive fine-tuning, arXiv 2601.02151
+(github.com/PRIS-CV/EAFT). ``deft``: arXiv 2602.11424 (github.com/luludus/DEFT).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Annotated, NamedTuple
 
 import torch
+from pydantic import Field
+
+#: Options of objectives, with what they are held against when a configuration is read.
+Exponent = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Several = Annotated[int, Field(ge=2)]
 
 
 class Weights(NamedTuple):
@@ -64,6 +74,46 @@ def sft(logprobs: torch.Tensor, lengths: torch.Tensor) -> Weights:
 def dft(logprobs: torch.Tensor, lengths: torch.Tensor) -> Weights:
     """The weight of a token is its confidence, the probability the model gives it."""
     return Weights(wide(logprobs).exp(), ones(lengths, logprobs))
+
+
+def power(logprobs: torch.Tensor, lengths: torch.Tensor, *, alpha: Exponent = 0.5) -> Weights:
+    """The confidence to the power `alpha`: the gradient of the loss ``(1 - p**alpha) / alpha``.
+
+    0 is `sft` and 1 is `dft`, bit for bit; 10 is the "-p^10" of the paper.
+    """
+    return Weights(wide(logprobs).exp() ** alpha, ones(lengths, logprobs))
+
+
+def profit(logprobs: torch.Tensor, lengths: torch.Tensor, *, tau: Probability = 0.1) -> Weights:
+    """One for tokens of a confidence of at least `tau`, else zero; all tokens count in the mean."""
+    confident = wide(logprobs).exp() >= tau
+    return Weights(confident.to(wide(logprobs[:0]).dtype), ones(lengths, logprobs))
+
+
+def eaft(
+    logprobs: torch.Tensor,
+    lengths: torch.Tensor,
+    entropy: torch.Tensor,
+    *,
+    alpha: Exponent = 1.0,
+    k: Several = 20,
+) -> Weights:
+    """Entropy of the `k` likeliest tokens as a share of the largest that they could have, to the power `alpha`.
+
+    Where the model is certain, of the target or of another token, the weight is 0; where it wavers evenly, 1. The
+    authors divide by 3.0, which is ln 20 = 2.996 rounded: their weights are 0.9986 of these for ``k=20`` and
+    ``alpha=1``, and for another `k` they are no share. A copy that leaves the division out has weights 2.996 times as
+    large, and learning rates that are not comparable.
+    """
+    return Weights((wide(entropy) / math.log(k)) ** alpha, ones(lengths, logprobs))
+
+
+def deft(logprobs: torch.Tensor, lengths: torch.Tensor, purity: torch.Tensor) -> Weights:
+    """The confidence to the power of the sum of all tokens' squared probabilities.
+
+    This is near `sft` where the model is unsure of the next token, and near `dft` where it is sure of one.
+    """
+    return Weights(wide(logprobs).exp() ** wide(purity), ones(lengths, logprobs))
 
 
 def bft_v1(logprobs: torch.Tensor, lengths: torch.Tensor, *, window: int = 256, gamma: float = 1.0) -> Weights:

@@ -1,4 +1,4 @@
-"""The four objectives once more, in float64 with Python loops and gradients by hand: what the tests compare with.
+"""The objectives once more, in float64 with Python loops and gradients by hand: what the tests compare with.
 
 Written from the definitions alone; neither torch nor any code of the package is used here.
 """
@@ -33,7 +33,14 @@ def sliding_means(values, window):
     return [sum(values[i : i + window]) / window for i in range(len(values) - window + 1)]
 
 
-def sample(logp, name, *, window=256, gamma=1.0, eps=0.0):
+def likeliest_entropy(p, k):
+    """Entropy of the k largest probabilities, made to add up to 1."""
+    largest = sorted(p, reverse=True)[:k]
+    whole = sum(largest)
+    return -sum(each / whole * math.log(each / whole) for each in largest if each > 0)
+
+
+def sample(logp, name, *, window=256, gamma=1.0, eps=0.0, alpha=None, tau=0.1, k=20, entropy=(), purity=()):
     """Token weights [n], sample weight and lowest window of one sample with n >= 1 supervised tokens."""
     c = [math.exp(value) for value in logp]
     geometric = math.exp(min(sliding_means(logp, window)))
@@ -48,10 +55,18 @@ def sample(logp, name, *, window=256, gamma=1.0, eps=0.0):
         means = contexts(c, window)
         tokens = [min(max(own / (mean + eps), 0.0), 1.0) for own, mean in zip(c, means, strict=True)]
         return tokens, 1.0 - arithmetic, arithmetic
+    if name == "power":
+        return [own ** (0.5 if alpha is None else alpha) for own in c], 1.0, arithmetic
+    if name == "profit":
+        return [float(own >= tau) for own in c], 1.0, arithmetic
+    if name == "eaft":
+        return [(own / math.log(k)) ** (1.0 if alpha is None else alpha) for own in entropy], 1.0, arithmetic
+    if name == "deft":
+        return [own**exponent for own, exponent in zip(c, purity, strict=True)], 1.0, arithmetic
     raise KeyError(name)
 
 
-def objective(logits, labels, name, *, window=256, gamma=1.0, eps=0.0, n_tokens=None, n_samples=None):
+def objective(logits, labels, name, *, n_tokens=None, n_samples=None, k=20, **options):
     """Loss, gradient [B, T, V] with respect to the logits, and lowest windows [B] (0 where nothing is supervised).
 
     `labels` [B, T] are not shifted: logits at t predict the label at t + 1; -100 is not supervised. `n_tokens` and
@@ -72,7 +87,9 @@ def objective(logits, labels, name, *, window=256, gamma=1.0, eps=0.0, n_tokens=
         rows = [log_softmax(logits[b, t]) for t in places]
         targets = [labels[b, t + 1] for t in places]
         logp = [float(row[y]) for row, y in zip(rows, targets, strict=True)]
-        tokens, whole, lowest[b] = sample(logp, name, window=window, gamma=gamma, eps=eps)
+        p = [np.exp(row) for row in rows]
+        spread = {"entropy": [likeliest_entropy(row, k) for row in p], "purity": [float((row**2).sum()) for row in p]}
+        tokens, whole, lowest[b] = sample(logp, name, k=k, **options, **spread)
         scale = whole / len(places) / n_samples if per_sample else 1.0 / n_tokens
         for t, row, y, value, weight in zip(places, rows, targets, logp, tokens, strict=True):
             loss += scale * weight * -value

@@ -6,6 +6,8 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from bftembed.errors import InputError
 from bftembed.tune import Objective, make_loss
+from bftembed.tune.loss.kinds import OBJECTIVES
+from bftembed.tune.loss.logprobs import TokenLogprobs
 
 
 @pytest.fixture
@@ -22,13 +24,17 @@ def outputs(logits):
     return CausalLMOutputWithPast(logits=logits)
 
 
-@pytest.mark.parametrize("name", ["sft", "dft", "bft-v1", "bft"])
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_it_is_the_objective(batch, name):
     logits, labels = batch
     targets = labels[:, 1:]
     mask = targets != -100
-    logprobs = logits[:, :-1].log_softmax(-1)[mask].gather(1, targets[mask][:, None])[:, 0]
-    expected, _ = Objective(name=name, window=5).loss(logprobs, mask.sum(1))
+    logprobs = logits[:, :-1].log_softmax(-1)[mask]
+    p = logprobs.exp()
+    likeliest = p.topk(20).values / p.topk(20).values.sum(1, keepdim=True)
+    entropy = -(likeliest * likeliest.log()).sum(1)
+    values = TokenLogprobs(logprobs.gather(1, targets[mask][:, None])[:, 0], entropy, (p**2).sum(1))
+    expected, _ = Objective(name=name, window=5).loss(values, mask.sum(1))
     assert float(make_loss(name, window=5)(outputs(logits), labels)) == pytest.approx(float(expected), rel=1e-12)
     assert float(make_loss(name, window=5)({"logits": logits}, labels)) == pytest.approx(float(expected), rel=1e-12)
 
@@ -42,7 +48,7 @@ def test_sft_is_cross_entropy(batch):
 def test_parts_add_up_to_the_whole_when_the_number_of_samples_is_known(batch):
     logits, labels = batch
     n_tokens = (labels[:, 1:] != -100).sum()
-    for name in ("sft", "dft", "bft-v1", "bft"):
+    for name in OBJECTIVES:
         loss = make_loss(name, window=5, samples_per_step=4)
         parts = [loss(outputs(logits[[row]]), labels[[row]], num_items_in_batch=n_tokens) for row in range(4)]
         whole = loss(outputs(logits), labels, num_items_in_batch=n_tokens)
@@ -60,10 +66,12 @@ def test_without_it_the_size_of_the_loss_does_not_grow_with_the_parts(batch):
     assert sum(parts) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("given", [{"loss": torch.tensor(1.0)}, CausalLMOutputWithPast(loss=torch.tensor(1.0))])
-def test_outputs_without_logits_are_refused(given):
-    with pytest.raises(InputError, match=r"gave none of the former.*use_liger_kernel"):
-        make_loss("bft")(given, torch.zeros(1, 3, dtype=torch.long))
+def test_outputs_without_logits_are_refused(given, name):
+    """Public code of several objectives trains plain SFT then."""
+    with pytest.raises(InputError, match=rf"`{name}` objective.*gave none of the former.*use_liger_kernel"):
+        make_loss(name)(given, torch.zeros(1, 3, dtype=torch.long))
 
 
 def test_no_labels_are_refused(batch):
@@ -74,7 +82,7 @@ def test_no_labels_are_refused(batch):
 def test_all_masked_stays_connected(batch):
     logits, labels = batch
     logits.requires_grad_()
-    for name in ("sft", "dft", "bft-v1", "bft"):
+    for name in OBJECTIVES:
         loss = make_loss(name)(outputs(logits), torch.full_like(labels, -100), num_items_in_batch=torch.tensor(0))
         assert float(loss.detach()) == 0
         (grad,) = torch.autograd.grad(loss, logits)

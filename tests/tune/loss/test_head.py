@@ -143,14 +143,21 @@ def test_head_with_a_bias(batch):
     assert assert_same_training(fused, plain, batch)["lm_head.bias"].any()
 
 
-def test_entropy_of_the_next_token(batch):
-    model = tiny()
+@pytest.mark.parametrize("family", ["llama", "soft cap", "logits_scaling"])
+def test_statistics_of_the_next_token(family, batch):
+    name, options = FAMILIES[family]
+    model = tiny(name, **options)
     add_logprob_head(model)
-    values, _ = supervised_logprobs(model, batch, entropy=True)
+    values, _ = supervised_logprobs(model, batch, entropy=True, purity=True)
     logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    expected = torch.distributions.Categorical(logits=logits[:, :-1][batch["labels"][:, 1:] != -100]).entropy()
-    torch.testing.assert_close(values.entropy, expected, rtol=1e-4, atol=1e-5)
-    assert supervised_logprobs(model, batch)[0].entropy is None
+    p = logits[:, :-1][batch["labels"][:, 1:] != -100].softmax(-1)
+    torch.testing.assert_close(values.entropy, torch.special.entr(p).sum(1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(values.purity, (p**2).sum(1), rtol=1e-4, atol=1e-5)
+    likeliest = p.topk(5).values / p.topk(5).values.sum(1, keepdim=True)
+    values, _ = supervised_logprobs(model, batch, entropy=True, k=5)
+    torch.testing.assert_close(values.entropy, torch.special.entr(likeliest).sum(1), rtol=1e-4, atol=1e-5)
+    values, _ = supervised_logprobs(model, batch)
+    assert values.entropy is values.purity is None
 
 
 def peft_pair(**options):

@@ -11,7 +11,8 @@ from torch.utils._pytree import tree_leaves
 
 from bftembed.errors import InputError
 from bftembed.tune.loss import logprobs as module
-from bftembed.tune.loss.logprobs import logits_logprobs, token_logprobs
+from bftembed.tune.loss.given_logits import logits_logprobs
+from bftembed.tune.loss.logprobs import token_logprobs
 
 
 def full_logits(hidden, weight, bias=None, softcap=None, scale=1.0):
@@ -68,7 +69,7 @@ def test_equals_autograd(n, width, vocabulary, chunk_size, softcap, scale, train
         leaf.requires_grad_(wanted)
     used = [leaf for leaf in (leaves if with_bias else leaves[:2]) if leaf.requires_grad]
     given_bias = bias if with_bias else None
-    ours, spread = token_logprobs(
+    ours, spread, _ = token_logprobs(
         hidden, weight, targets, bias=given_bias, softcap=softcap, scale=scale, chunk_size=chunk_size, entropy=entropy
     )
     logits = full_logits(hidden, weight, given_bias, softcap, scale)
@@ -97,18 +98,7 @@ def test_gradcheck(softcap, with_bias):
 
     assert torch.autograd.gradcheck(function, (hidden, weight, bias) if with_bias else (hidden, weight))
     logits = torch.randn(5, 6, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda logits: logits_logprobs(logits, targets, chunk_size=2), (logits,))
-
-
-@settings(max_examples=40)
-@given(n=st.integers(0, 9), vocabulary=st.integers(1, 8), chunk_size=st.integers(1, 12), seed=st.integers(0, 2**32 - 1))
-def test_given_logits_equal_autograd(n, vocabulary, chunk_size, seed):
-    _, _, _, targets, back = draw(n, 1, vocabulary, seed=seed)
-    logits = torch.from_numpy(np.random.default_rng(seed).normal(0, 3, (n, vocabulary))).requires_grad_()
-    ours, expected = logits_logprobs(logits, targets, chunk_size=chunk_size), picked(logits, targets)
-    torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
-    (gradient,), (slope,) = (torch.autograd.grad(values, logits, back) for values in (ours, expected))
-    torch.testing.assert_close(gradient, slope, rtol=1e-9, atol=1e-12)
+    assert torch.autograd.gradcheck(lambda logits: logits_logprobs(logits, targets, chunk_size=2).logprobs, (logits,))
 
 
 def test_tied_head_gets_both_gradients():
@@ -248,7 +238,7 @@ def test_bf16_parameters():
         assert gradient.dtype == torch.bfloat16
         assert relative(gradient, slope) < 0.02
     logits = full_logits(*(leaf.detach() for leaf in leaves)).requires_grad_()
-    given_logits = logits_logprobs(logits, targets, chunk_size=10)
+    given_logits = logits_logprobs(logits, targets, chunk_size=10).logprobs
     assert given_logits.dtype == torch.float32
     torch.testing.assert_close(given_logits, picked(logits.float(), targets), rtol=1e-5, atol=1e-5)
     assert torch.autograd.grad(given_logits, logits, back)[0].dtype == torch.bfloat16
@@ -264,14 +254,15 @@ def test_float32_states_and_bf16_head():
     assert [gradient.dtype for gradient in gradients] == [torch.float32, torch.bfloat16]
 
 
+@pytest.mark.parametrize("k", [None, 20])
 @pytest.mark.parametrize("trained", [False, True])
-def test_never_holds_all_logits(trained):
+def test_never_holds_all_logits(trained, k):
     n, width, vocabulary, chunk_size = 60, 4, 50, 7
     hidden, weight, _, targets, back = draw(n, width, vocabulary)
     weight.requires_grad_(trained)
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x), Largest() as run:
-        values = token_logprobs(hidden, weight, targets, chunk_size=chunk_size, entropy=True).logprobs
+        values = token_logprobs(hidden, weight, targets, chunk_size=chunk_size, entropy=True, k=k, purity=True).logprobs
         values.backward(back)
     assert run.elements == chunk_size * vocabulary
     # d log p / d hidden; with the head also hidden states, weight, targets and log-sum-exp: no logits of any chunk.
@@ -293,11 +284,58 @@ def test_without_gradient_nothing_is_saved():
     torch.testing.assert_close(values.logprobs, picked(full_logits(hidden, weight, bias), targets).detach())
 
 
-def test_entropy_carries_no_gradient():
+def test_statistics_carry_no_gradient():
     hidden, weight, _, targets, _ = draw(6, 3, 5)
-    values = token_logprobs(hidden, weight, targets, entropy=True)
+    values = token_logprobs(hidden, weight, targets, entropy=True, purity=True)
     assert values.logprobs.requires_grad
     assert not values.entropy.requires_grad
+    assert not values.purity.requires_grad
+
+
+@settings(max_examples=40)
+@given(
+    n=st.integers(0, 9),
+    vocabulary=st.integers(1, 300),
+    k=st.none() | st.integers(1, 25),
+    chunk_size=st.integers(1, 12),
+    softcap=st.none() | st.floats(0.5, 30.0),
+    scale=st.floats(0.05, 4.0),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_statistics_equal_those_of_all_probabilities(n, vocabulary, k, chunk_size, softcap, scale, seed):
+    hidden, weight, bias, targets, back = draw(n, 4, vocabulary, seed=seed)
+    k = k and min(k, vocabulary)
+    options = {"bias": bias, "softcap": softcap, "scale": scale}
+    values = token_logprobs(hidden, weight, targets, **options, chunk_size=chunk_size, entropy=True, k=k, purity=True)
+    p = special.softmax(full_logits(hidden, weight, **options).detach().numpy(), axis=1)
+    largest = np.sort(p, axis=1)[:, -(k or vocabulary) :]  # scipy makes them add up to 1
+    np.testing.assert_allclose(values.entropy, stats.entropy(largest, axis=1) if n else [], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(values.purity, (p**2).sum(1), rtol=1e-9)
+    plain = token_logprobs(hidden, weight, targets, **options, chunk_size=chunk_size)
+    assert plain.entropy is plain.purity is None
+    assert torch.equal(plain.logprobs, values.logprobs)
+    leaves = (hidden, weight, bias)
+    both = (torch.autograd.grad(each.logprobs, leaves, back) for each in (plain, values))
+    assert all(torch.equal(one, other) for one, other in zip(*both, strict=True))
+
+
+def test_statistics_of_half_precision():
+    """The sixteen likeliest logits are computed again in float32, so that what is left is in the tail."""
+    hidden, weight, targets = real_sized(400)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = token_logprobs(hidden, weight, targets, entropy=True, k=20, purity=True)
+    p = special.softmax((hidden.double() @ weight.double().T).numpy(), axis=1)
+    expected = stats.entropy(np.sort(p, axis=1)[:, -20:], axis=1)
+    assert ours.entropy.dtype == ours.purity.dtype == torch.float32
+    assert np.abs(ours.entropy.numpy() - expected).max() < 0.02
+    assert np.abs(ours.purity.numpy() / (p**2).sum(1) - 1).max() < 0.02
+
+
+@pytest.mark.parametrize("k", [0, -2, 6])
+def test_a_number_of_likeliest_tokens_that_there_is_not(k):
+    hidden, weight, _, targets, _ = draw(6, 3, 5)
+    with pytest.raises(InputError, match=f"`k` is {k}; the entropy of the `k` likeliest of 5 tokens"):
+        token_logprobs(hidden, weight, targets, entropy=True, k=k)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -307,13 +345,13 @@ def test_huge_logits_stay_finite(dtype):
     targets = torch.tensor([1, 3, 0])
     values = token_logprobs(hidden, weight, targets, entropy=True)
     torch.testing.assert_close(values.logprobs, torch.tensor([-2e4, -1e4, 0.0], dtype=dtype))
-    assert not values.entropy.any()
+    torch.testing.assert_close(values.entropy, torch.zeros(3, dtype=dtype))
     values.logprobs.sum().backward()
     expected = torch.tensor([[-2e4], [1e4], [0.0]], dtype=dtype)  # weight of the target less that of the winner
     torch.testing.assert_close(hidden.grad, expected)
     assert weight.grad.isfinite().all()
     logits = full_logits(hidden, weight).detach().requires_grad_()
-    torch.testing.assert_close(logits_logprobs(logits, targets), values.logprobs.detach())
+    torch.testing.assert_close(logits_logprobs(logits, targets).logprobs, values.logprobs.detach())
 
 
 def test_vocabulary_entries_of_logit_minus_infinity():
@@ -322,12 +360,15 @@ def test_vocabulary_entries_of_logit_minus_infinity():
     with torch.no_grad():
         bias[5:] = -torch.inf
     targets = targets % 5
-    ours = token_logprobs(hidden, weight, targets, bias=bias, chunk_size=4, entropy=True)
+    ours = token_logprobs(hidden, weight, targets, bias=bias, chunk_size=4, entropy=True, purity=True)
     short = [leaf.detach()[:5].requires_grad_() for leaf in (weight, bias)]
     expected = picked(full_logits(hidden, *short), targets)
     torch.testing.assert_close(ours.logprobs, expected)
     probabilities = special.softmax(full_logits(hidden, *short).detach().numpy(), axis=1)
     np.testing.assert_allclose(ours.entropy, stats.entropy(probabilities, axis=1), rtol=1e-9)
+    np.testing.assert_allclose(ours.purity, (probabilities**2).sum(1), rtol=1e-9)
+    likeliest = token_logprobs(hidden, weight, targets, bias=bias, entropy=True, k=7)  # two of them have none
+    torch.testing.assert_close(likeliest.entropy, ours.entropy)
     gradients = torch.autograd.grad(ours.logprobs, (hidden, weight, bias), back)
     slopes = torch.autograd.grad(expected, (hidden, *short), back)
     torch.testing.assert_close(gradients[0], slopes[0])
@@ -335,7 +376,7 @@ def test_vocabulary_entries_of_logit_minus_infinity():
         torch.testing.assert_close(gradient[:5], slope)
         assert not gradient[5:].any()
     logits = full_logits(hidden, weight, bias).detach().requires_grad_()
-    given_logits = logits_logprobs(logits, targets)
+    given_logits = logits_logprobs(logits, targets).logprobs
     torch.testing.assert_close(given_logits, expected)
     assert not torch.autograd.grad(given_logits.sum(), logits)[0][:, 5:].any()
 

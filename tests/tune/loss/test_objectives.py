@@ -13,17 +13,16 @@ from pydantic import ValidationError
 
 from bftembed.errors import InputError
 from bftembed.tune.config import parse_config
-from bftembed.tune.loss import objectives
-from bftembed.tune.loss.logprobs import logits_logprobs, token_logprobs
+from bftembed.tune.loss.given_logits import logits_logprobs
+from bftembed.tune.loss.logprobs import token_logprobs
 from bftembed.tune.loss.objectives import (
     OBJECTIVES,
     Objective,
     named,
-    register_objective,
 )
-from bftembed.tune.loss.weights import Weights, bft, bft_v1
+from bftembed.tune.loss.weights import bft, bft_v1
 from tests.tune.loss import oracle
-from tests.tune.loss.batches import SAMPLES, WINDOWS, flat, quick
+from tests.tune.loss.batches import SAMPLES, WINDOWS, flat, quick, with_statistics
 
 CASES = [
     ("prompt_masked", "sft"),
@@ -61,15 +60,20 @@ def rows(logits, labels):
     return logits[:, :-1][mask], labels[:, 1:][mask], mask.sum(1)
 
 
-def identity_head(logits, targets):
-    return token_logprobs(logits, torch.eye(logits.shape[1], dtype=logits.dtype), targets, chunk_size=7).logprobs
+def identity_head(logits, targets, **asked):
+    return token_logprobs(logits, torch.eye(logits.shape[1], dtype=logits.dtype), targets, chunk_size=7, **asked)
+
+
+def small(name, **options):
+    """An objective for small vocabularies, whose likeliest tokens are two."""
+    return Objective(name=name, options={"k": 2} if name == "eaft" else {}, **options)
 
 
 def loss_of(objective, logits, labels, logprobs=logits_logprobs, **totals):
     """Loss, its gradient with respect to the logits, and the weights."""
     logits = logits.clone().requires_grad_()
     supervised, targets, lengths = rows(logits, labels)
-    loss, weights = objective.loss(logprobs(supervised, targets), lengths, **totals)
+    loss, weights = objective.loss(logprobs(supervised, targets, **objective.asks), lengths, **totals)
     loss.backward()
     return loss.detach(), logits.grad, weights
 
@@ -97,9 +101,9 @@ def test_golden_cases_are_all_tested(golden):
 def test_equals_the_loops_in_float64(golden, case, name, logprobs):
     logits, labels = golden[f"{case}/logits"].astype(np.float64), golden[f"{case}/labels"]
     for window in (1, 8, 16, 256):
-        objective = Objective(name=name, window=window)
+        objective = small(name, window=window)
         loss, gradient, weights = loss_of(objective, torch.from_numpy(logits), torch.from_numpy(labels), logprobs)
-        expected, slope, lowest = oracle.objective(logits, labels, name, window=window)
+        expected, slope, lowest = oracle.objective(logits, labels, name, window=window, k=2)
         np.testing.assert_allclose(loss, expected, rtol=1e-9)
         np.testing.assert_allclose(gradient, slope, rtol=1e-9, atol=1e-12 * np.abs(slope).max())
         if objective.per_sample:
@@ -122,9 +126,9 @@ def test_equals_the_loops_on_any_batch(seed, shape, spread, share, window, gamma
     logits = draw.normal(0, spread, shape)
     labels = np.where(draw.random(shape[:2]) < share, draw.integers(0, shape[2], shape[:2]), -100)
     totals = {"n_tokens": max(1, int((labels[:, 1:] != -100).sum())), "n_samples": shape[0]}
-    objective = Objective(name=name, window=window, gamma=gamma, eps=eps)
+    objective = small(name, window=window, gamma=gamma, eps=eps)
     loss, gradient, _ = loss_of(objective, torch.from_numpy(logits), torch.from_numpy(labels))
-    expected, slope, _ = oracle.objective(logits, labels, name, window=window, gamma=gamma, eps=eps, **totals)
+    expected, slope, _ = oracle.objective(logits, labels, name, window=window, gamma=gamma, eps=eps, k=2, **totals)
     np.testing.assert_allclose(loss, expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(gradient, slope, rtol=1e-9, atol=1e-12)
 
@@ -132,8 +136,17 @@ def test_equals_the_loops_on_any_batch(seed, shape, spread, share, window, gamma
 @quick
 @given(samples=SAMPLES, window=WINDOWS, name=st.sampled_from(OBJECTIVES))
 def test_weights_equal_those_of_the_loops(samples, window, name):
-    weights = Objective(name=name, window=window).weights(*flat(samples))
-    expected = [oracle.sample(row, name, window=window) if row else ([], 1.0, 0.0) for row in samples]
+    logprobs, lengths = flat(samples)
+    values = with_statistics(logprobs)
+    weights = Objective(name=name, window=window).weights(values, lengths)
+    spread = [
+        {"entropy": entropy.tolist(), "purity": purity.tolist()}
+        for entropy, purity in zip(*(part.split(lengths.tolist()) for part in values[1:]), strict=True)
+    ]
+    expected = [
+        oracle.sample(row, name, window=window, **own) if row else ([], 1.0, 0.0)
+        for row, own in zip(samples, spread, strict=True)
+    ]
     np.testing.assert_allclose(weights.token, [w for row in expected for w in row[0]], rtol=1e-9)
     np.testing.assert_allclose(weights.sample, [row[1] for row in expected], rtol=1e-9, atol=1e-15)
 
@@ -160,11 +173,139 @@ def test_one_token_windows_without_sample_weights_are_sft(samples):
 @given(samples=SAMPLES, window=WINDOWS, name=st.sampled_from(OBJECTIVES), dtype=st.sampled_from(["float32", "float64"]))
 def test_weights_are_bounded_and_carry_no_gradient(samples, window, name, dtype):
     logprobs, lengths = flat(samples, getattr(torch, dtype))
-    for weights in Objective(name=name, window=window).weights(logprobs, lengths):
+    for weights in Objective(name=name, window=window).weights(with_statistics(logprobs), lengths):
         assert not weights.requires_grad
         assert weights.dtype == torch.float64
         assert ((weights >= 0) & (weights <= 1)).all()
     assert len(logprobs) == int(lengths.sum())
+
+
+def closed_form(name, p, logits, **options):
+    """Losses of tokens of probability p (with gradient), as their authors write them."""
+    everything = logits.detach().softmax(-1)
+    if name == "power":
+        return (1 - p ** options["alpha"]) / options["alpha"]
+    if name == "profit":
+        return torch.where(p >= options["tau"], -p.log(), torch.zeros_like(p))
+    if name == "eaft":
+        largest = everything.sort(descending=True).values[:, : options["k"]]
+        largest = largest / largest.sum(1, keepdim=True)
+        return (-(largest * largest.log()).sum(1) / np.log(options["k"])) ** options["alpha"] * -p.log()
+    if name == "deft":
+        exponent = (everything**2).sum(1)
+        return -(p**exponent - 1) / exponent
+    return {"sft": -p.log(), "dft": -p}[name]
+
+
+@pytest.mark.parametrize("logprobs", [logits_logprobs, identity_head])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sft", {}),
+        ("dft", {}),
+        ("power", {"alpha": 0.3}),
+        ("power", {"alpha": 10.0}),
+        ("profit", {"tau": 0.1}),
+        ("profit", {"tau": 0.9}),
+        ("eaft", {"alpha": 1.0, "k": 20}),
+        ("eaft", {"alpha": 0.5, "k": 3}),
+        ("deft", {}),
+    ],
+)
+def test_gradients_are_those_of_the_closed_form(name, options, logprobs):
+    """Autograd of the loss as it is published, float64; what a weighted likelihood adds to the value is constant."""
+    generator = torch.Generator().manual_seed(4)
+    logits = (torch.randn(3, 30, 40, generator=generator, dtype=torch.float64) * 3).requires_grad_()
+    labels = torch.randint(0, 40, (3, 30), generator=generator)
+    labels[:, ::2] = logits.detach().roll(1, 1).argmax(-1)[:, ::2]  # confident ones too
+    labels[1, :9] = labels[2] = -100
+    supervised, targets, _ = rows(logits, labels)
+    p = supervised.softmax(-1).gather(1, targets[:, None])[:, 0]
+    assert 0.05 < (p > 0.5).double().mean() < 0.95
+    (expected,) = torch.autograd.grad(closed_form(name, p, supervised, **options).mean(), logits)
+    _, gradient, _ = loss_of(Objective(name=name, options=options), logits.detach(), labels, logprobs)
+    torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(("alpha", "name"), [(0.0, "sft"), (1.0, "dft")])
+def test_the_ends_of_the_power_family_bit_for_bit(alpha, name, dtype):
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight = torch.randn(300, 16, generator=generator), torch.randn(500, 16, generator=generator)
+    targets, lengths = torch.randint(0, 500, (300,), generator=generator), torch.tensor([120, 0, 180])
+    results = []
+    for objective in (named("power", alpha=alpha), named(name)):
+        leaves = [leaf.to(dtype, copy=True).requires_grad_() for leaf in (hidden, weight)]
+        loss, weights = objective.loss(token_logprobs(*leaves, targets, **objective.asks), lengths, n_tokens=811)
+        loss.backward()
+        results.append([loss.detach(), *weights, *(leaf.grad for leaf in leaves)])
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+    logprobs, lengths = torch.tensor([-torch.inf, -800.0, 0.0]), torch.tensor([3])  # probabilities of 0 too
+    assert torch.equal(
+        named("power", alpha=alpha).weights(logprobs, lengths).token, named(name).weights(logprobs, lengths).token
+    )
+
+
+def test_weights_of_published_copies_of_eaft():
+    """One divides by 3.0 whatever k is, another not at all: both are off by a factor, and for k = 5 above 1."""
+    logits = torch.randn(40, 60, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    logits[:3] = 0  # as uncertain as can be
+    for k in (5, 20):
+        largest = logits.softmax(-1).topk(k).values
+        largest = largest / largest.sum(1, keepdim=True)
+        entropy = -(largest * largest.log()).sum(1)
+        objective = named("eaft", k=k)
+        values = logits_logprobs(logits, torch.zeros(40, dtype=torch.long), **objective.asks)
+        ours = objective.weights(values, torch.tensor([40])).token
+        torch.testing.assert_close(entropy / 3.0, ours * (np.log(k) / 3.0))
+        torch.testing.assert_close(entropy, ours * np.log(k))
+        torch.testing.assert_close(ours[:3], torch.ones(3, dtype=torch.float64))
+        assert ours.max() < 1 + 1e-12
+    assert np.log(20) / 3.0 == pytest.approx(0.9986, abs=5e-5)
+    assert np.log(5) / 3.0 == pytest.approx(0.536, abs=5e-4)  # what cannot be less certain has half the weight
+
+
+def test_a_confident_conflict_has_no_weight_in_eaft():
+    """The model is sure of another token: SFT's gradient is largest, DFT's vanishes with p, EAFT's with the entropy."""
+    logits = torch.zeros(2, 50, dtype=torch.float64)
+    logits[0, 7] = 15.0
+    values = logits_logprobs(logits, torch.tensor([3, 3]), entropy=True, k=20, purity=True)
+    tokens = {name: named(name).weights(values, torch.tensor([2])).token for name in ("eaft", "deft", "dft")}
+    assert tokens["eaft"][0] < 1e-4 * tokens["eaft"][1]
+    # For DEFT the one is DFT, and the other, of probability 1/50 among fifty, nearly SFT.
+    torch.testing.assert_close(tokens["deft"][0], tokens["dft"][0], rtol=1e-2, atol=0)
+    assert float(tokens["deft"][1]) == pytest.approx(50 ** (-1 / 50))
+
+
+def test_a_mean_of_profit_counts_the_tokens_that_it_drops():
+    logprobs = torch.tensor([0.5, 0.05, 0.1, 0.3], dtype=torch.float64).log()
+    loss, weights = named("profit").loss(logprobs, torch.tensor([4]))
+    assert weights.token.tolist() == [1, 0, 1, 1]
+    assert float(loss) == pytest.approx(-np.log([0.5, 0.1, 0.3]).sum() / 4)
+    assert named("profit", tau=0).weights(logprobs, torch.tensor([4])).token.tolist() == [1] * 4
+    assert named("profit", tau=1).weights(logprobs, torch.tensor([4])).token.tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_logit_that_is_no_number_is_not_hidden(name):
+    """Weights of zero times a loss that is no number would be a run that goes on with a lost model."""
+    logits = torch.zeros(1, 6, 9)
+    logits[0, 2, 4] = torch.inf
+    loss, _, _ = loss_of(small(name), logits, torch.randint(0, 9, (1, 6)))
+    assert loss.isnan()
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_masked_vocabulary_entries_change_nothing(name):
+    """Logits of minus infinity, as some models give their padded vocabulary."""
+    generator = torch.Generator().manual_seed(2)
+    logits, labels = torch.randn(2, 6, 9, generator=generator), torch.randint(0, 9, (2, 6), generator=generator)
+    wider = torch.cat([logits, torch.full((2, 6, 70), -torch.inf)], 2)
+    loss, gradient, _ = loss_of(small(name), logits, labels)
+    again, slope, _ = loss_of(small(name), wider, labels)
+    torch.testing.assert_close(again, loss)
+    torch.testing.assert_close(slope[:, :, :9], gradient)
+    assert not slope[:, :, 9:].any()
 
 
 def test_isolated_low_token_is_held_back_and_a_low_span_is_kept():
@@ -196,7 +337,7 @@ def test_isolated_low_token_is_held_back_and_a_low_span_is_kept():
 def test_padding_and_order_change_nothing(samples, window, name, padding, left, order):
     objective = Objective(name=name, window=window)
     logprobs, lengths = flat(samples)
-    whole, weights = objective.loss(logprobs, lengths)
+    whole, weights = objective.loss(with_statistics(logprobs), lengths)
     (gradient,) = torch.autograd.grad(whole, logprobs)
     width = int(lengths.max()) + padding
     shuffled = list(range(len(samples)))
@@ -207,12 +348,12 @@ def test_padding_and_order_change_nothing(samples, window, name, padding, left, 
         begin = width - len(samples[b]) if left else 0
         padded[place, begin : begin + len(samples[b])] = torch.tensor(samples[b], dtype=torch.float64)
         mask[place, begin : begin + len(samples[b])] = True
-    token, sample = objective.weights(padded[mask], mask.sum(1))
+    token, sample = objective.weights(with_statistics(padded[mask]), mask.sum(1))
     for place, (b, own) in enumerate(zip(shuffled, token.split(mask.sum(1).tolist()), strict=True)):
         torch.testing.assert_close(own, weights.token.split(lengths.tolist())[b], rtol=1e-9, atol=0)
         torch.testing.assert_close(sample[place], weights.sample[b], rtol=1e-9, atol=1e-15)
     again = padded.clone().requires_grad_()
-    loss, _ = objective.loss(again[mask], mask.sum(1))
+    loss, _ = objective.loss(with_statistics(again[mask]), mask.sum(1))
     (slope,) = torch.autograd.grad(loss, again)
     torch.testing.assert_close(loss, whole, rtol=1e-9, atol=1e-12)
     for place, b in enumerate(shuffled):
@@ -226,11 +367,11 @@ def test_padding_and_order_change_nothing(samples, window, name, padding, left, 
 def test_parts_of_a_global_batch_add_up(samples, window, name, size):
     objective = Objective(name=name, window=window)
     logprobs, lengths = flat(samples)
-    whole, _ = objective.loss(logprobs, lengths)
+    whole, _ = objective.loss(with_statistics(logprobs), lengths)
     (gradient,) = torch.autograd.grad(whole, logprobs)
     totals = {"n_tokens": lengths.sum(), "n_samples": len(lengths)}
     parts = [flat(samples[begin : begin + size]) for begin in range(0, len(samples), size)]
-    losses = [objective.loss(*part, **totals)[0] for part in parts]
+    losses = [objective.loss(with_statistics(own), n, **totals)[0] for own, n in parts]
     slopes = [torch.autograd.grad(loss, part[0])[0] for loss, part in zip(losses, parts, strict=True)]
     torch.testing.assert_close(sum(losses), whole, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(torch.cat(slopes), gradient, rtol=1e-9, atol=1e-15)
@@ -241,7 +382,9 @@ def test_nothing_supervised_stays_connected(name):
     logits = torch.randn(2, 5, 7, requires_grad=True)
     for totals in ({}, {"n_tokens": 40, "n_samples": 8}, {"n_tokens": 0, "n_samples": 0}):
         supervised, targets, lengths = rows(logits, torch.full((2, 5), -100))
-        loss, weights = Objective(name=name).loss(logits_logprobs(supervised, targets), lengths, **totals)
+        objective = small(name)
+        values = logits_logprobs(supervised, targets, **objective.asks)
+        loss, weights = objective.loss(values, lengths, **totals)
         assert loss.item() == 0.0
         assert weights.token.shape == (0,)
         (gradient,) = torch.autograd.grad(loss, logits)
@@ -258,7 +401,10 @@ def test_empty_samples_count_as_samples(name):
     torch.testing.assert_close(weights.sample[[0, 2]], torch.ones(2, dtype=torch.float64))
 
 
-@pytest.mark.parametrize(("name", "token"), [("sft", 1.0), ("dft", 0.2), ("bft-v1", 0.2), ("bft", 1.0)])
+@pytest.mark.parametrize(
+    ("name", "token"),
+    [("sft", 1.0), ("dft", 0.2), ("bft-v1", 0.2), ("bft", 1.0), ("power", 0.2**0.5), ("profit", 1.0)],
+)
 def test_one_token_samples(name, token):
     weights = Objective(name=name).weights(*flat([[np.log(0.2)], [np.log(0.2)]]))
     sample = 0.8 if name.startswith("bft") else 1.0
@@ -301,6 +447,7 @@ def test_eps_is_added_to_the_context():
         {"eps": 0},
         {"name": "bft-v2"},
         {"windw": 8},
+        {"options": {"alpha": 1}, "name": "sft"},
     ],
 )
 def test_bad_options_are_refused(options):
@@ -369,110 +516,64 @@ def test_equals_trl(tmp_path, name, loss_type, n_tokens):
         )
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("power", {"alpha": -0.1}, "`alpha` is -0.1: input should be greater than or equal to 0"),
+        ("power", {"alpha": float("nan")}, "`alpha` is nan: input should be a finite number"),
+        ("power", {"alpha": float("inf")}, "`alpha` is inf: input should be a finite number"),
+        ("power", {"alpha": "much"}, "`alpha` is 'much': input should be a valid number"),
+        ("power", {"alhpa": 1}, r"`power` takes no option `alhpa`. Did you mean `alpha`\?"),
+        ("profit", {"tau": -0.1}, "`tau` is -0.1: input should be greater than or equal to 0"),
+        ("profit", {"tau": 1.5}, "`tau` is 1.5: input should be less than or equal to 1"),
+        ("eaft", {"alpha": -1}, "`alpha` is -1"),
+        ("eaft", {"k": 1}, "`k` is 1: input should be greater than or equal to 2"),
+        ("eaft", {"k": 2.5}, "`k` is 2.5"),
+        ("eaft", {"entropy": 1}, "`eaft` takes no option `entropy`"),
+        ("deft", {"alpha": 1}, "no such objective: `alpha` is 1"),
+    ],
+)
+def test_options_out_of_range_are_refused(name, options, message):
+    with pytest.raises(InputError, match=message):
+        named(name, **options)
+
+
+def test_more_likeliest_tokens_than_there_are():
+    with pytest.raises(InputError, match="`k` is 20; the entropy of the `k` likeliest of 9 tokens"):
+        loss_of(named("eaft"), torch.zeros(1, 3, 9), torch.zeros(1, 3, dtype=torch.long))
+
+
+@pytest.mark.parametrize("name", ["eaft", "deft"])
+def test_statistics_that_were_not_asked_for(name):
+    with pytest.raises(InputError, match=f"`{name}` needs the (entropy|purity) of the tokens"):
+        named(name).loss(torch.zeros(3), torch.tensor([3]))
+
+
+def test_what_is_asked_for_is_what_the_weights_depend_on():
+    asked = {name: named(name).asks for name in OBJECTIVES if named(name).asks}
+    assert asked == {"eaft": {"entropy": True, "k": 20}, "deft": {"purity": True}}
+    assert named("eaft", k=5).asks == {"entropy": True, "k": 5}
+
+
+def test_options_in_a_configuration():
+    values = {"data": {"train": "a"}, "output": "out"}
+    long = parse_config({**values, "objective": {"name": "power", "options": {"alpha": 0.25}}}).objective
+    short = parse_config(
+        {**values, "objective": {"name": "power", "alpha": "2.5e-1"}}
+    ).objective  # text, as YAML has it
+    assert long == short == named("power", alpha=0.25)
+    assert parse_config({**values, "objective": "power"}).objective.options == {}
+    with pytest.raises(InputError, match=r"`objective.options` is .*: `power` takes no option `alhpa`"):
+        parse_config({**values, "objective": {"name": "power", "alhpa": 0.25}})
+    with pytest.raises(InputError, match=r"there is no key `objective.windw`; did you mean `window`"):
+        parse_config({**values, "objective": {"name": "bft", "windw": 3}})
+    with pytest.raises(InputError, match=r"no key `objective\.alpha`"):
+        parse_config({**values, "objective": {"name": "power", "alpha": 1, "options": {"alpha": 2}}})
+
+
 @pytest.mark.parametrize("options", [{"objective": "bff"}, {"window": 0}, {"windw": 3}, {"gamma": float("inf")}])
 def test_a_name_or_option_from_python_is_refused_in_one_sentence(options):
     wrong = "name" if "objective" in options else next(iter(options))
     with pytest.raises(InputError, match=f"no such objective: `{wrong}` is") as caught:
         named(**{"objective": "bft"} | options)
     assert "\n" not in str(caught.value)
-
-
-def focal(logprobs, lengths, *, power=2.0):
-    return (1 - logprobs.exp()) ** power
-
-
-def by_length(logprobs, lengths, window):
-    return Weights(torch.ones_like(logprobs), (lengths / window).float())
-
-
-@pytest.fixture
-def registered():
-    """Objectives of this test alone."""
-    before = dict(objectives._KINDS)
-    register_objective("focal", focal)
-    register_objective("by-length", by_length, per_sample=True)
-    yield
-    objectives._KINDS.clear()
-    objectives._KINDS.update(before)
-
-
-@pytest.mark.usefixtures("registered")
-def test_objectives_of_users():
-    logprobs = torch.tensor([-0.5, -1.0, -0.1, -2.0], requires_grad=True)
-    lengths = torch.tensor([3, 1])
-    loss, weights = Objective(name="focal", options={"power": 3.0}).loss(logprobs, lengths)
-    factors = (1 - np.exp([-0.5, -1.0, -0.1, -2.0])) ** 3
-    np.testing.assert_allclose(weights.token, factors, rtol=1e-6)
-    assert weights.sample.tolist() == [1, 1]
-    (slope,) = torch.autograd.grad(loss, logprobs)
-    np.testing.assert_allclose(slope, -factors / 4, rtol=1e-6)
-    loss, _ = Objective(name="by-length", window=2).loss(logprobs, lengths)
-    assert float(loss.detach()) == pytest.approx((1.5 * 1.6 / 3 + 0.5 * 2) / 2)
-
-
-def defined_anew(factor):
-    def made_in_a_cell(logprobs, lengths):
-        return torch.full_like(logprobs, factor)
-
-    return made_in_a_cell
-
-
-@pytest.mark.usefixtures("registered")
-def test_a_cell_of_a_notebook_run_twice_registers_the_newer_function():
-    register_objective("cell", defined_anew(1.0))
-    register_objective("cell", defined_anew(2.0))
-    weights = Objective(name="cell").weights(torch.zeros(2), torch.tensor([2]))
-    assert weights.token.tolist() == [2, 2]
-
-
-@pytest.mark.usefixtures("registered")
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"objective": "focl"}, r"'focl': did you mean `focal`\? There are sft, dft, bft-v1, bft, focal, by-length\."),
-        ({"objective": "focal", "options": {"powr": 1}}, r"takes no option `powr`. Did you mean `power`\?"),
-        ({"objective": "bft", "options": {"window": 1}}, "`bft` takes no option `window`"),
-    ],
-)
-def test_what_objectives_of_users_do_not_take(options, message):
-    with pytest.raises(InputError, match=message):
-        named(**options)
-
-
-@pytest.mark.usefixtures("registered")
-@pytest.mark.parametrize(
-    ("name", "weights", "message"),
-    [
-        ("bft", focal, "There is an objective `bft` already"),
-        ("focal", by_length, "There is an objective `focal` already"),
-        ("one", lambda logprobs: logprobs, "no function of `logprobs` and `lengths`"),
-        ("none", 3, "no function of `logprobs` and `lengths`, but `3`"),
-    ],
-)
-def test_what_cannot_be_registered(name, weights, message):
-    with pytest.raises(InputError, match=message):
-        register_objective(name, weights)
-
-
-@pytest.mark.usefixtures("registered")
-def test_weights_of_another_shape_are_refused():
-    register_objective("short", lambda logprobs, lengths: logprobs[:1])
-    with pytest.raises(InputError, match=r"`short` gives token weights of shape \(1,\).*expected \(3,\) and \(1,\)"):
-        Objective(name="short").loss(torch.zeros(3), torch.tensor([3]))
-
-
-@pytest.mark.usefixtures("registered")
-def test_an_objective_of_an_installed_package(installed):
-    """In a configuration, as `bftembed tune` reads it."""
-    code = (
-        "from bftembed.tune.loss.objectives import ObjectiveKind\n"
-        "MINE = ObjectiveKind(lambda logprobs, lengths, *, alpha=1.0: alpha * logprobs.exp(), per_sample=True)\n"
-    )
-    installed("plug_one", code, "[bftembed.objectives]\nplugged = plug_one:MINE\n")
-    values = {"data": {"train": "a"}, "output": "out", "objective": {"name": "plugged", "options": {"alpha": 0.5}}}
-    objective = parse_config(values).objective
-    assert objective.per_sample
-    assert not objective.has_window
-    assert objective.weights(torch.zeros(2), torch.tensor([2])).token.tolist() == [0.5, 0.5]
-    with pytest.raises(InputError, match="plugged"):
-        named("pluged")

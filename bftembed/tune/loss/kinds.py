@@ -1,0 +1,157 @@
+"""The registry of objectives: a name, the function that weighs, and which options and statistics it takes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from bftembed._near import did_you_mean
+from bftembed._plugins import load_plugin, plugin_names
+from bftembed.errors import InputError
+from bftembed.tune.loss.weights import Weights, bft, bft_v1, deft, dft, eaft, power, profit, sft
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import torch
+
+#: Parameters of a function that are given statistics of the next-token distributions, and are no options.
+STATISTICS = ("entropy", "purity")
+
+
+class ObjectiveKind(NamedTuple):
+    """How an objective weighs.
+
+    Attributes
+    ----------
+    weights
+        ``weights(logprobs, lengths, **options)`` gives `Weights`, or the token weights alone, (n_tokens,); what it is
+        given, `logprobs` (n_tokens,) and `lengths` (n_samples,), is as for `Objective.weights`. A parameter named
+        ``entropy`` gets the entropy of each next-token distribution, (n_tokens,), in nats: of its `k` likeliest tokens,
+        if the function has an option ``k``. One named ``purity`` gets the sum of its squared probabilities. They are
+        computed only for functions that have these parameters. All others are options: those named as a field of
+        `Objective` (``window``, ``gamma``, ...) get the field's value, others that of ``Objective.options``, which is
+        held against their annotation (``alpha: Annotated[float, pydantic.Field(ge=0)] = 1.0``).
+    per_sample
+        Whether the loss is a mean over samples, each a mean over its tokens, rather than over all tokens.
+    """
+
+    weights: Callable[..., Weights | torch.Tensor]
+    per_sample: bool = False
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Which statistics the function takes: ``"entropy"``, ``"purity"``."""
+        return tuple(name for name in self._parameters() if name in STATISTICS)
+
+    @property
+    def options(self) -> dict[str, inspect.Parameter]:
+        """Options of the function, by name."""
+        return {name: found for name, found in self._parameters().items() if name not in STATISTICS}
+
+    def check(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of options as their annotations have them.
+
+        Raises
+        ------
+        InputError
+            If a value does not fit.
+        """
+        checked, known = {}, self.options
+        for name, value in options.items():
+            annotation = known[name].annotation
+            try:
+                # Text is an annotation whose names stand nowhere at run time.
+                plain = annotation is inspect.Parameter.empty or isinstance(annotation, str)
+                checked[name] = value if plain else TypeAdapter(annotation, config=_ANY).validate_python(value)
+            except ValidationError as error:
+                reason = error.errors()[0]["msg"]
+                msg = f"`{name}` is {value!r}: {reason[0].lower()}{reason[1:]}"
+                raise InputError(msg) from error
+        return checked
+
+    def _parameters(self) -> dict[str, inspect.Parameter]:
+        try:
+            signature = inspect.signature(self.weights, eval_str=True)
+        except NameError:  # an annotation that is imported for type checkers alone
+            signature = inspect.signature(self.weights)
+        return dict(list(signature.parameters.items())[2:])
+
+
+_ANY = ConfigDict(arbitrary_types_allowed=True)
+_KINDS = {
+    "sft": ObjectiveKind(sft),
+    "dft": ObjectiveKind(dft),
+    "bft-v1": ObjectiveKind(bft_v1, per_sample=True),
+    "bft": ObjectiveKind(bft, per_sample=True),
+    "power": ObjectiveKind(power),
+    "profit": ObjectiveKind(profit),
+    "eaft": ObjectiveKind(eaft),
+    "deft": ObjectiveKind(deft),
+}
+#: The objectives of this package.
+OBJECTIVES: tuple[str, ...] = tuple(_KINDS)
+
+
+def register_objective(
+    name: str, weights: Callable[..., Weights | torch.Tensor], *, per_sample: bool = False
+) -> ObjectiveKind:
+    """Make an objective known by a name, in this process.
+
+    An installed package makes one known in every process, `bftembed tune` included, by an entry point of the group
+    ``bftembed.objectives`` that names an `ObjectiveKind`.
+
+    Parameters
+    ----------
+    name
+        What `Objective` and configurations call it.
+    weights, per_sample
+        See `ObjectiveKind`.
+
+    Raises
+    ------
+    InputError
+        If another function has the name, or `weights` does not take two arguments.
+
+    Examples
+    --------
+    >>> from bftembed.tune import make_loss, register_objective
+    >>> def focal(logprobs, lengths, *, power: float = 2.0):
+    ...     return (1 - logprobs.exp()) ** power
+    >>> _ = register_objective("focal", focal)
+    >>> loss = make_loss("focal", options={"power": 1.0})
+    """
+    if name in _KINDS and (name in OBJECTIVES or not _same_function(_KINDS[name].weights, weights)):
+        msg = f"There is an objective `{name}` already; choose another name."
+        raise InputError(msg)
+    if not callable(weights) or len(inspect.signature(weights).parameters) < 2:
+        msg = f"The weights of `{name}` are no function of `logprobs` and `lengths`, but `{weights!r}`."
+        raise InputError(msg)
+    _KINDS[name] = ObjectiveKind(weights, per_sample)
+    return _KINDS[name]
+
+
+def _same_function(one: object, other: object) -> bool:
+    """Whether both are one function of one module, which may have been defined anew, as a notebook's cell does."""
+    places = [(getattr(each, "__module__", None), getattr(each, "__qualname__", None)) for each in (one, other)]
+    return one is other or (places[0] == places[1] and None not in places[0])
+
+
+def find_kind(name: str) -> ObjectiveKind:
+    """The objective of a name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name not in _KINDS and (plugin := load_plugin("objectives", name)) is not None:
+        kind = plugin if isinstance(plugin, ObjectiveKind) else ObjectiveKind(plugin)
+        register_objective(name, kind.weights, per_sample=kind.per_sample)
+    if name not in _KINDS:
+        known = list(dict.fromkeys([*_KINDS, *plugin_names("objectives")]))
+        msg = f"{did_you_mean(name, known)} There are {', '.join(known)}".strip()
+        raise InputError(msg)
+    return _KINDS[name]

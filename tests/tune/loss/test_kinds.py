@@ -1,0 +1,156 @@
+"""The registry: functions of users and of installed packages."""
+
+import numpy as np
+import pytest
+import torch
+
+from bftembed.errors import InputError
+from bftembed.tune.config import parse_config
+from bftembed.tune.loss import kinds
+from bftembed.tune.loss.given_logits import logits_logprobs
+from bftembed.tune.loss.kinds import ObjectiveKind, register_objective
+from bftembed.tune.loss.objectives import Objective, named
+from bftembed.tune.loss.weights import Weights
+
+
+def focal(logprobs, lengths, *, power=2.0):
+    return (1 - logprobs.exp()) ** power
+
+
+def by_length(logprobs, lengths, window):
+    return Weights(torch.ones_like(logprobs), (lengths / window).float())
+
+
+@pytest.fixture
+def registered():
+    """Objectives of this test alone."""
+    before = dict(kinds._KINDS)
+    register_objective("focal", focal)
+    register_objective("by-length", by_length, per_sample=True)
+    yield
+    kinds._KINDS.clear()
+    kinds._KINDS.update(before)
+
+
+@pytest.mark.usefixtures("registered")
+def test_objectives_of_users():
+    logprobs = torch.tensor([-0.5, -1.0, -0.1, -2.0], requires_grad=True)
+    lengths = torch.tensor([3, 1])
+    loss, weights = Objective(name="focal", options={"power": 3.0}).loss(logprobs, lengths)
+    factors = (1 - np.exp([-0.5, -1.0, -0.1, -2.0])) ** 3
+    np.testing.assert_allclose(weights.token, factors, rtol=1e-6)
+    assert weights.sample.tolist() == [1, 1]
+    (slope,) = torch.autograd.grad(loss, logprobs)
+    np.testing.assert_allclose(slope, -factors / 4, rtol=1e-6)
+    loss, _ = Objective(name="by-length", window=2).loss(logprobs, lengths)
+    assert float(loss.detach()) == pytest.approx((1.5 * 1.6 / 3 + 0.5 * 2) / 2)
+
+
+def defined_anew(factor):
+    def made_in_a_cell(logprobs, lengths):
+        return torch.full_like(logprobs, factor)
+
+    return made_in_a_cell
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_cell_of_a_notebook_run_twice_registers_the_newer_function():
+    register_objective("cell", defined_anew(1.0))
+    register_objective("cell", defined_anew(2.0))
+    weights = Objective(name="cell").weights(torch.zeros(2), torch.tensor([2]))
+    assert weights.token.tolist() == [2, 2]
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"objective": "focl"}, r"'focl': did you mean `focal`\? There are sft, dft, .*, deft, focal, by-length\."),
+        ({"objective": "focal", "options": {"powr": 1}}, r"takes no option `powr`. Did you mean `power`\?"),
+        ({"objective": "bft", "options": {"window": 1}}, "`bft` takes no option `window`"),
+    ],
+)
+def test_what_objectives_of_users_do_not_take(options, message):
+    with pytest.raises(InputError, match=message):
+        named(**options)
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("name", "weights", "message"),
+    [
+        ("bft", focal, "There is an objective `bft` already"),
+        ("focal", by_length, "There is an objective `focal` already"),
+        ("one", lambda logprobs: logprobs, "no function of `logprobs` and `lengths`"),
+        ("none", 3, "no function of `logprobs` and `lengths`, but `3`"),
+    ],
+)
+def test_what_cannot_be_registered(name, weights, message):
+    with pytest.raises(InputError, match=message):
+        register_objective(name, weights)
+
+
+@pytest.mark.usefixtures("registered")
+def test_weights_of_another_shape_are_refused():
+    register_objective("short", lambda logprobs, lengths: logprobs[:1])
+    with pytest.raises(InputError, match=r"`short` gives token weights of shape \(1,\).*expected \(3,\) and \(1,\)"):
+        Objective(name="short").loss(torch.zeros(3), torch.tensor([3]))
+
+
+@pytest.mark.usefixtures("registered")
+def test_an_objective_of_an_installed_package(installed):
+    """In a configuration, as `bftembed tune` reads it."""
+    code = (
+        "from bftembed.tune.loss.objectives import ObjectiveKind\n"
+        "MINE = ObjectiveKind(lambda logprobs, lengths, *, alpha=1.0: alpha * logprobs.exp(), per_sample=True)\n"
+    )
+    installed("plug_one", code, "[bftembed.objectives]\nplugged = plug_one:MINE\n")
+    values = {"data": {"train": "a"}, "output": "out", "objective": {"name": "plugged", "options": {"alpha": 0.5}}}
+    objective = parse_config(values).objective
+    assert objective.per_sample
+    assert not objective.has_window
+    assert objective.weights(torch.zeros(2), torch.tensor([2])).token.tolist() == [0.5, 0.5]
+    with pytest.raises(InputError, match="plugged"):
+        named("pluged")
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_function_gets_the_statistics_that_it_names():
+    given = {}
+
+    def unsure(logprobs, lengths, purity, entropy, *, scale):
+        given.update(purity=purity, entropy=entropy)
+        return scale * entropy
+
+    def likeliest(logprobs, lengths, *, k=3, entropy):
+        given.update(entropy=entropy)
+        return entropy
+
+    logits = torch.randn(4, 9, dtype=torch.float64)
+    targets, lengths = torch.zeros(4, dtype=torch.long), torch.tensor([4])
+    register_objective("unsure", unsure)
+    objective = named("unsure", scale=2.0)
+    assert objective.asks == {"purity": True, "entropy": True}
+    weights = objective.weights(logits_logprobs(logits, targets, **objective.asks), lengths)
+    p = logits.softmax(1)
+    torch.testing.assert_close(given["purity"], (p**2).sum(1))
+    torch.testing.assert_close(weights.token, 2 * torch.special.entr(p).sum(1))
+    with pytest.raises(InputError, match="`unsure` needs the option `scale`"):
+        named("unsure")
+    register_objective("likeliest", likeliest)
+    objective = named("likeliest", k=2)
+    assert objective.asks == {"entropy": True, "k": 2}
+    assert named("likeliest").asks == {"entropy": True, "k": 3}
+
+
+def test_options_are_held_against_their_annotations():
+    def annotated(logprobs, lengths, *, steps: int = 3, rest="a", odd: "NotThere" = None):  # noqa: F821
+        return logprobs
+
+    def plain(logprobs, lengths, *, steps: int = 3, rest="a"):
+        return logprobs
+
+    assert ObjectiveKind(plain).check({"steps": "4", "rest": 7}) == {"steps": 4, "rest": 7}
+    with pytest.raises(InputError, match="`steps` is 'four': input should be a valid integer"):
+        ObjectiveKind(plain).check({"steps": "four"})
+    assert ObjectiveKind(annotated).check({"steps": "4", "odd": 1}) == {"steps": 4, "odd": 1}
