@@ -28,6 +28,10 @@ EXAMPLES = {
         "bftembed name-sets sets.gmt -o names.json --engine transformers:MODEL --cascade",
     ),
     "tune": ("bftembed tune embedded-cpu --show > tune.yaml", "bftembed tune tune.yaml --objective dft"),
+    "study": (
+        "bftembed study objectives embedded-cpu --dry-run",
+        "bftembed study window embedded-cpu -o runs/window",
+    ),
     "diagnose": ("bftembed diagnose refseq alpaca -o runs/diagnosis --limit 12",),
     "bench list": ("bftembed bench list -t gene_property",),
     "bench run": (

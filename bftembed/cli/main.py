@@ -10,7 +10,21 @@ import typer
 
 import bftembed
 from bftembed._optional import advice
-from bftembed.cli import _ray, bench, corpus, data, demo, diagnose, doctor, embed, genes, name_sets, profiles, tune
+from bftembed.cli import (
+    _ray,
+    bench,
+    corpus,
+    data,
+    demo,
+    diagnose,
+    doctor,
+    embed,
+    genes,
+    name_sets,
+    profiles,
+    study,
+    tune,
+)
 from bftembed.cli._common import complete, start
 from bftembed.errors import BftembedError
 
@@ -26,6 +40,7 @@ app = typer.Typer(
 app.command("embed", cls=_ray.Command)(embed.embed)
 app.command("name-sets")(name_sets.name_sets)
 app.command("tune")(tune.tune)
+app.command("study")(study.study)
 app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -182,20 +182,32 @@ def load_config(path: str | Path, **overrides: Any) -> TuneConfig:
     InputError
         If the file cannot be read or something in it is wrong; a misspelt key is named with the nearest right one.
     """
-    try:
-        values = yaml.safe_load(find_config(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        msg = f"The configuration `{path}` cannot be read: {' '.join(str(error).split())}"
-        raise InputError(msg) from error
-    if not isinstance(values, dict):
-        msg = f"The configuration `{path}` is not a mapping of keys to values."
-        raise InputError(msg)
+    values = read_values(path)
     overrides = {key: value for key, value in overrides.items() if value is not None}
     if isinstance(values.get("objective"), dict) and overrides.get("objective", "grpo") != "grpo":
         # Another name alone: the window and the like stay the file's.
         overrides["objective"] = values["objective"] | {"name": overrides["objective"]}
     values |= overrides
     return parse_config(values, f"`{path}`")
+
+
+def read_values(path: str | Path, kind: str = "") -> dict[str, Any]:
+    """What a YAML configuration says; see `find_config`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it cannot be read, or it is no mapping.
+    """
+    try:
+        values = yaml.safe_load(find_config(path, kind).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        msg = f"The configuration `{path}` cannot be read: {' '.join(str(error).split())}"
+        raise InputError(msg) from error
+    if not isinstance(values, dict):
+        msg = f"The configuration `{path}` is not a mapping of keys to values."
+        raise InputError(msg)
+    return values
 
 
 def find_config(path: str | Path, kind: str = "") -> Path:
@@ -206,7 +218,7 @@ def find_config(path: str | Path, kind: str = "") -> Path:
     path
         Path or name.
     kind
-        ``""`` for configurations of runs, ``"accelerate"`` for those of accelerate.
+        ``""`` for configurations of runs, ``"accelerate"`` for those of accelerate, ``"studies/NAME"`` of a study.
 
     Raises
     ------
@@ -230,7 +242,7 @@ def parse_config(values: dict[str, Any], place: str = "the configuration") -> Tu
     try:
         return TuneConfig.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(item) for item in error.errors() if not _other_objective(item, values)]
+        problems = [explained(item, TuneConfig) for item in error.errors() if not _other_objective(item, values)]
         msg = f"In {place}: {'; '.join(problems)}."
         raise InputError(msg) from error
 
@@ -240,22 +252,34 @@ def _other_objective(item: Any, values: dict[str, Any]) -> bool:
     return item["loc"][:2] == ("objective", "literal['grpo']") and values.get("objective") != "grpo"
 
 
-def _problem(item: Any) -> str:
-    loc = [str(part) for part in item["loc"] if part != "Objective"]
+def explained(item: Any, model: type[BaseModel]) -> str:
+    """What is wrong by one entry of a `ValidationError` of `model`, with the key that may have been meant."""
+    section: type[BaseModel] | None = model
+    loc = []
+    for part in item["loc"][:-1]:
+        if section is None or isinstance(part, int) or part in section.model_fields:
+            loc.append(str(part))  # else the name of a union's alternative
+            section = section if section is None or isinstance(part, int) else _model_in(section.model_fields[part])
+    loc.append(str(item["loc"][-1]) if item["loc"] else "")
     key = ".".join(loc)
     if item["type"] == "missing":
         return f"`{key}` is missing"
     if item["type"] == "model_type":
         return f"`{key}` is {item['input']!r}: it has to be a mapping of keys to values"
     if item["type"] != "extra_forbidden":
-        return f"`{key}` is {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
-    section: dict[str, type[BaseModel]] = {
-        "data": Data,
-        "lora": Lora,
-        "training": Training,
-        "objective": Objective,
-        "grpo": GRPOSettings,
-    }
-    fields = list(section.get(loc[0], TuneConfig).model_fields if len(loc) > 1 else TuneConfig.model_fields)
+        reason = f"{item['msg'][0].lower()}{item['msg'][1:]}"
+        return f"`{key}` is {item['input']!r}: {reason}" if item["loc"] else reason
+    fields = list((section or model).model_fields)
     near = did_you_mean(loc[-1], fields).replace(" Did", "did", 1)
     return f"there is no key `{key}`; {near or 'known are ' + ', '.join(fields)}"
+
+
+def _model_in(field: Any) -> type[BaseModel] | None:
+    """The first model in the type of a field."""
+    waiting = [field.annotation]
+    while waiting:
+        kind = waiting.pop(0)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+        waiting += get_args(kind)
+    return None

@@ -72,11 +72,11 @@ def test_quiet_and_threads_stand_behind_a_command_too():
 @pytest.mark.parametrize("example", [each for examples in EXAMPLES.values() for each in examples])
 def test_the_examples_in_the_help_are_commands(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("genes.txt", "vectors.csv", "config.yaml"):
-        (tmp_path / name).write_text("")
-    (tmp_path / "runs" / "first").mkdir(parents=True)
-    (tmp_path / "runs" / "config.yaml").write_text("")
     _, *words = shlex.split(example.partition(" > ")[0])  # what stands behind it is the shell's
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    for name in words:
+        if name in {"genes.txt", "sets.gmt", "profiles.sqlite"}:  # files that have to be there
+            (tmp_path / name).write_text("")
     command = ROOT
     while hasattr(command, "commands"):
         command = command.commands[words.pop(0)]

@@ -1,0 +1,70 @@
+"""The file that describes a study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bftembed.errors import InputError
+from bftembed.tune.config import explained, read_values
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Given = TypeVar("Given", bound="StudyConfig")
+
+
+class Speed(BaseModel):
+    """Tokens per second of the machine that a configuration is for; the time of a run is estimated from them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    trained: float = Field(default=150, gt=0)
+    read: float = Field(default=400, gt=0)
+    generated: float = Field(default=60, gt=0)
+
+
+class StudyConfig(BaseModel):
+    """What every study's configuration has.
+
+    Attributes
+    ----------
+    output
+        Directory of the results and of the report.
+    speed
+        For the estimate of ``--dry-run`` alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    output: str = Field(min_length=1)
+    speed: Speed = Speed()
+
+
+def load_study(kind: type[Given], study: str, path: str | Path, **overrides: Any) -> Given:
+    """Read a study's YAML configuration; paths in it are relative to the working directory.
+
+    Parameters
+    ----------
+    kind
+        The model of the configuration.
+    study
+        Name of the study: its shipped configurations are ``configs/studies/STUDY/NAME.yaml``.
+    path
+        The file, or the name of one that comes with this package, e.g. ``"embedded-cpu"``.
+    overrides
+        Top-level values that replace those of the file; None leaves the file's.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or something in it is wrong; a misspelt key is named with the nearest right one.
+    """
+    values = read_values(path, f"studies/{study}")
+    values |= {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        msg = f"In `{path}`: {'; '.join(explained(item, kind) for item in error.errors())}."
+        raise InputError(msg) from error
