@@ -45,6 +45,10 @@ class TuneError(BftembedError):
     """A tuning run cannot be started, continued or saved."""
 
 
+class DivergedError(TuneError):
+    """The loss or the gradient of a run is no longer a number: the model is lost."""
+
+
 class StoreError(BftembedError):
     """A profile store or vector cache cannot be opened, read or written."""
 

@@ -12,7 +12,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import Trainer
 
-from bftembed.errors import TuneError
+from bftembed.errors import DivergedError
 from bftembed.tune.checkpoints import publishing, without_hub_warnings
 from bftembed.tune.devices import use_one_device
 from bftembed.tune.loss.head import add_logprob_head, supervised_logprobs
@@ -153,7 +153,7 @@ class Tuner(Trainer):
 
         Raises
         ------
-        TuneError
+        DivergedError
             If the loss or the norm of the gradient is no longer a number: the model is lost.
         """
         if "loss" in logs and self._sample_weights:
@@ -166,7 +166,7 @@ class Tuner(Trainer):
                     f"The run diverged: `{name}` is {logs[name]} at step {self.state.global_step}. Lower the learning "
                     "rate, and begin again in another output."
                 )
-                raise TuneError(msg)
+                raise DivergedError(msg)
 
     def _get_dataloader(self, dataset: Any, *arguments: Any, **options: Any) -> Any:
         """As the trainer's, with batches that say where their supervised tokens are.
