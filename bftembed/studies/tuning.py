@@ -1,0 +1,270 @@
+"""What the cells of a study share: tuning a model by a recipe, and reading texts with what came of it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from bftembed.errors import DivergedError, TuneError
+from bftembed.tune.config import Lora, Training, TuneConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bftembed.engines import TransformersEngine
+    from bftembed.tune import Objective
+
+#: What `train` is told for each run.
+_AXES = ("learning_rate", "seed")
+
+
+class Reading(BaseModel):
+    """How tuned models are read, asked and let write.
+
+    Attributes
+    ----------
+    dtype
+        As torch names it; None for what the engine takes, bfloat16 on a GPU. An adapter is merged into the weights:
+        what a short run changed may be lost in the rounding of bfloat16.
+    batch_size
+        Texts at a time.
+    device_map
+        ``"auto"`` lays a model over several GPUs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    dtype: str | None = "float32"
+    batch_size: int = Field(default=8, ge=1)
+    device_map: str | None = None
+
+
+class Recipe(BaseModel):
+    """All of a supervised tuning run but the axes of a study: objective, learning rate, seed and data.
+
+    Attributes
+    ----------
+    model, adapter, lora, accelerate
+        As in `bftembed.tune.config.TuneConfig`. With `accelerate` each run is a process of its own, started through
+        ``accelerate launch``.
+    max_length, packing
+        Tokens kept of a sample; whether samples are laid end to end.
+    training
+        As in `bftembed.tune.config.Training`, without ``learning_rate`` and ``seed``.
+    reading
+        Of the tuned models.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model: str = "default"
+    adapter: str | None = None
+    max_length: int = Field(default=256, ge=2)
+    packing: bool = False
+    lora: Lora | None = Lora()
+    training: Training = Training()
+    accelerate: str | None = None
+    reading: Reading = Reading()
+
+    @field_validator("training", mode="before")
+    @classmethod
+    def _without_axes(cls, values: Any) -> Any:
+        if isinstance(values, dict) and (said := [name for name in _AXES if name in values]):
+            msg = f"`{said[0]}` is an axis of the study and no part of its recipe; leave it out here"
+            raise ValueError(msg)
+        return values
+
+    def engine(self, tuned: Path | None = None) -> TransformersEngine:
+        """The model that came of a run, or the one that runs start from; loaded when it is first asked."""
+        from bftembed.engines import TransformersEngine
+
+        reading = self.reading
+        options = {"dtype": reading.dtype, "batch_size": reading.batch_size, "device_map": reading.device_map}
+        if tuned is None:
+            return TransformersEngine(self.model, adapter=self.adapter, **options)  # type: ignore[arg-type]
+        return TransformersEngine(str(tuned), **options)  # type: ignore[arg-type]
+
+
+class Logprobs(NamedTuple):
+    """Natural log-probabilities of supervised tokens, (n_tokens,) float32, sample after sample; (n_samples,) int64."""
+
+    logprobs: NDArray[np.float32]
+    lengths: NDArray[np.int64]
+
+
+def train(
+    recipe: Recipe, *, objective: str | Objective, learning_rate: float, seed: int, data: str | Path, place: Path
+) -> Path:
+    """Tune a model, or go on where that was stopped; a finished run is left as it is.
+
+    Runs with one seed take the same samples in the same order, whatever their objective and learning rate, and start
+    from the same adapter.
+
+    Parameters
+    ----------
+    recipe
+        What all runs have in common.
+    objective, learning_rate, seed
+        Of this run.
+    data
+        Training samples, see `bftembed.tune.data.samples.read_samples`.
+    place
+        Directory of the run.
+
+    Returns
+    -------
+    Directory of the adapter, or of the model if ``recipe.lora`` is None. Checkpoints are removed at the end.
+
+    Raises
+    ------
+    DivergedError
+        If the loss or the gradient is no longer a number.
+    TuneError, InputError, DataError, ModelError
+        As `bftembed.tune.tune`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from bftembed.studies.tuning import Recipe, train
+    >>> place = Path("runs/one")
+    >>> train(Recipe(), objective="bft", learning_rate=5e-4, seed=0, data="train.jsonl", place=place)  # doctest: +SKIP
+    """
+    from bftembed.tune.loss.objectives import named
+
+    config = TuneConfig.model_validate(
+        {
+            "model": recipe.model,
+            "adapter": recipe.adapter,
+            "data": {"train": str(data), "max_length": recipe.max_length, "packing": recipe.packing},
+            "output": str(place),
+            "objective": named(objective).model_dump(),
+            "lora": None if recipe.lora is None else recipe.lora.model_dump(),
+            "training": recipe.training.model_dump() | {"learning_rate": learning_rate, "seed": seed},
+            "accelerate": recipe.accelerate,
+        }
+    )
+    if recipe.accelerate:
+        _launch(config, place)
+    else:
+        from bftembed.tune import tune
+
+        tune(config)
+        _free_memory()
+    for checkpoint in place.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    return place
+
+
+def _launch(config: TuneConfig, place: Path) -> None:
+    """Run ``bftembed tune`` as a process of its own, which starts one on every device."""
+    place.mkdir(parents=True, exist_ok=True)
+    written = place.parent / f"{place.name}.yaml"
+    written.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    done = subprocess.run(
+        [sys.executable, "-m", "bftembed", "tune", str(written)], stderr=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        error = DivergedError if "The run diverged" in done.stderr else TuneError
+        msg = f"The run of `{written}` failed ({done.returncode}): {last[0].removeprefix('error: ')}"
+        raise error(msg)
+
+
+def _free_memory() -> None:
+    """Let go of what the trainer held: models on a GPU live in circles of references."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def read_logprobs(
+    model: TransformersEngine | str | Path, file: str | Path, *, max_length: int = 1024, batch_size: int = 8
+) -> Logprobs:
+    """Log-probability of every supervised token of a file of samples, by teacher forcing.
+
+    Parameters
+    ----------
+    model
+        A directory (a model, or an adapter that names its base), ``"default"``, or an engine, which is loaded once for
+        many files. Its forward is extended by `bftembed.tune.loss.head.add_logprob_head`.
+    file
+        Samples, see `bftembed.tune.data.samples.read_samples`.
+    max_length
+        Tokens kept of a sample.
+    batch_size
+        Samples read together, those of like length.
+
+    Returns
+    -------
+    Logprobs
+        In the order of the samples of the file; those of which nothing is supervised are left out.
+
+    Raises
+    ------
+    DataError, ModelError
+        If the file or the model cannot be read.
+
+    Examples
+    --------
+    >>> from bftembed.studies.tuning import read_logprobs
+    >>> logprobs, lengths = read_logprobs("runs/one", "corpus/genes/test.jsonl")  # doctest: +SKIP
+    """
+    import torch
+
+    from bftembed.engines import TransformersEngine
+    from bftembed.tune.data.dataset import Collator, load_dataset
+    from bftembed.tune.loss.head import add_logprob_head, supervised_logprobs
+    from bftembed.tune.loss.places import located
+    from bftembed.tune.supervised import check_fit
+
+    engine = model if isinstance(model, TransformersEngine) else TransformersEngine(str(model))
+    network, tokenizer = engine.load()
+    add_logprob_head(network)
+    dataset = load_dataset(file, tokenizer, max_length=max_length)
+    check_fit(dataset, network)
+    collate = Collator(tokenizer.pad_token_id or 0)
+    samples = [dataset[index] for index in range(len(dataset))]
+    order = sorted(range(len(samples)), key=lambda index: -len(samples[index]["input_ids"]))
+    found: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(samples)
+    for begin in range(0, len(order), batch_size):
+        rows = order[begin : begin + batch_size]
+        batch = {key: value.to(network.device) for key, value in located(collate([samples[i] for i in rows])).items()}
+        with torch.inference_mode():
+            values, lengths = supervised_logprobs(network, batch)
+        flat = values.logprobs.clamp(max=0).float().cpu().numpy()
+        for row, part in zip(rows, np.split(flat, np.cumsum(lengths.cpu().numpy())[:-1]), strict=True):
+            found[row] = part
+    return Logprobs(np.concatenate(found), np.array(list(map(len, found)), dtype=np.int64))
+
+
+def per_sample(read: Logprobs) -> Mapping[str, NDArray[np.float64]]:
+    """Sums over the tokens of each sample: negative log-likelihood, tokens, and probabilities; (n_samples,) each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bftembed.studies.tuning import Logprobs, per_sample
+    >>> sums = per_sample(Logprobs(np.log(np.float32([0.5, 0.25, 1.0])), np.array([2, 1])))
+    >>> {name: np.round(values, 4).tolist() for name, values in sums.items()}
+    {'nll': [2.0794, 0.0], 'tokens': [2.0, 1.0], 'probability': [0.75, 1.0]}
+    """
+    begins = np.cumsum(read.lengths) - read.lengths
+    logprobs = read.logprobs.astype(np.float64)
+    return {
+        "nll": np.negative(np.add.reduceat(logprobs, begins)) + 0.0,
+        "tokens": read.lengths.astype(np.float64),
+        "probability": np.add.reduceat(np.exp(logprobs), begins),
+    }
