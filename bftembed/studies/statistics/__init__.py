@@ -1,0 +1,1 @@
+"""Statistics of designs with few runs of many items each."""
