@@ -1,1 +1,1 @@
-"""Does an objective let students take over less of what a teacher likes?"""
+"""Whether an objective lets students take over less of what a teacher likes."""
