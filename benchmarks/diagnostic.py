@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--segments", type=int, default=300, help="segments of each corpus, at most")
     parser.add_argument("--length", type=int, default=144, help="tokens of a segment")
     parser.add_argument("--window", type=int, default=256, help="tokens of a window; a segment that is shorter is one")
-    parser.add_argument("--corpora", nargs="+", default=list(CORPORA), choices=list(CORPORA))
+    parser.add_argument("--corpora", nargs="+", default=["refseq", "pubmedqa", "alpaca", "wiki"], choices=list(CORPORA))
     parser.add_argument("--model", default="default")
     parser.add_argument("--adapter")
     parser.add_argument("--batch-size", type=int, default=8)

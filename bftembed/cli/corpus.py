@@ -18,7 +18,8 @@ def corpus() -> None:
 @app.command()
 def build(
     kind: Annotated[
-        Literal["genes", "pubmedqa"], typer.Argument(help="Profiles from annotation, or questions and answers.")
+        Literal["genes", "pubmedqa", "medical"],
+        typer.Argument(help="Profiles from annotation, questions and answers, or medical questions with reasoning."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the corpus.", file_okay=False)],
     limit: Annotated[int | None, typer.Option(help="So many samples at most.", min=1)] = None,

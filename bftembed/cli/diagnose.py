@@ -14,7 +14,9 @@ from bftembed.errors import InputError
 def diagnose(
     texts: Annotated[
         list[str],
-        typer.Argument(help="Text files (a text per line), .jsonl with `text`, or refseq, pubmedqa, alpaca, wiki."),
+        typer.Argument(
+            help="Text files (a text per line), .jsonl with `text`, or refseq, pubmedqa, huatuogpt_o1, alpaca, wiki."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the result.", file_okay=False)],
     model: Annotated[str, typer.Option(help="default, a directory or a hub id.")] = "default",

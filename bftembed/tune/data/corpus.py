@@ -1,4 +1,4 @@
-"""Corpora to train on: profiles of genes written from annotation, and PubMed questions with their answers."""
+"""Corpora to train on: profiles of genes from annotation, PubMed questions, and medical questions with reasoning."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ def build_corpus(
         ``"genes"``: asked as `tl.embed_genes` asks with ``facts="none"``, answered from full name, locus, gene type,
         RefSeq summary and GO terms; genes with a summary of their own only. ``"pubmedqa"``: PubMedQA's question and
         abstract, answered by the conclusion and a last line ``Answer: yes``; rows also have ``question``, ``answer``
-        and ``choices``.
+        and ``choices``. ``"medical"``: the 198 medical questions of HuatuoGPT-o1's demonstration data, answered by
+        reasoning and a conclusion: answers of several hundred tokens.
     output
         Directory; it is put in place as a whole.
     limit
@@ -98,9 +99,9 @@ def build_corpus(
     DataError
         If the sources are not available, or the corpus cannot be written.
     """
-    kinds = {"genes": _genes, "pubmedqa": _pubmedqa}
+    kinds = {"genes": _genes, "pubmedqa": _pubmedqa, "medical": _medical}
     if kind not in kinds:
-        msg = f"There is no corpus `{kind}`; there are {' and '.join(kinds)}.{did_you_mean(kind, kinds)}"
+        msg = f"There is no corpus `{kind}`; there are {', '.join(kinds)}.{did_you_mean(kind, kinds)}"
         raise InputError(msg)
     output = Path(output).expanduser().resolve()
     _check(limit, shares)
@@ -215,6 +216,20 @@ def _pubmedqa(limit: int | None, seed: int, shares: Shares) -> Rows:
         split = "test" if identifier in files["test"] else _split(f"{seed}/{identifier}", others)
         rows.append(row | {"answer": answer, "choices": ["yes", "no", "maybe"], "split": split})
     return rows, {"beyond the limit": len(questions) - len(rows)}, _sources(["pubmedqa"])
+
+
+def _medical(limit: int | None, seed: int, shares: Shares) -> Rows:
+    questions = {_hash(entry["Question"])[:12]: entry for entry in data.load("huatuogpt_o1")}
+    rows = []
+    for identifier in _drawn(questions, limit, seed):
+        entry = questions[identifier]
+        messages = [
+            {"role": "user", "content": entry["Question"]},
+            {"role": "assistant", "content": f"{entry['Complex_CoT']}\n\n{entry['Response']}"},
+        ]
+        split = _split(f"{seed}/{identifier}", shares)
+        rows.append({"id": identifier, "kind": "reasoning", "messages": messages, "split": split})
+    return rows, {"beyond the limit": len(questions) - len(rows)}, _sources(["huatuogpt_o1"])
 
 
 def _drawn(names: Iterable[str], limit: int | None, seed: int) -> list[str]:

@@ -30,6 +30,10 @@ def _pubmedqa() -> list[str]:
     return [" ".join(entry["CONTEXTS"]) for entry in data.load("pubmedqa", "questions").values()]
 
 
+def _huatuogpt() -> list[str]:
+    return [entry["Complex_CoT"] for entry in data.load("huatuogpt_o1")]
+
+
 def _alpaca() -> list[str]:
     return [entry["output"] for entry in data.load("alpaca")]
 
@@ -38,14 +42,16 @@ def _wiki() -> list[str]:
     return [_JOINT.sub("\n", article) for article in data.load("wiki")]
 
 
-#: Built-in corpora: summaries of human genes, abstracts, answers of a language model, articles of an encyclopedia.
+#: Built-in corpora: summaries of human genes, abstracts, reasoning on medical questions, answers of a language model,
+#: articles of an encyclopedia.
 CORPORA: dict[str, Callable[[], list[str]]] = {
     "refseq": _refseq,
     "pubmedqa": _pubmedqa,
+    "huatuogpt_o1": _huatuogpt,
     "alpaca": _alpaca,
     "wiki": _wiki,
 }
-BIOMEDICAL = ("refseq", "pubmedqa")
+BIOMEDICAL = ("refseq", "pubmedqa", "huatuogpt_o1")
 
 
 def read_corpora(sources: list[str]) -> dict[str, list[str]]:

@@ -127,11 +127,24 @@ def test_pubmedqa_keeps_the_official_test_split(mirror, tmp_path):
         assert row["question"] in row["messages"][0]["content"]
 
 
+def test_medical_questions_are_answered_by_reasoning_and_conclusion(mirror, tmp_path):
+    report = build_corpus("medical", tmp_path / "medical")
+    assert sum(report.samples.values()) == 198
+    assert min(report.samples.values()) > 0
+    source = {entry["Question"]: entry for entry in bft.data.load("huatuogpt_o1")}
+    for row in rows(tmp_path / "medical")["train"]:
+        messages = row["messages"]
+        entry = source.pop(messages[0]["content"])
+        assert messages[1]["content"].startswith(entry["Complex_CoT"])
+        assert messages[1]["content"].endswith(entry["Response"])
+    assert len(source) == 198 - report.samples["train"]
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("gene", {}, r"no corpus `gene`; there are genes and pubmedqa. Did you mean `genes`\?"),
-        ("zzz", {}, "there are genes and pubmedqa"),
+        ("gene", {}, r"no corpus `gene`; there are genes, pubmedqa, medical. Did you mean `genes`\?"),
+        ("zzz", {}, "there are genes, pubmedqa, medical"),
         ("genes", {"shares": (0.9, 0.1, 0.1)}, "have to sum to 1"),
         ("genes", {"shares": (0.0, 0.5, 0.5)}, "train needs some"),
         ("genes", {"shares": (1.5, -0.5, 0.0)}, "have to sum to 1"),

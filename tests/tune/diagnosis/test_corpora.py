@@ -53,6 +53,7 @@ def test_built_in_corpora_are_clean_texts(mirror):
     assert {name: len(texts) for name, texts in corpora.items()} == {
         "refseq": 12_545,
         "pubmedqa": 1000,
+        "huatuogpt_o1": 198,
         "alpaca": 985,
         "wiki": 30,
     }
