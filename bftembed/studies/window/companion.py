@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bftembed.studies.window.weighing import weigh
+from bftembed.studies.window.weighing import weigh, weighed
 from bftembed.tune.diagnosis.bootstrap import percentile_interval, resampled_sums
 
 if TYPE_CHECKING:
@@ -81,9 +81,8 @@ def covered(matches: NDArray[np.int64], spans: NDArray[np.int32]) -> NDArray[np.
 
 def measure(
     tokens: Tokens,
-    objectives: Mapping[str, Objective],
-    *,
     windows: Sequence[int],
+    *,
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -102,11 +101,9 @@ def measure(
     ----------
     tokens
         See `tokens_of`; texts with no token are left out.
-    objectives
-        By name; the correlation is of the token weights with those of the objective before that has the same name but
-        for its window.
     windows
-        For the share of texts that are no longer than each.
+        Of which the objectives of `bftembed.studies.window.weighing.weighed` are made. The correlation is of an
+        objective's token weights with those of the one with the window before.
     resamples, level, seed
         Of the bootstrap.
 
@@ -117,24 +114,18 @@ def measure(
     """
     kept = tokens.lengths > 0
     tokens = tokens._replace(lengths=tokens.lengths[kept])
-    all_of = {"sft": _objective("sft"), "dft": _objective("dft"), **objectives}
-    weighed = {name: weigh(objective, tokens.logprobs, tokens.lengths) for name, objective in all_of.items()}
-    shares = _shares(tokens, weighed, resamples=resamples, level=level, seed=seed)
+    objectives = weighed(windows)
+    made = {name: weigh(objective, tokens.logprobs, tokens.lengths) for name, objective in objectives.items()}
+    shares = _shares(tokens, made, resamples=resamples, level=level, seed=seed)
     return {
         "texts": len(tokens.lengths),
         "tokens": len(tokens.logprobs),
         "median_tokens": float(np.median(tokens.lengths)),
         "within": {str(window): float((tokens.lengths <= window).mean()) for window in windows},
         "span_tokens": {name: int(mask.sum()) for name, mask in tokens.spans.items()},
-        "objectives": {name: _statistics(values) | shares[name] for name, values in weighed.items()},
-        "correlations": _correlations(all_of, weighed),
+        "objectives": {name: _statistics(values) | shares[name] for name, values in made.items()},
+        "correlations": _correlations(objectives, made),
     }
-
-
-def _objective(name: str) -> Objective:
-    from bftembed.tune import Objective
-
-    return Objective(name=name)
 
 
 def _statistics(weighed: Weighed) -> dict[str, float]:
@@ -154,7 +145,7 @@ def _effective(weights: NDArray[np.float64]) -> float:
 
 
 def _shares(
-    tokens: Tokens, weighed: Mapping[str, Weighed], *, resamples: int, level: float, seed: int
+    tokens: Tokens, made: Mapping[str, Weighed], *, resamples: int, level: float, seed: int
 ) -> dict[str, dict[str, Any]]:
     """Shares, steps and their ratios to those of SFT, each with its interval, by objective and lexicon."""
     borders = np.concatenate([[0], tokens.lengths.cumsum()[:-1]])
@@ -163,18 +154,18 @@ def _shares(
     columns = np.concatenate(
         [
             np.add.reduceat(masks * scale, borders, axis=1)
-            for values in weighed.values()
+            for values in made.values()
             for scale in (values.factor, values.factor * unsure)
         ]
     ).T
     draws = resampled_sums(columns, resamples, np.random.default_rng(seed))
-    sums = np.concatenate([columns.sum(0)[None], draws]).reshape(resamples + 1, len(weighed), 2, len(masks))
+    sums = np.concatenate([columns.sum(0)[None], draws]).reshape(resamples + 1, len(made), 2, len(masks))
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = sums[..., 1:] / sums[..., :1]  # (1 + resamples, objective, share or step, lexicon)
         ratios = shares / shares[:, :1]
     limits = [percentile_interval(each[1:], level) for each in (shares, ratios)]
     found: dict[str, dict[str, Any]] = {}
-    for i, name in enumerate(weighed):
+    for i, name in enumerate(made):
         found[name] = {
             f"{what}{kind}": {
                 lexicon: [_finite(value) for value in (each[0, i, j, k], *interval[:, i, j, k])]
@@ -187,14 +178,14 @@ def _shares(
     return found
 
 
-def _correlations(objectives: Mapping[str, Objective], weighed: Mapping[str, Weighed]) -> dict[str, float | None]:
+def _correlations(objectives: Mapping[str, Objective], made: Mapping[str, Weighed]) -> dict[str, float | None]:
     """Pearson correlation of token weights with those of the window before, by objective; None for constant weights."""
     found: dict[str, float | None] = {}
     before: dict[str, str] = {}
     for name, objective in objectives.items():
         kind = objective.model_copy(update={"window": 1}).model_dump_json()
         if (last := before.get(kind)) is not None:
-            pair = weighed[last].token, weighed[name].token
+            pair = made[last].token, made[name].token
             constant = any(np.ptp(values) == 0 for values in pair)
             found[name] = None if constant else float(np.corrcoef(*pair)[0, 1])
         before[kind] = name

@@ -94,6 +94,13 @@ def grid(windows: Sequence[int], *, v1: bool = True, controls: bool = True) -> d
     return found
 
 
+def weighed(windows: Sequence[int]) -> dict[str, Objective]:
+    """All of `grid`, with ``sft`` and ``dft`` before: to weigh costs nothing."""
+    from bftembed.tune import Objective
+
+    return {"sft": Objective(name="sft"), "dft": Objective(name="dft"), **grid(windows)}
+
+
 def weigh(objective: Objective, logprobs: NDArray[np.float32], lengths: NDArray[np.int64]) -> Weighed:
     """What an objective makes of the log-probabilities of samples, taken as one global batch.
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bftembed.studies.window.companion import ANY, Tokens, covered, measure, tokens_of
-from bftembed.studies.window.weighing import grid
 from bftembed.tune.diagnosis.confidences import TokenTrack
 from bftembed.tune.diagnosis.lexicon import pattern_lexicon
 
@@ -25,7 +24,7 @@ def tokens():
 
 @pytest.fixture
 def found(tokens):
-    return measure(tokens, grid([1, 8, 64]), windows=[1, 8, 64], resamples=200)
+    return measure(tokens, [1, 8, 64], resamples=200)
 
 
 def test_tokens_overlap_words():
@@ -111,7 +110,7 @@ def test_intervals_hold_the_share_of_the_population():
         lengths = rng.integers(20, 60, 40)
         genes = rng.random(lengths.sum()) < 0.3
         logprobs = np.log(rng.uniform(0, 1, lengths.sum())).astype(np.float32)
-        one = measure(Tokens(logprobs, lengths, {"genes": genes, ANY: genes}), {}, windows=[], resamples=200, seed=seed)
+        one = measure(Tokens(logprobs, lengths, {"genes": genes, ANY: genes}), [], resamples=200, seed=seed)
         _, low, high = one["objectives"]["dft"]["share"]["genes"]
         held += low <= 0.3 <= high
     assert held >= 33
