@@ -111,7 +111,8 @@ def main():
     most = 0.05 + 4 * np.sqrt(0.05 * 0.95 / arguments.tables)
     of = {name: (f"{name}: type I", f"{name}: power") for name in PROCEDURES}
     frame = pd.read_csv(arguments.output / "procedures.tsv", sep="\t")
-    sound = {name: round(float(frame[power].mean()), 3) for name, (error, power) in of.items() if frame[error].max() <= most}
+    passed = {name: power for name, (error, power) in of.items() if frame[error].max() <= most}
+    sound = {name: round(float(frame[power].mean()), 3) for name, power in passed.items()}
     print(f"By the rule: {max(sound, key=sound.get) if sound else 'none'} (mean power by procedure: {sound})")
 
 

@@ -157,9 +157,9 @@ def seed_deviation(table: ArrayLike, *, level: float = 0.95) -> tuple[float, flo
     """Standard deviation over seeds within a level, and its lower confidence limit.
 
     A margin of "one standard deviation over seeds" has to be the lower limit where it is estimated from the same runs:
-    with the estimate itself a difference of just that size passes in 31 to 42 % of experiments that are precise, as it
-    is as often too large as too small. The limit takes the n_seeds - 1 degrees of freedom that are left where all
-    levels share the seeds' effects.
+    with the estimate itself, which is as often too large as too small, a difference of just that size passes in 33 to
+    40 % of experiments whose levels hardly vary by themselves (`benchmarks/window_equivalence.py`). The limit takes the
+    n_seeds - 1 degrees of freedom that are left where all levels share the seeds' effects.
 
     Parameters
     ----------
