@@ -1,0 +1,140 @@
+"""The study of objectives: its cells, and how one is run."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bftembed.errors import DivergedError
+from bftembed.models.files import DEFAULT_MODEL, named_directory, resolve_adapted, resolve_model
+from bftembed.studies.base import Cell, Cost, Study
+from bftembed.studies.objectives.config import ObjectivesConfig
+from bftembed.studies.objectives.data import Prepared, prepare
+from bftembed.studies.objectives.measures import VERSION, measure
+from bftembed.studies.objectives.outcomes import BASE, cell_name
+from bftembed.studies.objectives.report import make_page
+from bftembed.studies.tuning import train
+from bftembed.tune.checkpoints import read_log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from bftembed.studies.page import Page
+
+#: Means over the tokens of a run, of its log.
+_LOGGED = ("mean_token_weight", "mean_confidence", "clipped_share", "sample_weight_median", "grad_norm")
+#: Of a medical question, and of the prompt of a profile: for the estimate alone.
+_QUESTION, _PROMPT, _GENES = 160, 90, 685
+
+
+class Objectives(Study):
+    """Objectives by learning rates by seeds on one corpus, with the same tokens in the same order.
+
+    A cell is one run of one objective: training, then everything that is measured of the model. The untuned model is
+    measured in a cell of its own. Seeds come first in the order of cells, so that a part of them is a study of fewer
+    seeds; objectives and learning rates that are added later leave finished cells as they are.
+
+    A run that diverges has a result that says so.
+    """
+
+    name: ClassVar[str] = "objectives"
+    Config: ClassVar[type[ObjectivesConfig]] = ObjectivesConfig
+    config: ObjectivesConfig
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """Files of samples."""
+        return prepare(self.config, self.directory / "data")
+
+    @cached_property
+    def _runs(self) -> dict[str, tuple[str, float, int]]:
+        """Label of the objective, learning rate and seed by the name of the cell."""
+        config = self.config
+        return {
+            cell_name(label, rate, seed): (label, rate, seed)
+            for seed in config.seeds
+            for label in config.objectives
+            for rate in config.learning_rates
+        }
+
+    @cached_property
+    def cells(self) -> Sequence[Cell]:
+        """The untuned model, then each run."""
+        config = self.config
+        shared: dict[str, Any] = {
+            "measures": VERSION,
+            "model": _digest(config),
+            "data": self.prepared.digests,
+            "read": {"max_length": config.recipe.max_length, **config.recipe.reading.model_dump()},
+        }
+        for section in ("medical", "profiles", "gene_tasks"):
+            if (asked := getattr(config, section)) is not None:
+                shared[section] = asked.model_dump(mode="json")
+        recipe = config.recipe.model_dump(mode="json", exclude={"reading", "model", "adapter"})
+        cells = [Cell(BASE, shared, self._reading)]
+        for name, (label, rate, seed) in self._runs.items():
+            objective = config.objectives[label]
+            # Options that an objective leaves at their defaults are no part of it: a new one changes no old result.
+            said = {"name": objective.name, **objective.model_dump(mode="json", exclude_defaults=True)}
+            settings = {**shared, "recipe": recipe, "objective": said, "learning_rate": rate, "seed": seed}
+            cells.append(Cell(name, settings, self._reading + Cost(trained=self._trained)))
+        return cells
+
+    @cached_property
+    def _trained(self) -> int:
+        training = self.config.recipe.training
+        tokens = self.prepared.tokens(self.prepared.train, self.config.recipe.max_length)
+        samples = training.epochs * len(tokens)
+        if training.max_steps:
+            samples = training.max_steps * training.batch_size * training.accumulation_steps
+        return int(samples * sum(tokens) / len(tokens))
+
+    @cached_property
+    def _reading(self) -> Cost:
+        config, made = self.config, self.prepared
+        files = (made.validation, *made.sets.values())
+        read = sum(sum(made.tokens(path, config.recipe.max_length)) for path in files)
+        read += _QUESTION * config.medical.items * len(config.medical.tasks) if config.medical else 0
+        texts = [(sum(map(len, made.genes.values())), config.profiles), (_GENES, config.gene_tasks)]
+        asked = [(n, section.max_new_tokens) for n, section in texts if section is not None]
+        return Cost(read=read + sum(_PROMPT * n for n, _ in asked), generated=sum(n * tokens for n, tokens in asked))
+
+    def run(self, cell: Cell, results: Mapping[str, Any]) -> dict[str, Any]:
+        """Train and measure; see `Study.run`."""
+        recipe, place, training = self.config.recipe, self.place(cell.name), {}
+        tuned = None
+        if cell.name != BASE:
+            label, rate, seed = self._runs[cell.name]
+            options: dict[str, Any] = {"objective": self.config.objectives[label], "learning_rate": rate, "seed": seed}
+            try:
+                tuned = train(recipe, data=self.prepared.train, place=place / "run", **options)
+            except DivergedError:
+                return {"diverged": True}
+            training = {"training": _statistics(place / "run" / "log.jsonl")}
+        found = measure(recipe.engine(tuned), self.prepared, self.config, place)
+        return {"diverged": True} if found is None else {"diverged": False, **found, **training}
+
+    def page(self, results: Mapping[str, Any]) -> Page:
+        """See `bftembed.studies.objectives.report`."""
+        return make_page(self.config, results)
+
+
+def _digest(config: ObjectivesConfig) -> str:
+    """What fixes the model: its contents; of a model of the hub its name, so that an estimate downloads nothing."""
+    model, adapter = config.recipe.model, config.recipe.adapter
+    if model not in ("default", DEFAULT_MODEL) and named_directory(model) is None:
+        return f"hub:{model}" + (f"+{resolve_model(adapter).digest}" if adapter else "")
+    files, adapted = resolve_adapted(model, adapter)
+    return files.digest + (f"+{adapted.digest}" if adapted else "")
+
+
+def _statistics(log: Path) -> dict[str, Any]:
+    """Means of what the objective did, each step as heavy as its tokens; and the tokens of each step."""
+    entries = [entry for entry in read_log(log) if "loss" in entry]
+    tokens = [entry["supervised_tokens"] for entry in entries]
+    found: dict[str, Any] = {"supervised_tokens": tokens}
+    for name in _LOGGED:
+        if all(name in entry for entry in entries):
+            found[name] = sum(n * entry[name] for n, entry in zip(tokens, entries, strict=True)) / sum(tokens)
+    return found
