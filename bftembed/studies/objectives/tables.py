@@ -21,7 +21,7 @@ def number(value: float) -> str:
     Examples
     --------
     >>> from bftembed.studies.objectives.tables import number
-    >>> number(0.04567), number(12.3456), number(1234.5), number(-0.5)
+    >>> number(0.04567), number(12.3456), number(1234.6), number(-0.5)
     ('0.0457', '12.3', '1235', '-0.500')
     """
     size = abs(value)
