@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["STUDIES", "open_study"]
 
 #: The module and class of each study.
-STUDIES: dict[str, tuple[str, str]] = {"objectives": ("objectives.study", "Objectives")}
+STUDIES: dict[str, tuple[str, str]] = {
+    "objectives": ("objectives.study", "Objectives"),
+    "grpo": ("grpo.study", "GRPOStudy"),
+}
 
 
 def open_study(name: str, config: str | Path, **overrides: Any) -> Study:

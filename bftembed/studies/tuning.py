@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,6 @@ from bftembed.tune.config import Lora, Training, TuneConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -152,7 +152,25 @@ def train(
             "accelerate": recipe.accelerate,
         }
     )
-    if recipe.accelerate:
+    return run_config(config)
+
+
+def run_config(config: TuneConfig) -> Path:
+    """Run a configuration of a tuning run, here or on several devices, and remove its checkpoints at the end.
+
+    Returns
+    -------
+    Its output directory.
+
+    Raises
+    ------
+    DivergedError
+        If the loss or the gradient is no longer a number.
+    TuneError, InputError, DataError, ModelError
+        As `bftembed.tune.tune`.
+    """
+    place = Path(config.output)
+    if config.accelerate:
         _launch(config, place)
     else:
         from bftembed.tune import tune

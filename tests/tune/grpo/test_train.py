@@ -195,6 +195,15 @@ def test_groups_without_signal_change_nothing_and_are_told(tiny_model, tmp_path,
     assert all(np.abs(values).max() == 0 for name, values in weights.items() if "lora_B" in name)
 
 
+def test_answers_that_are_all_cut_and_left_out_change_nothing(tiny_model, tmp_path):
+    masked = settings(steps=1, reward="random", trainer={"mask_truncated_completions": True})
+    train_grpo(str(tiny_model), QUESTIONS, tmp_path / "out", settings=masked, lora=LORA)
+    [step, _] = entries(tmp_path / "out")
+    assert step["completions/clipped_ratio"] == 1
+    assert all(np.isfinite(values).all() for values in adapter(tmp_path / "out").values())
+    assert all(np.abs(values).max() == 0 for name, values in adapter(tmp_path / "out").items() if "lora_B" in name)
+
+
 def test_a_configuration_file_runs(tiny_model, tmp_path):
     data = tmp_path / "questions.jsonl"
     data.write_text("".join(json.dumps(question) + "\n" for question in QUESTIONS))

@@ -95,15 +95,28 @@ compared with control cells? Answer with one word: yes or no.
         return f" {yes}", f" {no}"
 
     def prompt(
-        self, asked: Asked, *, described: bool = False, outcomes: Sequence[Outcome] = (), steps: bool = False
+        self,
+        asked: Asked,
+        *,
+        described: bool = False,
+        outcomes: Sequence[Outcome] = (),
+        steps: bool = False,
+        reason: bool = False,
     ) -> str:
-        """The whole prompt; texts go into it as they are, but for white space."""
+        """The whole prompt; texts go into it as they are, but for white space.
+
+        An answer in one word is asked for; with `steps` after a chain of reasoning that may end in the unknown, with
+        `reason` after a free one.
+        """
         parts = [self._described(asked)] if described else []
         if outcomes:
             parts.append(self._measured(asked, outcomes))
         parts.append(f"{self._event(asked.pert, asked.cell)} {self._question(f'the gene {asked.gene}')}")
         if steps:
             parts.append(self._skeleton(asked))
+        elif reason:
+            ends = " or ".join(f"`{PREFIX} {word}`" for word in ANSWERS[self.effect])
+            parts[-1] += f" Reason briefly, then end with a line of its own: {ends}."
         else:
             parts[-1] += f" Answer with one word: {' or '.join(ANSWERS[self.effect])}."
         return "\n\n".join(parts)

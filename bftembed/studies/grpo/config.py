@@ -1,0 +1,157 @@
+"""The configuration of the study of GRPO."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bftembed.studies.config import StudyConfig
+from bftembed.studies.tuning import Recipe
+from bftembed.tune.config import GRPOSettings
+from bftembed.tune.loss.objectives import Objective  # noqa: TC001 - pydantic reads the annotation
+
+Count = Annotated[int, Field(ge=1)]
+#: Questions that the package brings: direction and change in PerturbQA, and PubMedQA.
+SOURCES = ("dir", "de", "pubmedqa")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Start(_Section):
+    """What GRPO starts from.
+
+    Attributes
+    ----------
+    objective
+        Name or fields of the objective that the recipe is run with; None for the untuned model.
+    learning_rates
+        Where there are several, that of the lowest perplexity on the validation samples with the first seed is taken.
+    model
+        A model or adapter of yours in place of tuning; it has to be of the recipe's model.
+    """
+
+    objective: Objective | None = None
+    learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(2e-4,), min_length=1)
+    model: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("objective"), str):
+            return values | {"objective": {"name": values["objective"]}}
+        return values
+
+    @model_validator(mode="after")
+    def _one(self) -> Start:
+        if self.objective is not None and self.model is not None:
+            msg = "`objective` and `model` both say what is started from; leave out one of them"
+            raise ValueError(msg)
+        return self
+
+
+class Corpus(_Section):
+    """Samples that the starts are tuned on.
+
+    Attributes
+    ----------
+    train, validation, general
+        Files of samples; without them so many genes of the package's own corpus, and general texts.
+    """
+
+    train: Count | str = 256
+    validation: Count | str = 32
+    general: Count | str = 16
+
+
+class Questions(_Section):
+    """Questions of the reinforcement and of the test.
+
+    Attributes
+    ----------
+    source
+        ``"dir"``, ``"de"`` or ``"pubmedqa"``; or a file of training questions, with `test`.
+    test
+        A file of test questions. Rows may have a ``group`` (e.g. the gene), within which answers are compared.
+    n_train, n_test, n_predict
+        How many are used at most; the last is of training questions that the starts are measured on.
+    described
+        Put the RefSeq summaries of both genes into the prompt (PerturbQA).
+    unbalanced
+        ``"allow"`` lets a constant answer earn more than 0.6 of the rewards.
+    """
+
+    source: str = "dir"
+    test: str | None = None
+    n_train: Count = 2048
+    n_test: Count = 256
+    n_predict: Count = 64
+    described: bool = True
+    unbalanced: Literal["refuse", "allow"] = "refuse"
+
+    @model_validator(mode="after")
+    def _both(self) -> Questions:
+        if (self.source in SOURCES) == (self.test is not None):
+            msg = f"`test` is a file beside a file of your own as `source`; {', '.join(SOURCES)} bring their own test"
+            raise ValueError(msg)
+        return self
+
+
+class GRPOStudyConfig(StudyConfig):
+    """A study of starts for GRPO.
+
+    Attributes
+    ----------
+    recipe, corpus
+        How the starts are tuned: all alike but for objective and learning rate.
+    starts
+        By the name under which the report has them.
+    reference
+        The start that others are compared with.
+    seeds, grpo_seeds
+        Of the tuning, and how many runs of GRPO go out from each tuned model.
+    grpo
+        The same for all; its ``seed``, ``reward`` and the like are the study's.
+    questions
+        See `Questions`.
+    n_samples
+        Answers to each test question at temperature 1, of which pass@k is estimated for the `passes` up to it.
+    random_reward
+        Starts that are also trained with a coin as reward, with the first seed: the control.
+    positive_control
+        The start that is trained to give one answer to all questions, to show that the training works; None for none.
+    """
+
+    recipe: Recipe = Recipe()
+    corpus: Corpus = Corpus()
+    starts: dict[str, Start] = Field(min_length=2)
+    reference: str = "sft"
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**20)], ...] = Field(default=(0, 1, 2), min_length=1)
+    grpo_seeds: Count = 2
+    grpo: GRPOSettings = GRPOSettings()
+    questions: Questions = Questions()
+    n_samples: Annotated[int, Field(ge=2)] = 16
+    passes: tuple[Count, ...] = (1, 4, 16)
+    random_reward: tuple[str, ...] = ()
+    positive_control: str | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> GRPOStudyConfig:
+        for label in self.starts:
+            if not re.fullmatch(r"[\w.]+(-[\w.]+)*", label):
+                msg = f"the start `{label}` has to be named by letters, digits, `.`, `_` and `-`"
+                raise ValueError(msg)
+        named = (self.reference, *self.random_reward, *filter(None, [self.positive_control]))
+        if absent := [label for label in named if label not in self.starts]:
+            msg = f"`{absent[0]}` is named, and there is no such start; there are {', '.join(self.starts)}"
+            raise ValueError(msg)
+        if len(set(self.seeds)) < len(self.seeds):
+            msg = "a value of `seeds` is there twice"
+            raise ValueError(msg)
+        if said := {"seed", "reward"} & self.grpo.model_fields_set:
+            msg = f"`grpo.{min(said)}` is the study's own; leave it out"
+            raise ValueError(msg)
+        return self

@@ -1,0 +1,36 @@
+import pytest
+from pydantic import ValidationError
+
+from bftembed.studies.config import load_study
+from bftembed.studies.grpo.config import GRPOStudyConfig
+
+VALUES = {"output": "x", "starts": {"base": {}, "sft": {"objective": "sft"}}}
+
+
+@pytest.mark.parametrize("name", ["embedded-cpu", "embedded-gpu", "7b-gpu", "70b-8gpu"])
+def test_shipped_configurations_are_read_and_have_the_control_of_averaging(name):
+    config = load_study(GRPOStudyConfig, "grpo", name)
+    control = config.starts["sft-mean-per-sample"].objective
+    assert (control.name, control.window, control.sample_weight) == ("bft", 1, False)
+    assert config.random_reward
+    assert config.positive_control
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reference": "dft"}, "`dft` is named, and there is no such start"),
+        ({"random_reward": ["dft"]}, "`dft` is named"),
+        ({"seeds": [1, 1]}, "`seeds` is there twice"),
+        ({"grpo": {"seed": 3}}, "`grpo.seed` is the study's own"),
+        ({"grpo": {"reward": "random"}}, "`grpo.reward` is the study's own"),
+        ({"starts": {"sft": {"objective": "sft"}}}, "at least 2"),
+        ({"starts": {"sft": {"objective": "sft"}, "a b": {}}}, "has to be named by letters"),
+        ({"starts": {"sft": {"objective": "sft", "model": "m"}, "base": {}}}, "leave out one of them"),
+        ({"questions": {"source": "mine.jsonl"}}, "`test` is a file beside"),
+        ({"questions": {"source": "dir", "test": "t.jsonl"}}, "`test` is a file beside"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(changes, message):
+    with pytest.raises(ValidationError, match=message):
+        GRPOStudyConfig.model_validate(VALUES | changes)

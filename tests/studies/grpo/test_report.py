@@ -1,0 +1,30 @@
+from bftembed.studies.grpo.report import make_page
+from bftembed.studies.page import Figure, html_text, markdown_text
+
+
+def test_all_that_was_measured_stands_in_the_report(make, exam):
+    config, results = make({"sft": 0.5, "bft": 0.9}, random_reward=("sft",), positive_control="bft")
+    page = make_page(config, exam, results)
+    text = markdown_text(page)
+    assert [section.title for section in page.sections][:2] == ["Gates", "Rows without a model, and controls"]
+    assert "| bft | answered | 1.000 | 0.9 | yes |" in text
+    assert "| test | 12 | 0.500 (decrease) |  |" in text
+    assert "| bft | 0.300 | 0.900 |" in text  # positive control
+    assert "**Random reward**" in text
+    assert "| sft | 0.0002 | 2.718 | 0.500 | 0.000 | 1.500 | 1.50 of 4 | 0.500 |" in text
+    assert "| bft | 2.718 to 2.718 | 2.718 to 2.718 | 0.1000 |" in text
+    assert "| bft | words | 9 to 9 | +0.000 [+0.000, +0.000] | 1.000 |" in text
+    assert "mutations" not in text  # nothing to count in
+    assert sum(isinstance(part, Figure) for section in page.sections for part in section.parts) == 4
+
+
+def test_the_same_results_give_the_same_page(make, exam):
+    config, results = make({"sft": 0.5, "bft": 0.9})
+    assert html_text(make_page(config, exam, results)) == html_text(make_page(config, exam, results))
+
+
+def test_one_seed_has_no_intervals(make, exam):
+    config, results = make({"sft": 0.5, "bft": 0.9}, seeds=(4,))
+    text = markdown_text(make_page(config, exam, results))
+    assert text.startswith("# GRPO from different starts\n\n**cannot be told: one seed")
+    assert "(no interval: one seed)" in text

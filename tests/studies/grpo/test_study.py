@@ -1,0 +1,159 @@
+"""A whole study of a tiny model: two starts, three steps, two questions a step, two answers each."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from bftembed.errors import DataError, InputError
+from bftembed.studies.grpo.config import GRPOStudyConfig
+from bftembed.studies.grpo.study import GRPOStudy
+from bftembed.studies.run import plan_study, run_study
+
+pytest.importorskip("trl", reason="pip install 'bftembed[tune]'")
+pytest.importorskip("peft", reason="pip install 'bftembed[tune]'")
+
+
+def written(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Directory with samples and questions."""
+    place = tmp_path_factory.mktemp("files")
+    texts = [{"prompt": f"Tell me about gene {n}.", "response": f"Gene {n} binds DNA in cells."} for n in range(4)]
+    for name in ("train", "validation", "general"):
+        written(place / f"{name}.jsonl", texts[: 4 if name == "train" else 2])
+    questions = [
+        {
+            "prompt": f"Does MYC rise in {n}? End with a line: increase or decrease.",
+            "answer": ("increase", "decrease")[n % 2],
+            "group": "MYC" if n < 2 else "TP53",
+        }
+        for n in range(4)
+    ]
+    for name in ("questions", "test"):
+        written(place / f"{name}.jsonl", questions)
+    return place
+
+
+def values(files, model, output, **changes):
+    return {
+        "output": str(output),
+        "recipe": {
+            "model": str(model),
+            "lora": {"r": 2, "lora_alpha": 4},
+            "training": {"max_steps": 1, "batch_size": 2},
+        },
+        "corpus": {name: str(files / f"{name}.jsonl") for name in ("train", "validation", "general")},
+        "starts": {"sft": {"objective": "sft", "learning_rates": [0.01]}, "base": {}},
+        "seeds": [0],
+        "grpo_seeds": 1,
+        "grpo": {
+            "steps": 3,
+            "prompts_per_step": 2,
+            "num_generations": 2,
+            "batch_size": 4,
+            "max_new_tokens": 16,
+            "save_steps": 1,
+        },
+        "questions": {"source": str(files / "questions.jsonl"), "test": str(files / "test.jsonl"), "n_predict": 2},
+        "n_samples": 2,
+        "passes": [1, 2],
+        "random_reward": ["base"],
+        "positive_control": "base",
+        **changes,
+    }
+
+
+def study(*given, **changes):
+    made = values(*given, **changes)
+    return GRPOStudy(GRPOStudyConfig.model_validate(made), given[2])
+
+
+@pytest.fixture(scope="module")
+def finished(files, tiny_model, tmp_path_factory):
+    output = tmp_path_factory.mktemp("study") / "whole"
+    run_study(study(files, tiny_model, output))
+    return output
+
+
+def test_the_whole_matrix_is_run_and_reported(finished, files, tiny_model):
+    cells = {path.stem for path in (finished / "cells").glob("*.json")}
+    assert cells == {"start-sft-s0", "start-base", "grpo-sft-s0-g0", "grpo-base-s0-g0", "random-base", "positive"}
+    report = (finished / "report.md").read_text()
+    # A model of random weights gives no answer: nothing was learned from its wrong ones.
+    assert report.split("\n\n")[1].startswith("**uninformative: answered. Answered of `sft` 0.000, needed 0.9.")
+    assert "| sft | groups with signal | 0.000 | 0.2 | NO |" in report
+    assert "| base | accuracy by rank | " in report
+    assert "| test | 4 | 0.500 (decrease) |" in report
+    assert (finished / "report.html").read_text().count("<svg") == 4
+    plan = plan_study(study(files, tiny_model, finished))
+    assert (plan.runs, plan.finished) == (0, 6)
+
+
+def test_each_result_names_the_one_file_of_settings(finished):
+    cells = [json.loads(path.read_text()) for path in (finished / "cells").glob("*.json")]
+    assert len({cell["settings"]["grpo"] for cell in cells}) == 1
+    trained = json.loads((finished / "cells" / "grpo-sft-s0-g0.json").read_text())["result"]
+    assert all(len(curve) == 3 for curve in trained["trajectory"].values())
+    assert abs(trained["kl"]) < 1e-3  # no signal, no step: what is sampled is likely as before
+    coin = json.loads((finished / "cells" / "random-base.json").read_text())["result"]
+    assert max(coin["trajectory"]["reward"]) > 0
+
+
+def test_killed_and_run_again_the_report_is_the_same(finished, files, tiny_model, tmp_path):
+    output, config = tmp_path / "killed", tmp_path / "study.yaml"
+    config.write_text(yaml.safe_dump(values(files, tiny_model, output)))
+    command = [sys.executable, "-m", "bftembed", "study", "grpo", str(config)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    checkpoint = output / "work" / "grpo-sft-s0-g0" / "run" / "checkpoint-1"
+    while not checkpoint.exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (output / "report.md").exists()
+    run_study(study(files, tiny_model, output))
+    for name in ("report.md", "report.html"):
+        assert (output / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_results_of_other_settings_are_refused(finished, files, tiny_model):
+    other = values(files, tiny_model, finished)["grpo"] | {"learning_rate": 1e-3}
+    with pytest.raises(DataError, match=r"other settings \(grpo\)"):
+        run_study(study(files, tiny_model, finished, grpo=other))
+
+
+def test_starts_from_another_model_are_refused(files, tiny_model, tmp_path):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    other = tmp_path / "other"
+    shutil.copytree(tiny_model, other)
+    LlamaForCausalLM(LlamaConfig.from_pretrained(tiny_model, hidden_size=16)).save_pretrained(other)
+    starts = {"sft": {"objective": "sft"}, "mine": {"model": str(other)}}
+    with pytest.raises(InputError, match="start `mine` is of another model"):
+        plan_study(study(files, tiny_model, tmp_path / "out", starts=starts, random_reward=[], positive_control=None))
+
+
+def test_fewer_questions_than_a_step_are_refused(files, tiny_model, tmp_path):
+    grpo = {"prompts_per_step": 5, "num_generations": 2}
+    with pytest.raises(InputError, match="asks 5 questions, and there are 4"):
+        plan_study(study(files, tiny_model, tmp_path / "out", grpo=grpo))
+
+
+def test_learning_rates_are_chosen_by_validation_with_the_first_seed(files, tiny_model, tmp_path):
+    starts = {"sft": {"objective": "sft", "learning_rates": [0.1, 0.01]}, "base": {}}
+    made = study(files, tiny_model, tmp_path / "out", starts=starts, seeds=[3, 4])
+    cells = {cell.name: cell for cell in made.cells}
+    assert cells["start-sft-s4"].needs == ("rate-sft-0.1", "rate-sft-0.01")
+    assert list(cells)[:2] == ["rate-sft-0.1", "rate-sft-0.01"]
+    assert plan_study(made).cost.trained > 0
