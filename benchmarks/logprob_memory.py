@@ -37,7 +37,8 @@ from typing import Any
 
 import torch
 
-from bftembed.tune.loss.logprobs import CHUNK_SIZE, token_logprobs
+from bftembed.tune.loss.chunks import CHUNK_SIZE
+from bftembed.tune.loss.logprobs import token_logprobs
 from bftembed.tune.loss.objectives import Objective
 
 Hook = Callable[[torch.Tensor], None] | None

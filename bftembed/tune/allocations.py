@@ -11,8 +11,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bftembed.tune.loss.head import output_head, supervised_logprobs
-from bftembed.tune.loss.logprobs import CHUNK_SIZE, token_logprobs
+from bftembed.tune.loss.chunks import CHUNK_SIZE
+from bftembed.tune.loss.head import output_head
+from bftembed.tune.loss.logprobs import token_logprobs
+from bftembed.tune.loss.reference import objective_logprobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -135,7 +137,7 @@ def step_allocations(
         found.leave_out([*model.parameters(), *model.buffers(), *batch.values()])
         found.watch(trained)
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            values, lengths = supervised_logprobs(model, batch, **objective.asks)
+            values, lengths = objective_logprobs(model, batch, objective)
         loss, _ = objective.loss(values, lengths)
         loss.backward()  # type: ignore[no-untyped-call]
     return found

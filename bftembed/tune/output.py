@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _SETTINGS, _REPORT = "bft_run.json", "bft_report.json"
 #: What is written when a run of GRPO has ended.
 GRPO_REPORT = "bft_grpo.json"
+#: Settings that came later, with what held before for the runs that have the others of their section.
+_LATER = {"objective.weights_from": "model"}
 #: What may change when a run goes on; batches may be split otherwise.
 _FREE = {"batch_size", "accumulation_steps", "log_steps", "eval_steps", "save_steps", "keep_checkpoints"} | {
     "gradient_checkpointing"
@@ -83,7 +85,7 @@ def claim(output: Path, settings: dict[str, Any], **files: ModelFiles | None) ->
         with storing(output, f"`{path}`"):
             path.write_text(json.dumps(settings, indent=2) + "\n")
         return
-    before = json.loads(path.read_text())
+    before = _stored(path, settings)
     for name, known in files.items():
         if known is not None and before.get(name) and known.current(before[name]) == known.digest:
             before[name] = settings[name]
@@ -122,10 +124,17 @@ def section_settings(**sections: Any) -> dict[str, Any]:
     return found
 
 
+def _stored(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of the run that began in a directory, those that came later too, if `settings` has them."""
+    later = {name: value for name, value in _LATER.items() if name in settings}
+    stored: dict[str, Any] = json.loads(path.read_text())
+    return later | stored
+
+
 def finished_report(output: Path, settings: dict[str, Any], name: str = _REPORT) -> dict[str, Any] | None:
     """The report of a run with the same settings that has ended in a directory, or None."""
     path, report = output / _SETTINGS, output / name
-    if not (path.exists() and report.exists()) or json.loads(path.read_text()) != json.loads(json.dumps(settings)):
+    if not (path.exists() and report.exists()) or _stored(path, settings) != json.loads(json.dumps(settings)):
         return None
     content: dict[str, Any] = json.loads(report.read_text())
     return content if "steps" in content else None

@@ -14,6 +14,7 @@ from bftembed.models.causal import check_vocabulary, context_window
 from bftembed.tune.checkpoints import LogFile, last_checkpoint, remove_broken, storing
 from bftembed.tune.config import TuneResult
 from bftembed.tune.data.dataset import Collator, TokenDataset, load_dataset
+from bftembed.tune.loss.reference import check_reference
 from bftembed.tune.output import claim, finished_report, held, perplexity_line, run_settings, write_report
 from bftembed.tune.trainable import compute_dtype, find_start, load_trainable
 
@@ -39,6 +40,7 @@ def run_supervised(config: TuneConfig, objective: Objective) -> TuneResult:
     if output.resolve() in {Path(path).expanduser().resolve() for path in (config.model, config.adapter) if path}:
         msg = f"The output `{output}` is where the model to be tuned lies; choose another output."
         raise InputError(msg)
+    check_reference(objective, has_adapter=config.lora is not None)
     with held(output):
         return _run(config, objective, output)
 

@@ -12,13 +12,14 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import Trainer
 
-from bftembed.errors import DivergedError
+from bftembed.errors import DivergedError, InputError
 from bftembed.tune.checkpoints import publishing, without_hub_warnings
 from bftembed.tune.devices import use_one_device
+from bftembed.tune.loss.chunks import CHUNK_SIZE
 from bftembed.tune.loss.head import add_logprob_head, supervised_logprobs
-from bftembed.tune.loss.logprobs import CHUNK_SIZE
 from bftembed.tune.loss.objectives import Objective, named
 from bftembed.tune.loss.places import Locating, located
+from bftembed.tune.loss.reference import check_reference, objective_logprobs
 from bftembed.tune.loss.weights import sample_of, wide
 
 if TYPE_CHECKING:
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.trainer_utils import EvalLoopOutput
 
+    from bftembed.tune.loss.logprobs import TokenLogprobs
     from bftembed.tune.loss.weights import Weights
 
 log = logging.getLogger("bftembed")
 _SFT = Objective(name="sft")
+_SUMS = ("tokens", "confidence", "weight", "clipped", "divergence")
 
 
 class Tuner(Trainer):
@@ -42,9 +45,10 @@ class Tuner(Trainer):
     The auxiliary loss of a mixture of experts is not added.
 
     Each log entry has, beside the trainer's own, means over the tokens since the last one: ``mean_confidence``,
-    ``mean_token_weight``, ``clipped_share`` (tokens at least as confident as their context; ``bft`` only), and the
-    minimum, quartiles and maximum of the sample weights. Evaluation gives ``eval_loss``, the mean negative
-    log-likelihood per supervised token whatever the objective, and ``eval_perplexity``, its exponential.
+    ``mean_token_weight``, ``clipped_share`` (tokens at least as confident as their context; ``bft`` only),
+    ``mean_divergence`` (``sft+kl`` and ``asft`` only), and the minimum, quartiles and maximum of the sample weights.
+    Evaluation gives ``eval_loss``, the mean negative log-likelihood per supervised token whatever the objective, and
+    ``eval_perplexity``, its exponential.
 
     Parameters
     ----------
@@ -54,6 +58,9 @@ class Tuner(Trainer):
         Name of an objective (``"sft"``, ``"dft"``, ``"bft"``, ...) or an `Objective`.
     chunk_size
         Tokens whose logits are held at once.
+    reference
+        The frozen model that is compared with (``sft+kl``, ``asft``, ``weights_from: reference``); by default the model
+        itself with its adapter off.
     args, train_dataset, data_collator, ...
         As for transformers' ``Trainer``. Batches are as `supervised_logprobs` takes them; set
         ``remove_unused_columns=False``.
@@ -72,12 +79,22 @@ class Tuner(Trainer):
         *,
         objective: str | Objective = "bft",
         chunk_size: int = CHUNK_SIZE,
+        reference: PreTrainedModel | None = None,
         **options: Any,
     ) -> None:
         self.objective: Objective = named(objective)
+        self.reference: Any = None
+        if reference is None:
+            check_reference(self.objective, has_adapter=hasattr(model, "disable_adapter"))
         use_one_device(args)
         add_logprob_head(model, chunk_size=chunk_size)
         super().__init__(model, args, **options)
+        if reference is not None:
+            if self.is_deepspeed_enabled:
+                msg = "DeepSpeed splits one model, not a `reference` too; train an adapter, which can be turned off."
+                raise InputError(msg)
+            add_logprob_head(reference, chunk_size=chunk_size)
+            self.reference = self.accelerator.prepare_model(reference.requires_grad_(False), evaluation_mode=True)
         # The loss is normalised here, over the global batch; the trainer must not divide it again.
         self.loss_is_scaled_for_ga = True
         self.model_accepts_loss_kwargs = False
@@ -125,13 +142,14 @@ class Tuner(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """A micro-batch's part of the loss of the global batch; in evaluation its mean negative log-likelihood."""
-        values, lengths = supervised_logprobs(model, inputs, **(self.objective.asks if model.training else {}))
         if not model.training:
+            values, lengths = supervised_logprobs(model, inputs)
             self._record_evaluation(values.logprobs, lengths)
             loss, _ = _SFT.loss(values.logprobs, lengths)
             return (loss, {}) if return_outputs else loss
+        values, lengths = objective_logprobs(model, inputs, self.objective, self.reference)
         loss, weights = self.objective.loss(values, lengths, **self._global)
-        self._record(values.logprobs.detach(), weights)
+        self._record(values, weights)
         # Gradients are averaged over processes, and this loss is a part of a sum over them.
         loss = loss * (self.accelerator.num_processes // self.get_tp_size())
         return (loss, {}) if return_outputs else loss
@@ -188,10 +206,12 @@ class Tuner(Trainer):
         sums, lengths = self.accelerator.gather_for_metrics((sums, lengths))
         self._eval_sums.append(torch.stack([-sums.sum(), lengths.sum().to(sums.dtype)]))
 
-    def _record(self, logprobs: torch.Tensor, weights: Weights) -> None:
+    def _record(self, values: TokenLogprobs, weights: Weights) -> None:
         # Kept on the device: reading a number from a GPU would make every micro-batch wait.
-        self._sums["tokens"] += len(logprobs)
-        self._sums["confidence"] += logprobs.exp().sum()
+        self._sums["tokens"] += len(values.logprobs)
+        self._sums["confidence"] += values.logprobs.detach().exp().sum()
+        if values.divergence is not None:
+            self._sums["divergence"] += values.divergence.detach().sum()
         self._sums["weight"] += weights.token.sum()
         self._sums["clipped"] += (weights.token >= 1).sum()
         self._sample_weights.append(weights.sample)
@@ -199,19 +219,21 @@ class Tuner(Trainer):
     def _statistics(self) -> dict[str, float]:
         from accelerate.utils import gather_object
 
-        sums = torch.tensor([float(self._sums[name]) for name in ("tokens", "confidence", "weight", "clipped")])
+        sums = torch.tensor([float(self._sums[name]) for name in _SUMS])
         samples = torch.cat(self._sample_weights).tolist()
         self._sums.clear()
         self._sample_weights.clear()
         if self.args.world_size > 1:
             sums = self.accelerator.gather(sums.to(self.args.device)[None]).sum(0).cpu()
             samples = gather_object(samples)
-        tokens, confidence, weight, clipped = sums.tolist()
+        tokens, confidence, weight, clipped, divergence = sums.tolist()
         statistics = {"supervised_tokens": tokens, "samples": float(len(samples))}
         if tokens:
             statistics |= {"mean_confidence": confidence / tokens, "mean_token_weight": weight / tokens}
             if self.objective.name == "bft":
                 statistics["clipped_share"] = clipped / tokens
+            if self.objective.kl:
+                statistics["mean_divergence"] = divergence / tokens
         if self.objective.per_sample:
             quantiles = torch.tensor(samples).quantile(torch.tensor([0, 0.25, 0.5, 0.75, 1])).tolist()
             names = ("min", "q25", "median", "q75", "max")

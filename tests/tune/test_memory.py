@@ -19,6 +19,9 @@ from bftembed.tune.supervised import training_arguments
 from bftembed.tune.trainable import Start, load_trainable
 from bftembed.tune.trainer import Tuner
 
+ALONE = ["bft", "eaft", "deft"]
+ALL = [*ALONE, "asft"]
+
 LENGTH = 96
 SHAPE = {"vocab_size": 8000, "hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 3}
 SHAPE |= {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128}
@@ -56,11 +59,14 @@ def most_allocated(run):
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize(("lora", "dtype", "accumulation"), [(False, "float32", 2), (True, "bfloat16", 1)])
-def test_the_plan_is_what_a_run_allocates(shaped, tmp_path, lora, dtype, accumulation, checkpointing):
+@pytest.mark.parametrize(
+    ("lora", "dtype", "accumulation", "objective"),
+    [(False, "float32", 2, "bft"), (True, "bfloat16", 1, "bft"), (True, "bfloat16", 1, "asft")],
+)
+def test_the_plan_is_what_a_run_allocates(shaped, tmp_path, lora, dtype, accumulation, objective, checkpointing):
     how = training(dtype=dtype, gradient_checkpointing=checkpointing, accumulation_steps=accumulation)
     how["trainer"] = {"save_strategy": "no", "disable_tqdm": True, "logging_strategy": "no"}
-    settings = config(shaped, training=how, lora={"r": 4} if lora else None)
+    settings = config(shaped, training=how, lora={"r": 4} if lora else None, objective=objective)
     planned = plan(settings)
     rng = np.random.default_rng(0)
     rows = [rng.integers(1, 8000, LENGTH - index % 2) for index in range(2 * 3 * accumulation)]
@@ -75,6 +81,18 @@ def test_the_plan_is_what_a_run_allocates(shaped, tmp_path, lora, dtype, accumul
     assert planned.total == pytest.approx(measured, rel=0.2)
     state = sum(value.nbytes for values in tuner.optimizer.state.values() for value in values.values())
     assert planned.optimizer == pytest.approx(state, rel=0.01)
+
+
+def test_objectives_that_need_more(shaped):
+    """Statistics take next to nothing beside log-probabilities, a divergence the logits of the reference."""
+    lora = {"r": 4}
+    totals = {name: plan(config(shaped, training=training(), objective=name, lora=lora)).total for name in ALL}
+    chunk = 256 * 8000 * 4
+    for name, total in totals.items():
+        more = (total - totals["bft"]) / chunk
+        assert more < 0.5 if name in ALONE else 1 < more < 3, (name, more)
+    with pytest.raises(InputError, match="`asft` needs the frozen model"):
+        plan(config(shaped, training=training(), objective="asft"))
 
 
 def test_checkpointing_and_packing(shaped):

@@ -9,7 +9,7 @@ from bftembed.errors import TuneError
 from bftembed.models.files import resolve_model
 from bftembed.tune.config import parse_config
 from bftembed.tune.data.dataset import TokenDataset
-from bftembed.tune.output import claim, held, run_settings
+from bftembed.tune.output import claim, finished_report, held, run_settings
 
 FILES = type("Files", (), {"revision": "sha256:0"})()
 DATA = TokenDataset([(range(5), [False, True, True, True, True])], max_length=8)
@@ -87,6 +87,20 @@ def test_what_changes_no_loss_curve_may_change(tmp_path):
     claim(tmp_path, settings(2, training={"batch_size": 1, "accumulation_steps": 4}))
     rest = {"save_steps": 3, "eval_steps": 3, "log_steps": 3, "keep_checkpoints": 1, "gradient_checkpointing": True}
     claim(tmp_path, settings(training={"batch_size": 2, "accumulation_steps": 4, **rest}))
+
+
+def test_a_run_from_before_a_setting_goes_on_and_is_known_as_ended(tmp_path):
+    whole_checkpoint(tmp_path)
+    before = settings()
+    assert before.pop("objective.weights_from") == "model"
+    (tmp_path / "bft_run.json").write_text(json.dumps(before))
+    (tmp_path / "bft_report.json").write_text(json.dumps({"steps": 3}))
+    claim(tmp_path, settings())
+    assert finished_report(tmp_path, settings()) == {"steps": 3}
+    other = settings(objective={"name": "bft", "weights_from": "reference"})
+    assert finished_report(tmp_path, other) is None
+    with pytest.raises(TuneError, match=r"`objective.weights_from` was 'model' and is 'reference'"):
+        claim(tmp_path, other)
 
 
 def test_a_run_that_version_0_1_began_goes_on(tmp_path):

@@ -349,6 +349,12 @@ def test_the_models_own_directory_is_no_output(tmp_path, tiny_model):
     assert sorted(path.name for path in model.iterdir()) == sorted(path.name for path in tiny_model.iterdir())
 
 
+def test_an_objective_that_compares_with_the_start_needs_an_adapter(tmp_path, tiny_model):
+    with pytest.raises(InputError, match="`asft` needs the frozen model that was started from"):
+        tune(parse_config(config(tmp_path, tiny_model, objective="asft", lora=None)))
+    assert not (tmp_path / "out").exists()
+
+
 def test_samples_longer_than_the_models_context(tmp_path, tiny_model):
     values = config(tmp_path, tiny_model, data={"max_length": 2000})
     (tmp_path / "train.jsonl").write_text(json.dumps({"text": "kinase " * 900}) + "\n")

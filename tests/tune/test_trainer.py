@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import Trainer
 
-from bftembed.errors import TuneError
+from bftembed.errors import InputError, TuneError
 from bftembed.tune import Objective, make_loss
 from bftembed.tune.data.dataset import Collator
 from bftembed.tune.loss.head import add_logprob_head, supervised_logprobs
@@ -73,6 +73,49 @@ def test_two_processes_change_nothing(tmp_path, whole, objective):
     for key in ("samples", "supervised_tokens", "mean_confidence", "mean_token_weight", "sample_weight_q25"):
         if key in whole[objective][0][0]:
             assert split[0][0][key] == pytest.approx(whole[objective][0][0][key], rel=1e-4)
+
+
+def test_a_reference_changes_nothing_of_that(tmp_path):
+    """ASFT with the weights of the reference, on an adapter: accumulated, packed, and on two processes."""
+    ways = {"whole": (8, 1, {}), "accumulated": (2, 4, {}), "packed": (4, 2, {"packing": True})}
+    for name, (batch_size, accumulation, options) in ways.items():
+        worker.run_tuner(tmp_path / name, "asft", batch_size, accumulation, lora=True, **options)
+    launch(tmp_path / "processes", "asft", "2", "2", "lora")
+    expected = result(tmp_path / "whole")
+    for name in ("accumulated", "packed", "processes"):
+        found = result(tmp_path / name)
+        assert_same(found, expected)
+        assert found[0][0]["mean_divergence"] == pytest.approx(expected[0][0]["mean_divergence"], rel=1e-4)
+    before = worker.adapted(worker.make_model()).state_dict()
+    moved = {name for name, value in expected[2].items() if not torch.equal(value, before[name])}
+    assert moved == {name for name in before if "lora_" in name}
+
+
+def test_a_reference_of_its_own_is_the_model_without_its_adapter(tmp_path):
+    runs = {}
+    for own in (False, True):
+        tuner = worker.make_tuner(tmp_path, "asft", 4, 2, lora=True)
+        if own:
+            model = worker.adapted(worker.make_model())
+            tuner = type(tuner)(
+                model,
+                tuner.args,
+                objective=tuner.objective,
+                reference=worker.make_model(),
+                train_dataset=tuner.train_dataset,
+                data_collator=tuner.data_collator,
+            )
+        tuner.train()
+        runs[own] = ([entry for entry in tuner.state.log_history if "loss" in entry], None, tuner.model.state_dict())
+    assert_same(runs[True], runs[False])
+    assert runs[True][0][0]["mean_divergence"] > 0.01
+
+
+@pytest.mark.parametrize("options", [{"name": "asft"}, {"name": "bft", "weights_from": "reference"}])
+def test_without_an_adapter_or_a_reference(tmp_path, options):
+    arguments = worker.make_tuner(tmp_path, "sft", 4, 2).args
+    with pytest.raises(InputError, match=r"needs the frozen model.*Train an adapter \(`lora`\), or give `Tuner`"):
+        worker.Tuner(worker.make_model(), arguments, objective=Objective(**options))
 
 
 @pytest.mark.parametrize("objective", ["dft", "bft"])

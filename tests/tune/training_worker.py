@@ -1,6 +1,6 @@
 """A small training run, alone or as one of several processes; writes the log and the parameters.
 
-python training_worker.py OUTPUT OBJECTIVE BATCH_SIZE ACCUMULATION [packing] [fsdp]
+python training_worker.py OUTPUT OBJECTIVE BATCH_SIZE ACCUMULATION [packing] [fsdp] [lora]
 """
 
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, TrainingArguments
 
 from bftembed.tune.data.dataset import Collator, TokenDataset
@@ -25,13 +26,23 @@ def make_model() -> LlamaForCausalLM:
     return LlamaForCausalLM(LlamaConfig(vocab_size=101, pad_token_id=0, initializer_range=0.3, **size))
 
 
+def adapted(model: LlamaForCausalLM) -> PeftModel:
+    """With an adapter that has moved the model already: a divergence of zero would hide errors."""
+    torch.manual_seed(1)
+    return get_peft_model(
+        model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    )
+
+
 def make_dataset() -> TokenDataset:
     rng = np.random.default_rng(0)
     lengths = rng.integers(6, 40, N_SAMPLES)
     return TokenDataset([(rng.integers(1, 100, n), [False] * 3 + [True] * (n - 3)) for n in lengths], max_length=64)
 
 
-def make_tuner(output: Path, objective: str, batch_size: int, accumulation: int, *, packing: bool = False) -> Tuner:
+def make_tuner(
+    output: Path, objective: str, batch_size: int, accumulation: int, *, packing: bool = False, lora: bool = False
+) -> Tuner:
     arguments = TrainingArguments(
         output_dir=str(output),
         per_device_train_batch_size=batch_size,
@@ -52,9 +63,10 @@ def make_tuner(output: Path, objective: str, batch_size: int, accumulation: int,
         seed=1,
     )
     data = make_dataset()
-    chosen = Objective(name=objective, window=8)
+    # An objective with an adapter takes its weights from the model without.
+    chosen = Objective(name=objective, window=8, weights_from="reference" if lora else "model")
     return Tuner(
-        make_model(),
+        adapted(make_model()) if lora else make_model(),
         arguments,
         objective=chosen,
         train_dataset=data,
@@ -63,9 +75,9 @@ def make_tuner(output: Path, objective: str, batch_size: int, accumulation: int,
     )
 
 
-def run_tuner(output: Path, objective: str, batch_size: int, accumulation: int, *, packing: bool = False) -> None:
+def run_tuner(output: Path, objective: str, batch_size: int, accumulation: int, **options: bool) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    tuner = make_tuner(output, objective, batch_size, accumulation, packing=packing)
+    tuner = make_tuner(output, objective, batch_size, accumulation, **options)
     tuner.train()
     evaluation = tuner.evaluate()
     if tuner.is_world_process_zero():
@@ -113,7 +125,8 @@ def main(output: str, objective: str, batch_size: str, accumulation: str, *flags
     if "fsdp" in flags:
         run_fsdp(Path(output), objective)
     else:
-        run_tuner(Path(output), objective, int(batch_size), int(accumulation), packing="packing" in flags)
+        options = {"packing": "packing" in flags, "lora": "lora" in flags}
+        run_tuner(Path(output), objective, int(batch_size), int(accumulation), **options)
     torch.distributed.destroy_process_group()  # else a thread of it that still needs Python aborts the process
 
 

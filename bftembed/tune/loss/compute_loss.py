@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bftembed.errors import InputError
+from bftembed.tune.loss.chunks import CHUNK_SIZE
 from bftembed.tune.loss.given_logits import logits_logprobs
-from bftembed.tune.loss.logprobs import CHUNK_SIZE
 from bftembed.tune.loss.objectives import Objective, named
 from bftembed.tune.loss.places import IGNORED
 
@@ -50,8 +50,8 @@ def make_loss(
     Raises
     ------
     InputError
-        From the loss: if the outputs carry no logits (a fused loss, as Liger's, gives none; the public BFT code then
-        silently trains plain SFT), or there are no labels.
+        If the objective needs a reference. From the loss: if the outputs carry no logits (a fused loss, as Liger's,
+        gives none; the public BFT code then silently trains plain SFT), or there are no labels.
 
     Examples
     --------
@@ -59,6 +59,9 @@ def make_loss(
     >>> loss = make_loss("bft-v1", window=64)  # Trainer(..., compute_loss_func=loss)
     """
     chosen = named(objective, **options)
+    if chosen.needs_reference:
+        msg = f"`{chosen.name}` needs the frozen model that was started from, which no loss is given: use `Tuner`."
+        raise InputError(msg)
 
     def loss(outputs: Any, labels: torch.Tensor | None, num_items_in_batch: Any = None) -> torch.Tensor:
         logits = outputs["logits"] if isinstance(outputs, dict) and "logits" in outputs else None

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from bftembed.tune.loss.logprobs import CHUNK_SIZE, TokenLogprobs, check_chunk, wide_dtype
+from bftembed.tune.loss.chunks import CHUNK_SIZE, wide_dtype
+from bftembed.tune.loss.logprobs import TokenLogprobs, check_chunk
 from bftembed.tune.loss.spread import Asked
 
 

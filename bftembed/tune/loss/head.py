@@ -12,8 +12,10 @@ import torch
 from transformers.utils.generic import ModelOutput
 
 from bftembed.errors import ModelError
-from bftembed.tune.loss.logprobs import CHUNK_SIZE, TokenLogprobs, token_logprobs
-from bftembed.tune.loss.places import located, supervised_places
+from bftembed.tune.loss.chunks import CHUNK_SIZE
+from bftembed.tune.loss.divergence import Reference, token_divergence
+from bftembed.tune.loss.logprobs import TokenLogprobs, token_logprobs
+from bftembed.tune.loss.places import located, supervised_states
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,11 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class LogprobOutput(ModelOutput):
-    """What a model with a log-prob head gives of the supervised tokens, (n_tokens,) each: see `TokenLogprobs`."""
+    """What a model with a log-prob head gives of the supervised tokens, (n_tokens,) each: see `TokenLogprobs`.
 
+    As a reference it gives its hidden states at their places instead, (n_tokens, hidden_size), and its head.
+    """
+
+    states: torch.Tensor | None = None
+    weight: torch.Tensor | None = None
+    bias: torch.Tensor | None = None
     logprobs: torch.Tensor | None = None
     entropy: torch.Tensor | None = None
     purity: torch.Tensor | None = None
+    frozen: torch.Tensor | None = None
+    divergence: torch.Tensor | None = None
 
 
 class LogprobHead:
@@ -101,7 +111,9 @@ def _with_logprobs(plain: Any) -> Any:
         token_logprobs: bool = False,
         labels: torch.Tensor | None = None,
         supervised: torch.Tensor | None = None,
-        statistics: Mapping[str, Any] | None = None,
+        asked: Mapping[str, Any] | None = None,
+        only_states: bool = False,
+        own_head: bool = False,
         **kwargs: Any,
     ) -> Any:
         if not token_logprobs:
@@ -111,8 +123,10 @@ def _with_logprobs(plain: Any) -> Any:
         outputs = self.base_model(*args, **{**kwargs, "use_cache": False})
         # Looked up here and not before: FSDP and `modules_to_save` replace the head after this is set up.
         head, options = output_head(self), self._logprob_options
-        values = _head_logprobs(head, outputs.last_hidden_state, labels, supervised, **(statistics or {}), **options)
-        return LogprobOutput(**values._asdict())
+        states, targets = supervised_states(outputs.last_hidden_state, labels, supervised)
+        if only_states:
+            return LogprobOutput(states, *(_head(head) if own_head else ()))
+        return LogprobOutput(**_head_logprobs(head, states, targets, **(asked or {}), **options)._asdict())
 
     # Not `functools.wraps`: accelerate follows `__wrapped__` where it takes its autocast off a model.
     forward.__doc__, forward.__signature__ = plain.forward.__doc__, inspect.signature(plain.forward)  # type: ignore[attr-defined]
@@ -127,7 +141,7 @@ def _empty(plain: Any) -> Any:
 
 
 def supervised_logprobs(
-    model: nn.Module, batch: Mapping[str, torch.Tensor], **statistics: Any
+    model: nn.Module, batch: Mapping[str, torch.Tensor], **asked: Any
 ) -> tuple[TokenLogprobs, torch.Tensor]:
     """Log-probabilities of the supervised tokens of a batch, and how many each sample has.
 
@@ -140,8 +154,9 @@ def supervised_logprobs(
         ``attention_mask``; or, for samples laid end to end in one row, with ``position_ids`` that start at 0 in each
         sample and no ``attention_mask``. What `bftembed.tune.loss.places.located` adds is looked for where it is not
         there yet, which makes a GPU wait.
-    statistics
-        What else is computed: ``entropy``, ``k`` and ``purity`` of `token_logprobs`, e.g. ``**objective.asks``.
+    asked
+        What else is computed: ``entropy``, ``k`` and ``purity`` of `token_logprobs`, e.g. ``**objective.asks``; with a
+        ``reference``, what that gives (``frozen=True``, ``divergence=True``, see `TokenLogprobs`).
 
     Returns
     -------
@@ -149,8 +164,8 @@ def supervised_logprobs(
     """
     inputs = located(batch)
     lengths = inputs.pop("lengths")
-    outputs = model(**inputs, token_logprobs=True, statistics=statistics)
-    return TokenLogprobs(outputs.logprobs, outputs.entropy, outputs.purity), lengths
+    outputs = model(**inputs, token_logprobs=True, asked=asked)
+    return TokenLogprobs(**{name: getattr(outputs, name) for name in TokenLogprobs._fields}), lengths
 
 
 def base_model(model: Any) -> Any:
@@ -169,7 +184,7 @@ def output_head(model: Any) -> Any:
     head = model.get_output_embeddings()
     # PEFT's `modules_to_save` keeps a trained copy beside the original.
     if hasattr(head, "modules_to_save") and hasattr(head, "active_adapter"):
-        head = head.modules_to_save[head.active_adapter]
+        head = head.original_module if head.disable_adapters else head.modules_to_save[head.active_adapter]
     if not isinstance(head, torch.nn.Linear) or hasattr(head, "lora_A"):
         msg = (
             f"The output head of this model is a `{type(head).__name__}` and not a plain linear layer, so its "
@@ -182,17 +197,40 @@ def output_head(model: Any) -> Any:
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # a loop over chunks, whose number is another one in each batch
 def _head_logprobs(
-    head: Any, hidden: torch.Tensor, labels: torch.Tensor | None, supervised: torch.Tensor | None, **options: Any
+    head: Any,
+    states: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    reference: Reference | None = None,
+    frozen: bool = False,
+    divergence: bool = False,
+    chunk_size: int,
+    softcap: float | None,
+    scale: float,
+    **statistics: Any,
 ) -> TokenLogprobs:
-    if labels is None:
-        msg = "`token_logprobs=True` needs `labels`."
-        raise ModelError(msg)
-    places = (supervised_places(labels) if supervised is None else supervised).to(hidden.device)
-    targets = labels.to(hidden.device).flatten().index_select(0, places)
-    states = hidden.flatten(0, 1).index_select(0, places - 1)
-    weight, bias = (_whole(head.weight), _whole(head.bias))
+    """Values of the supervised tokens; with `frozen`, statistics are those of the reference."""
+    shape: dict[str, Any] = {"chunk_size": chunk_size, "softcap": softcap, "scale": scale}
+    weight, bias = _head(head)
     with _gathered(weight, bias):
-        return token_logprobs(states, weight, targets, bias=bias, **options)
+        if reference is None:
+            return token_logprobs(states, weight, targets, bias=bias, **shape, **statistics)
+        values = token_logprobs(states, weight, targets, bias=bias, **shape, **({} if frozen else statistics))
+        if frozen:
+            own = (weight, bias) if reference.weight is None else (reference.weight, reference.bias)
+            with torch.no_grad():
+                start = token_logprobs(reference.states, own[0], targets, bias=own[1], **shape, **statistics)
+            values = values._replace(frozen=start.logprobs, entropy=start.entropy, purity=start.purity)
+        if divergence:
+            values = values._replace(
+                divergence=token_divergence(states, weight, targets, reference, bias=bias, **shape)
+            )
+        return values
+
+
+def _head(head: Any) -> tuple[Any, Any]:
+    """All of the weight and the bias of an output head."""
+    return _whole(head.weight), _whole(head.bias)
 
 
 def _whole(parameter: Any) -> Any:

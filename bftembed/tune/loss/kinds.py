@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from bftembed._near import did_you_mean
 from bftembed._plugins import load_plugin, plugin_names
 from bftembed.errors import InputError
-from bftembed.tune.loss.weights import Weights, bft, bft_v1, deft, dft, eaft, power, profit, sft
+from bftembed.tune.loss.weights import Exponent, Weights, bft, bft_v1, deft, dft, eaft, power, profit, sft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 #: Parameters of a function that are given statistics of the next-token distributions, and are no options.
 STATISTICS = ("entropy", "purity")
+#: An option has no annotation, or no default.
+EMPTY = inspect.Parameter.empty
+
+
+class Option(NamedTuple):
+    """What a value is held against, and which one there is by default; either may be `EMPTY`."""
+
+    annotation: Any
+    default: Any
 
 
 class ObjectiveKind(NamedTuple):
@@ -36,10 +45,14 @@ class ObjectiveKind(NamedTuple):
         held against their annotation (``alpha: Annotated[float, pydantic.Field(ge=0)] = 1.0``).
     per_sample
         Whether the loss is a mean over samples, each a mean over its tokens, rather than over all tokens.
+    kl
+        What ``KL(reference || model)`` is multiplied by before it is added to the loss, with the same mean; None for no
+        such term. The option ``lambda`` replaces it.
     """
 
     weights: Callable[..., Weights | torch.Tensor]
     per_sample: bool = False
+    kl: float | None = None
 
     @property
     def statistics(self) -> tuple[str, ...]:
@@ -47,9 +60,14 @@ class ObjectiveKind(NamedTuple):
         return tuple(name for name in self._parameters() if name in STATISTICS)
 
     @property
-    def options(self) -> dict[str, inspect.Parameter]:
-        """Options of the function, by name."""
-        return {name: found for name, found in self._parameters().items() if name not in STATISTICS}
+    def options(self) -> dict[str, Option]:
+        """Options of the function, and ``lambda`` if there is a divergence, by name."""
+        found = {
+            name: Option(parameter.annotation, parameter.default)
+            for name, parameter in self._parameters().items()
+            if name not in STATISTICS
+        }
+        return found if self.kl is None else {**found, "lambda": Option(Exponent, self.kl)}
 
     def check(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Values of options as their annotations have them.
@@ -64,7 +82,7 @@ class ObjectiveKind(NamedTuple):
             annotation = known[name].annotation
             try:
                 # Text is an annotation whose names stand nowhere at run time.
-                plain = annotation is inspect.Parameter.empty or isinstance(annotation, str)
+                plain = annotation is EMPTY or isinstance(annotation, str)
                 checked[name] = value if plain else TypeAdapter(annotation, config=_ANY).validate_python(value)
             except ValidationError as error:
                 reason = error.errors()[0]["msg"]
@@ -90,13 +108,15 @@ _KINDS = {
     "profit": ObjectiveKind(profit),
     "eaft": ObjectiveKind(eaft),
     "deft": ObjectiveKind(deft),
+    "sft+kl": ObjectiveKind(sft, kl=0.05),
+    "asft": ObjectiveKind(dft, kl=0.05),
 }
 #: The objectives of this package.
 OBJECTIVES: tuple[str, ...] = tuple(_KINDS)
 
 
 def register_objective(
-    name: str, weights: Callable[..., Weights | torch.Tensor], *, per_sample: bool = False
+    name: str, weights: Callable[..., Weights | torch.Tensor], *, per_sample: bool = False, kl: float | None = None
 ) -> ObjectiveKind:
     """Make an objective known by a name, in this process.
 
@@ -107,7 +127,7 @@ def register_objective(
     ----------
     name
         What `Objective` and configurations call it.
-    weights, per_sample
+    weights, per_sample, kl
         See `ObjectiveKind`.
 
     Raises
@@ -129,7 +149,7 @@ def register_objective(
     if not callable(weights) or len(inspect.signature(weights).parameters) < 2:
         msg = f"The weights of `{name}` are no function of `logprobs` and `lengths`, but `{weights!r}`."
         raise InputError(msg)
-    _KINDS[name] = ObjectiveKind(weights, per_sample)
+    _KINDS[name] = ObjectiveKind(weights, per_sample, kl)
     return _KINDS[name]
 
 
@@ -149,7 +169,7 @@ def find_kind(name: str) -> ObjectiveKind:
     """
     if name not in _KINDS and (plugin := load_plugin("objectives", name)) is not None:
         kind = plugin if isinstance(plugin, ObjectiveKind) else ObjectiveKind(plugin)
-        register_objective(name, kind.weights, per_sample=kind.per_sample)
+        register_objective(name, **kind._asdict())
     if name not in _KINDS:
         known = list(dict.fromkeys([*_KINDS, *plugin_names("objectives")]))
         msg = f"{did_you_mean(name, known)} There are {', '.join(known)}".strip()

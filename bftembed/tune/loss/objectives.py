@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -11,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from bftembed._near import did_you_mean
 from bftembed.errors import InputError
-from bftembed.tune.loss.kinds import OBJECTIVES, ObjectiveKind, find_kind, register_objective
+from bftembed.tune.loss.kinds import EMPTY, OBJECTIVES, ObjectiveKind, find_kind, register_objective
 from bftembed.tune.loss.logprobs import TokenLogprobs
 from bftembed.tune.loss.weights import Weights, ones, sample_of, wide
 
@@ -37,9 +36,14 @@ class Objective(BaseModel):
         Added to the context confidence: ``bft``.
     sample_weight
         Whether samples are weighted: ``bft``.
+    weights_from
+        Whose probabilities, entropies and purities the weights are made of: those of the ``"model"`` as it is, or of
+        the frozen ``"reference"`` that it started from (PriFT, arXiv 2606.09396). Weights of the model grow with what
+        they teach; those of the reference do not.
     options
-        Further options: ``alpha`` of ``power``, ``tau`` of ``profit``, ``alpha`` and ``k`` of ``eaft``, and those of
-        objectives that are not of this package. They may stand beside the others, ``{"name": "power", "alpha": 0.5}``.
+        Further options: ``alpha`` of ``power``, ``tau`` of ``profit``, ``alpha`` and ``k`` of ``eaft``, ``lambda`` of
+        ``sft+kl`` and ``asft``, and those of objectives that are not of this package. They may stand beside the others,
+        ``{"name": "power", "alpha": 0.5}``.
 
     Examples
     --------
@@ -54,6 +58,7 @@ class Objective(BaseModel):
     gamma: float = Field(default=1.0, gt=0)
     eps: float = Field(default=1e-30, gt=0)
     sample_weight: bool = True
+    weights_from: Literal["model", "reference"] = "model"
     options: dict[str, Any] = Field(default_factory=dict, validate_default=True)
 
     @model_validator(mode="before")
@@ -91,7 +96,7 @@ class Objective(BaseModel):
             near = did_you_mean(unknown[0], list(known))
             reason = f"`{name}` takes no option `{unknown[0]}`{near and f'.{near}'}"
             raise _refusal(reason)
-        needed = [option for option, value in known.items() if value.default is inspect.Parameter.empty]
+        needed = [option for option, value in known.items() if value.default is EMPTY]
         if missing := [option for option in needed if option not in options]:
             reason = f"`{name}` needs the option `{missing[0]}`"
             raise _refusal(reason)
@@ -111,6 +116,16 @@ class Objective(BaseModel):
         return "window" in find_kind(self.name).options
 
     @property
+    def kl(self) -> float:
+        """What the divergence from the reference is multiplied by; 0 where the objective has none."""
+        return float(self.options.get("lambda", find_kind(self.name).kl or 0.0))
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the loss depends on the frozen model that was started from."""
+        return self.weights_from == "reference" or self.kl > 0
+
+    @property
     def asks(self) -> dict[str, Any]:
         """Statistics that its weights depend on, as arguments of `token_logprobs`; empty if there are none."""
         kind = find_kind(self.name)
@@ -126,7 +141,7 @@ class Objective(BaseModel):
         ----------
         values
             (n_tokens,), log p of the supervised tokens, sample after sample; with the statistics that `asks` names, if
-            it names any.
+            it names any, and those of the reference, if the weights come from it.
         lengths
             (n_samples,), int64, the number of supervised tokens of each sample.
 
@@ -136,13 +151,12 @@ class Objective(BaseModel):
             If a statistic is missing, or an objective that is not of this package gives arrays of another shape.
         """
         values = values if isinstance(values, TokenLogprobs) else TokenLogprobs(values)
-        logprobs, kind = values.logprobs.detach(), find_kind(self.name)
-        given = {name: getattr(values, name) for name in kind.statistics}
-        if missing := [name for name, value in given.items() if value is None]:
-            msg = f"`{self.name}` needs the {missing[0]} of the tokens, as `token_logprobs(**objective.asks)` gives it."
-            raise InputError(msg)
+        logprobs = self._given(values, "frozen" if self.weights_from == "reference" else "logprobs").detach()
+        kind = find_kind(self.name)
+        given = {name: self._given(values, name) for name in kind.statistics}
         own = {name: getattr(self, name) for name in kind.options if name in type(self).model_fields}
-        made = kind.weights(logprobs, lengths, **given, **own, **self.options)
+        options = {name: value for name, value in self.options.items() if name != "lambda" or kind.kl is None}
+        made = kind.weights(logprobs, lengths, **given, **own, **options)
         token, sample = (made, ones(lengths, logprobs)) if isinstance(made, torch.Tensor) else made
         if token.shape != logprobs.shape or sample.shape != lengths.shape:
             msg = (
@@ -164,7 +178,7 @@ class Objective(BaseModel):
 
         BFT: each sample's mean of weighted negative log-likelihoods times its sample weight, summed, over `n_samples`;
         a sample without supervised tokens counts as a sample. The others: the sum of weighted negative log-likelihoods
-        over `n_tokens`, which counts tokens of weight 0 too.
+        over `n_tokens`, which counts tokens of weight 0 too. A divergence is added with the same mean, unweighted.
 
         Parameters
         ----------
@@ -188,7 +202,20 @@ class Objective(BaseModel):
             total = len(logprobs) if n_tokens is None else n_tokens
         total = total.to(logprobs.device).clamp(min=1) if isinstance(total, torch.Tensor) else max(total, 1)
         factor = weights.token * share / total
-        return -(logprobs * factor.to(logprobs.dtype)).sum(), weights
+        loss = -(logprobs * factor.to(logprobs.dtype)).sum()
+        if self.kl:
+            divergence = self._given(values, "divergence")
+            if self.per_sample:
+                divergence = divergence / lengths[sample_of(lengths, len(logprobs))]
+            loss = loss + self.kl * (divergence / total).sum()
+        return loss, weights
+
+    def _given(self, values: TokenLogprobs | torch.Tensor, name: str) -> torch.Tensor:
+        value: torch.Tensor | None = getattr(values, name, None)
+        if value is None:
+            msg = f"`{self.name}` needs the `{name}` of the tokens; `Tuner` and `objective_logprobs` give it."
+            raise InputError(msg)
+        return value
 
 
 def named(objective: str | Objective, **options: Any) -> Objective:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bftembed.errors import InputError
+from bftembed.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,6 +57,24 @@ def supervised_places(labels: torch.Tensor) -> torch.Tensor:
     mask = labels != IGNORED
     mask[:, 0] = False
     return mask.flatten().nonzero()[:, 0]
+
+
+def supervised_states(
+    hidden: torch.Tensor, labels: torch.Tensor | None, supervised: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """States that predict the supervised tokens, (n_tokens, hidden_size), and these tokens, (n_tokens,).
+
+    Raises
+    ------
+    ModelError
+        If there are no labels.
+    """
+    if labels is None:
+        msg = "`token_logprobs=True` needs `labels`."
+        raise ModelError(msg)
+    places = (supervised_places(labels) if supervised is None else supervised).to(hidden.device)
+    targets = labels.to(hidden.device).flatten().index_select(0, places)
+    return hidden.flatten(0, 1).index_select(0, places - 1), targets
 
 
 def _lengths(batch: Mapping[str, torch.Tensor], places: torch.Tensor) -> torch.Tensor:

@@ -7,11 +7,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from bftembed.tune.loss.logprobs import TokenLogprobs
+from bftembed.tune.loss.objectives import OBJECTIVES, named
 
 #: Log-probabilities from certainty to one in ten thousand million millions.
 LOGPROBS = st.floats(-37.0, 0.0)
 SAMPLES = st.lists(st.lists(LOGPROBS, max_size=30), min_size=1, max_size=5)
 WINDOWS = st.integers(1, 40)
+#: Objectives that need no frozen model.
+ALONE = [name for name in OBJECTIVES if not named(name).needs_reference]
 quick = settings(max_examples=60, deadline=None)
 
 

@@ -6,8 +6,8 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from bftembed.errors import InputError
 from bftembed.tune import Objective, make_loss
-from bftembed.tune.loss.kinds import OBJECTIVES
 from bftembed.tune.loss.logprobs import TokenLogprobs
+from tests.tune.loss.batches import ALONE
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def outputs(logits):
     return CausalLMOutputWithPast(logits=logits)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", ALONE)
 def test_it_is_the_objective(batch, name):
     logits, labels = batch
     targets = labels[:, 1:]
@@ -48,7 +48,7 @@ def test_sft_is_cross_entropy(batch):
 def test_parts_add_up_to_the_whole_when_the_number_of_samples_is_known(batch):
     logits, labels = batch
     n_tokens = (labels[:, 1:] != -100).sum()
-    for name in OBJECTIVES:
+    for name in ALONE:
         loss = make_loss(name, window=5, samples_per_step=4)
         parts = [loss(outputs(logits[[row]]), labels[[row]], num_items_in_batch=n_tokens) for row in range(4)]
         whole = loss(outputs(logits), labels, num_items_in_batch=n_tokens)
@@ -66,7 +66,7 @@ def test_without_it_the_size_of_the_loss_does_not_grow_with_the_parts(batch):
     assert sum(parts) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", ALONE)
 @pytest.mark.parametrize("given", [{"loss": torch.tensor(1.0)}, CausalLMOutputWithPast(loss=torch.tensor(1.0))])
 def test_outputs_without_logits_are_refused(given, name):
     """Public code of several objectives trains plain SFT then."""
@@ -82,8 +82,14 @@ def test_no_labels_are_refused(batch):
 def test_all_masked_stays_connected(batch):
     logits, labels = batch
     logits.requires_grad_()
-    for name in OBJECTIVES:
+    for name in ALONE:
         loss = make_loss(name)(outputs(logits), torch.full_like(labels, -100), num_items_in_batch=torch.tensor(0))
         assert float(loss.detach()) == 0
         (grad,) = torch.autograd.grad(loss, logits)
         assert not grad.any()
+
+
+@pytest.mark.parametrize("options", [{"objective": "asft"}, {"objective": "dft", "weights_from": "reference"}])
+def test_what_needs_the_frozen_model_is_refused(options):
+    with pytest.raises(InputError, match=r"needs the frozen model that was started from.*use `Tuner`"):
+        make_loss(**options)

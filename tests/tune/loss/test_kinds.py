@@ -65,7 +65,7 @@ def test_a_cell_of_a_notebook_run_twice_registers_the_newer_function():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "focl"}, r"'focl': did you mean `focal`\? There are sft, dft, .*, deft, focal, by-length\."),
+        ({"objective": "focl"}, r"'focl': did you mean `focal`\? There are sft, dft, .*, asft, focal, by-length\."),
         ({"objective": "focal", "options": {"powr": 1}}, r"takes no option `powr`. Did you mean `power`\?"),
         ({"objective": "bft", "options": {"window": 1}}, "`bft` takes no option `window`"),
     ],

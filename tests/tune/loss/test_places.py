@@ -1,14 +1,17 @@
 """Where supervised tokens are: found on the CPU, so that a micro-batch asks nothing of the device."""
 
+import copy
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from bftembed.errors import InputError
-from bftembed.tune.loss.head import add_logprob_head, supervised_logprobs
+from bftembed.tune.loss.head import add_logprob_head
 from bftembed.tune.loss.objectives import OBJECTIVES, Objective
 from bftembed.tune.loss.places import Locating, located, supervised_places
+from bftembed.tune.loss.reference import objective_logprobs
 from bftembed.tune.loss.weights import sample_of
 
 PADDED = {
@@ -66,14 +69,15 @@ def whole_micro_batch(batch, name):
     size = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=32, pad_token_id=0, **size)).train()
     add_logprob_head(model, chunk_size=2)
+    objective, reference = Objective(name=name, window=2), copy.deepcopy(model).requires_grad_(False).to("meta")
     length = batch["input_ids"].shape[1]
     # The mask that transformers would make: it looks at values of the one it is given, once in every forward.
     batch = {**batch, "attention_mask": torch.ones(len(batch["input_ids"]), 1, length, length).tril().bool()}
     inputs, model = to_meta(batch), model.to("meta")
     totals = {"n_tokens": torch.tensor(40, device="meta"), "n_samples": torch.tensor(8, device="meta")}
     with Copies() as copies:
-        values, lengths = supervised_logprobs(model, inputs)
-        loss, weights = Objective(name=name, window=2).loss(values.logprobs, lengths, **totals)
+        values, lengths = objective_logprobs(model, inputs, objective, reference)
+        loss, weights = objective.loss(values, lengths, **totals)
         loss.backward()
     assert weights.sample.shape == lengths.shape
     assert model.lm_head.weight.grad.shape == model.lm_head.weight.shape
