@@ -38,6 +38,7 @@ def demo(
 
     import bftembed as bft
     from bftembed.engines import Sampling
+    from bftembed.expression import write_anndata
     from bftembed.profiles import ProfileStore
 
     began = time.perf_counter()
@@ -69,7 +70,7 @@ def demo(
     plt.savefig(output / "umap.png", dpi=120, bbox_inches="tight")
     store.export(output / "profiles.parquet")
     store.close()
-    adata.write_h5ad(output / "pbmc68k_bft.h5ad")
+    write_anndata(adata, output / "pbmc68k_bft.h5ad")
     print(f"\nprofiles: {counts['generated']} generated, {counts['stored']} from the store; bad: {_bad(counts)}")
     print(f"{output}/: pbmc68k_bft.h5ad, umap.png, profiles.parquet; {time.perf_counter() - began:.0f} s")
 

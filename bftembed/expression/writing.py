@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed._files import replacing
 from bftembed.errors import DataError
+from bftembed.expression.hdf5 import Hdf5Output
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -29,7 +30,6 @@ def write_anndata(adata: Any, target: Path) -> None:
     DataError
         If an element is of a kind that anndata cannot write, or the disk is full or cannot be written.
     """
-    import h5py
     import zarr
 
     try:
@@ -39,7 +39,7 @@ def write_anndata(adata: Any, target: Path) -> None:
                 _write_root(root, adata)
                 zarr.consolidate_metadata(root.store)
             else:
-                with h5py.File(made, "w") as root:
+                with Hdf5Output(made) as root:
                     _write_root(root, adata)
     except (OSError, RuntimeError) as error:
         reason = next(iter(str(error).splitlines()), "")[:200]

@@ -1,5 +1,6 @@
 import fcntl
 import functools
+import gc
 import os
 import subprocess
 import sys
@@ -392,6 +393,7 @@ def test_the_cell_stage_does_not_load_torch(adata, tmp_path):
 
 
 def open_files():
+    gc.collect()  # what other tests left
     return h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from bftembed._files import replacing
 from bftembed.errors import DataError
 from bftembed.expression import checked_target
+from bftembed.expression.hdf5 import Hdf5Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +101,7 @@ class EmbeddingFile:
         self._storing: Future[None] | None = None
         self._syncing: Future[None] | None = None
         self._synced: set[Path] = set()
+        self._hdf5: Hdf5Output | None = None
         try:
             with self._writing():
                 self.root = self._open(zarr_format)
@@ -115,8 +117,8 @@ class EmbeddingFile:
         self._pool.shutdown(cancel_futures=True)
         # After a failed write, closing fails for the same reason; the first error is the one to report.
         with contextlib.suppress(OSError, RuntimeError, ValueError):
-            if not self.is_zarr:
-                self.root.close()
+            if self._hdf5 is not None:
+                self._hdf5.close()
 
     def block(self, start: int, stop: int) -> NDArray[np.float32]:
         """An array for the rows from `start` to `stop`, to be handed to `commit`; blocks come in order."""
@@ -161,7 +163,11 @@ class EmbeddingFile:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
-            yield
+            try:
+                yield
+            finally:
+                if self._hdf5 is not None:
+                    self._hdf5.check()  # all else follows from what could not be written
         except (OSError, RuntimeError) as error:  # HDF5 raises either
             raise _cannot_write(self.target, error) from error
 
@@ -171,9 +177,8 @@ class EmbeddingFile:
 
             root: Any = zarr.open_group(self.path, mode="w", zarr_format=zarr_format)  # type: ignore[arg-type]
         else:
-            import h5py
-
-            root = h5py.File(self.path, "w")
+            self._hdf5 = Hdf5Output(self.path)
+            root = self._hdf5.root
         root.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         return root
 
@@ -225,8 +230,8 @@ class EmbeddingFile:
                 rest.unlink()
             with self.filling() as root:
                 zarr.consolidate_metadata(root.store)
-        else:
-            self.root.close()
+        if self._hdf5 is not None:
+            self._hdf5.close()
 
 
 def write_piece(rows: NDArray[np.float32], start: int, array_path: Path, target: Path) -> int:
