@@ -19,6 +19,7 @@ __all__ = ["STUDIES", "open_study"]
 STUDIES: dict[str, tuple[str, str]] = {
     "objectives": ("objectives.study", "Objectives"),
     "grpo": ("grpo.study", "GRPOStudy"),
+    "window": ("window.study", "Window"),
 }
 
 
