@@ -11,6 +11,17 @@ programs take turns after a step of each to warm up, and which checks first that
 
 Every case is kept in DIR; the same command goes on where it was stopped.
 
+    python benchmarks/logprob_memory.py --output DIR --statistics
+
+What entropy, purity and a divergence cost beside log-probabilities alone (``sft``): peak memory as above, and the
+median over turns of the ratio of CPU times within a turn, in float32 and under bfloat16 autocast, where the likeliest
+logits are computed again. `all` is an objective that takes the entropy of the 20 likeliest tokens and the purity.
+
+    python benchmarks/logprob_memory.py --output DIR --steps
+
+What an objective costs a whole step (forward and backward pass, without the optimizer) of the embedded model with LoRA
+of rank 16, as a ratio to ``sft`` within a turn.
+
     python benchmarks/logprob_memory.py --output DIR --precision
 
 What half precision costs: confidences of RefSeq summaries by the embedded model, from its float32 hidden states and
@@ -31,18 +42,20 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bftembed.tune.loss.chunks import CHUNK_SIZE
+from bftembed.tune.loss.divergence import Reference, token_divergence
 from bftembed.tune.loss.logprobs import token_logprobs
-from bftembed.tune.loss.objectives import Objective
+from bftembed.tune.loss.objectives import Objective, register_objective
 
 Hook = Callable[[torch.Tensor], None] | None
 PROGRAMS = ("published", "bft-v1", "bft")
+STATISTICS = ("sft", "eaft", "deft", "all", "asft")
 MODELS = {49_152: {"hidden_size": 576, "batch": 2}, 128_256: {"hidden_size": 1024, "batch": 1}}
 WINDOW = 256
 MIB = 2**20
@@ -76,17 +89,25 @@ def chunked(
     """Loss from the primitive, on supervised tokens laid end to end."""
     targets = labels[:, 1:]
     mask = targets != -100
-    logprobs = token_logprobs(hidden[:, :-1][mask], weight, targets[mask]).logprobs
+    objective = Objective(name=name, window=WINDOW)
+    states = hidden[:, :-1][mask]
+    values = token_logprobs(states, weight, targets[mask], **objective.asks)
     if at_head:
-        logprobs.register_hook(at_head)
-    return Objective.model_validate({"name": name, "window": WINDOW}).loss(logprobs, mask.sum(1))[0]
+        values.logprobs.register_hook(at_head)
+    if objective.kl:
+        reference = Reference(states.detach().flip(0))
+        values = values._replace(divergence=token_divergence(states, weight, targets[mask], reference))
+    return objective.loss(values, mask.sum(1))[0]
 
 
-def step(program: str, inputs: tuple[torch.Tensor, ...], at_head: Hook = None) -> torch.Tensor:
+def step(
+    program: str, inputs: tuple[torch.Tensor, ...], at_head: Hook = None, *, autocast: bool = False
+) -> torch.Tensor:
     """Loss of one step; gradients are left on the inputs. `at_head` is called before those of head and states."""
     hidden, weight, _ = inputs
     hidden.grad = weight.grad = None
-    loss = published(*inputs, at_head) if program == "published" else chunked(*inputs, at_head, name=program)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        loss = published(*inputs, at_head) if program == "published" else chunked(*inputs, at_head, name=program)
     loss.backward()
     return loss.detach()
 
@@ -109,7 +130,8 @@ def resident(field: str) -> int:
 def measure_memory(case: dict[str, Any], program: str) -> float:
     """MiB of the first step above what the process held before, without the gradient of a trained head."""
     # Thread pools and the libraries' own buffers are there before the measurement.
-    step(program, draw({**case, "vocabulary": 64, "hidden_size": 16, "length": 32}))
+    autocast = case.get("autocast", False)
+    step(program, draw({**case, "vocabulary": 64, "hidden_size": 16, "length": 32}), autocast=autocast)
     inputs = draw(case)
     gc.collect()
     peaks = []
@@ -120,7 +142,7 @@ def measure_memory(case: dict[str, Any], program: str) -> float:
 
     reset()
     before = resident("VmRSS")
-    step(program, inputs, reset)
+    step(program, inputs, reset, autocast=autocast)
     reset()
     gradient = inputs[1].nbytes if case["head"] == "trained" else 0
     return (max(peaks[1], peaks[2] - gradient) - before) / MIB
@@ -146,12 +168,92 @@ def measure_time(case: dict[str, Any], repeats: int) -> dict[str, Any]:
     return {"seconds": seconds, "difference": apart}
 
 
+def paired(run: Callable[[str], Any], programs: tuple[str, ...], repeats: int) -> dict[str, float]:
+    """Median ratio of CPU seconds to those of the first program in the same turn, after a turn to warm up."""
+    ratios: dict[str, list[float]] = {program: [] for program in programs}
+    for turn in range(repeats + 1):
+        seconds = {}
+        for program in programs if turn % 2 else programs[::-1]:
+            begin = time.process_time()
+            run(program)
+            seconds[program] = time.process_time() - begin
+        if turn:
+            for program in programs:
+                ratios[program].append(seconds[program] / seconds[programs[0]])
+    return {program: statistics.median(values) for program, values in ratios.items()}
+
+
+def measure_ratios(case: dict[str, Any], repeats: int) -> dict[str, float]:
+    """Times of the programs with statistics, as ratios to that of log-probabilities alone."""
+    inputs = draw(case)
+    return paired(lambda program: step(program, inputs, autocast=case["autocast"]), STATISTICS, repeats)
+
+
+def all_statistics(
+    logprobs: torch.Tensor, lengths: torch.Tensor, entropy: torch.Tensor, purity: torch.Tensor, *, k: int = 20
+) -> torch.Tensor:
+    """Weights that depend on everything that the primitive gives."""
+    return logprobs.exp() ** purity * entropy
+
+
+def costs_of_statistics(options: argparse.Namespace) -> Iterator[str]:
+    """A table, line by line: memory and time as ratios to those of log-probabilities alone."""
+    yield f"| head | type | sft MiB | {' | '.join(f'{name} memory | time' for name in STATISTICS[1:])} |"
+    yield "|---|---|" + "---:|" * (2 * len(STATISTICS) - 1)
+    for head, autocast in (("frozen", False), ("frozen", True), ("trained", False)):
+        case = {
+            "vocabulary": 49_152,
+            "hidden_size": 576,
+            "batch": 2,
+            "length": 1024,
+            "head": head,
+            "autocast": autocast,
+        }
+        mib = {
+            program: fresh(measure="memory", case=case, program=program, threads=options.threads)
+            for program in STATISTICS
+        }
+        times = fresh(measure="ratios", case=case, repeats=options.repeats, threads=options.threads)
+        shares = [f"{mib[name] / mib['sft']:.2f} | {times[name]:.2f}" for name in STATISTICS[1:]]
+        kind = "bfloat16" if autocast else "float32"
+        yield f"| {head} | {kind} | {mib['sft']:,.0f} | {' | '.join(shares)} |"
+
+
+def costs_of_steps(options: argparse.Namespace) -> Iterator[str]:
+    """A table, line by line: time of whole steps of the embedded model as ratios to that of `sft`."""
+    from bftembed.models.causal import add_lora, load_model
+    from bftembed.models.files import resolve_model
+    from bftembed.tune.loss.head import add_logprob_head
+    from bftembed.tune.loss.reference import objective_logprobs
+
+    torch.set_num_threads(options.threads)
+    files = resolve_model("default")
+    model = add_lora(load_model(files.path, "float32"), files, r=16, lora_alpha=32)
+    add_logprob_head(model)
+    model.train()
+    labels = torch.randint(0, 49_152, (2, 256), generator=torch.Generator().manual_seed(0))
+    batch = {"input_ids": labels, "labels": labels, "attention_mask": torch.ones_like(labels)}
+    objectives = {name: Objective(name=name) for name in ("sft", "bft", "eaft", "deft", "asft")}
+    objectives["dft, weights from the reference"] = Objective(name="dft", weights_from="reference")
+
+    def run(name: str) -> None:
+        values, lengths = objective_logprobs(model, batch, objectives[name])
+        objectives[name].loss(values, lengths)[0].backward()
+
+    found = paired(run, tuple(objectives), options.repeats)
+    yield "| objective | time of a step |"
+    yield "|---|---:|"
+    for name, ratio in found.items():
+        yield f"| {name} | {ratio:.2f} |"
+
+
 def child(task: dict[str, Any]) -> None:
     """What a fresh process measures, printed as JSON."""
     torch.set_num_threads(task["threads"])
     measures: dict[str, Callable[[], Any]] = {
         "memory": lambda: measure_memory(task["case"], task["program"]),
         "time": lambda: measure_time(task["case"], task["repeats"]),
+        "ratios": lambda: measure_ratios(task["case"], task["repeats"]),
     }
     print(json.dumps(measures[task["measure"]]()))
 
@@ -330,9 +432,19 @@ def main() -> None:
     parser.add_argument("--vocabularies", type=int, nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--repeats", type=int, default=3, help="timed steps of each program")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
+    parser.add_argument("--statistics", action="store_true", help="what statistics cost beside log-probabilities")
+    parser.add_argument("--steps", action="store_true", help="what objectives cost a whole step")
     parser.add_argument("--precision", action="store_true", help="errors and times of half precision alone")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
+    for name, costs in (("statistics", costs_of_statistics), ("steps", costs_of_steps)):
+        if getattr(options, name):
+            with (options.output / f"{name}.md").open("w") as file:
+                for line in costs(options):
+                    file.write(line + "\n")
+                    file.flush()
+                    print(line, flush=True)
+            return
     if options.precision:
         torch.set_num_threads(options.threads)
         lines = [*precision(options.repeats), "", *head_gradients()]
@@ -363,6 +475,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    register_objective("all", all_statistics)
     if sys.argv[1:2] == ["--child"]:
         child(json.loads(sys.argv[2]))
     else:

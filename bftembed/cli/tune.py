@@ -20,7 +20,7 @@ _TIMES = {"epoch", "eval_runtime", "eval_samples_per_second", "eval_steps_per_se
 def tune(
     config: Annotated[str, typer.Argument(help="YAML file, or the name of a configuration that comes with bftembed.")],
     objective: Annotated[
-        str | None, typer.Option(help="sft, dft, bft-v1, bft or grpo, in place of the file's.")
+        str | None, typer.Option(help="bft, sft, dft, ..., PATH.py:FUNCTION or grpo, in place of the file's.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model to tune, in place of the file's.")] = None,
     output: Annotated[Path | None, typer.Option(help="Directory of the result, in place of the file's.")] = None,

@@ -112,6 +112,8 @@ def run_settings(
     settings["training.batch_size x accumulation_steps x processes"] = (
         training.batch_size * training.accumulation_steps * processes
     )
+    if not isinstance(config.objective, str) and config.objective.source:
+        settings["objective.source"] = config.objective.source
     return settings | section_settings(objective=config.objective, lora=config.lora, training=training)
 
 

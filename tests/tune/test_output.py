@@ -9,6 +9,7 @@ from bftembed.errors import TuneError
 from bftembed.models.files import resolve_model
 from bftembed.tune.config import parse_config
 from bftembed.tune.data.dataset import TokenDataset
+from bftembed.tune.loss import kinds
 from bftembed.tune.output import claim, finished_report, held, run_settings
 
 FILES = type("Files", (), {"revision": "sha256:0"})()
@@ -87,6 +88,22 @@ def test_what_changes_no_loss_curve_may_change(tmp_path):
     claim(tmp_path, settings(2, training={"batch_size": 1, "accumulation_steps": 4}))
     rest = {"save_steps": 3, "eval_steps": 3, "log_steps": 3, "keep_checkpoints": 1, "gradient_checkpointing": True}
     claim(tmp_path, settings(training={"batch_size": 2, "accumulation_steps": 4, **rest}))
+
+
+def test_a_file_that_was_changed_does_not_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(kinds, "_KINDS", dict(kinds._KINDS))
+    path = tmp_path / "mine.py"
+    found = []
+    for factor in (1, 2):
+        path.write_text(f"def weigh(logprobs, lengths): return {factor} * logprobs.exp()")
+        kinds._KINDS.pop(f"{path}:weigh", None)  # as in another process
+        found.append(settings(objective=f"{path}:weigh"))
+    assert found[0]["objective.name"] == found[1]["objective.name"]
+    whole_checkpoint(tmp_path)
+    (tmp_path / "bft_run.json").write_text(json.dumps(found[0]))
+    claim(tmp_path, found[0])
+    with pytest.raises(TuneError, match=r"`objective.source` was 'sha256:.*' and is 'sha256:"):
+        claim(tmp_path, found[1])
 
 
 def test_a_run_from_before_a_setting_goes_on_and_is_known_as_ended(tmp_path):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import inspect
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -48,11 +52,14 @@ class ObjectiveKind(NamedTuple):
     kl
         What ``KL(reference || model)`` is multiplied by before it is added to the loss, with the same mean; None for no
         such term. The option ``lambda`` replaces it.
+    source
+        ``sha256:`` of the file that the function stands in, if its name is a path.
     """
 
     weights: Callable[..., Weights | torch.Tensor]
     per_sample: bool = False
     kl: float | None = None
+    source: str | None = None
 
     @property
     def statistics(self) -> tuple[str, ...]:
@@ -120,8 +127,8 @@ def register_objective(
 ) -> ObjectiveKind:
     """Make an objective known by a name, in this process.
 
-    An installed package makes one known in every process, `bftembed tune` included, by an entry point of the group
-    ``bftembed.objectives`` that names an `ObjectiveKind`.
+    In every process, `bftembed tune` included, a function in a file is known as ``"path/to/file.py:function"``, and one
+    of an installed package by an entry point of the group ``bftembed.objectives``; both may name an `ObjectiveKind`.
 
     Parameters
     ----------
@@ -165,13 +172,37 @@ def find_kind(name: str) -> ObjectiveKind:
     Raises
     ------
     InputError
-        If there is none.
+        If there is none, or its file cannot be run.
     """
-    if name not in _KINDS and (plugin := load_plugin("objectives", name)) is not None:
-        kind = plugin if isinstance(plugin, ObjectiveKind) else ObjectiveKind(plugin)
-        register_objective(name, **kind._asdict())
+    if name not in _KINDS:
+        found, source = _in_file(name) if ".py:" in name else (load_plugin("objectives", name), None)
+        if found is not None:
+            kind = found if isinstance(found, ObjectiveKind) else ObjectiveKind(found)
+            _KINDS[name] = register_objective(name, kind.weights, per_sample=kind.per_sample, kl=kind.kl)._replace(
+                source=source
+            )
     if name not in _KINDS:
         known = list(dict.fromkeys([*_KINDS, *plugin_names("objectives")]))
         msg = f"{did_you_mean(name, known)} There are {', '.join(known)}".strip()
         raise InputError(msg)
     return _KINDS[name]
+
+
+def _in_file(name: str) -> tuple[Any, str]:
+    """What ``path/to/file.py:function`` names, and the digest of the file."""
+    place, _, attribute = name.rpartition(":")
+    path = Path(place).expanduser()
+    try:
+        source = hashlib.sha256(path.read_bytes()).hexdigest()
+        spec = importlib.util.spec_from_file_location(f"bftembed_objective_{source[:16]}", path)
+        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]  # there is one for a file in Python
+        sys.modules[module.__name__] = module  # as dataclasses need it
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+    except Exception as error:  # code of the user, which may fail in any way
+        msg = f"The file of the objective `{name}` cannot be run: {type(error).__name__}: {error}"
+        raise InputError(msg) from error
+    if not hasattr(module, attribute):
+        near = did_you_mean(attribute, [each for each in vars(module) if not each.startswith("_")])
+        msg = f"`{path}` has no `{attribute}`.{near}"
+        raise InputError(msg)
+    return getattr(module, attribute), f"sha256:{source}"

@@ -27,7 +27,7 @@ class Objective(BaseModel):
     Attributes
     ----------
     name
-        One of `OBJECTIVES`, of `register_objective`, or of an installed package.
+        One of `OBJECTIVES`, of `register_objective`, of an installed package, or ``"path/to/file.py:function"``.
     window
         Tokens in a window (g): ``bft`` and ``bft-v1``.
     gamma
@@ -114,6 +114,11 @@ class Objective(BaseModel):
     def has_window(self) -> bool:
         """Whether the objective looks at windows of tokens."""
         return "window" in find_kind(self.name).options
+
+    @property
+    def source(self) -> str | None:
+        """``sha256:`` of the file of a name that is a path."""
+        return find_kind(self.name).source
 
     @property
     def kl(self) -> float:

@@ -1,5 +1,7 @@
 """The registry: functions of users and of installed packages."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +114,65 @@ def test_an_objective_of_an_installed_package(installed):
     assert objective.weights(torch.zeros(2), torch.tensor([2])).token.tolist() == [0.5, 0.5]
     with pytest.raises(InputError, match="plugged"):
         named("pluged")
+
+
+IN_A_FILE = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from bftembed.tune import ObjectiveKind
+
+
+@dataclass
+class Settings:
+    factor: float = 2.0
+
+
+def doubled(logprobs, lengths, *, factor: float = Settings().factor):
+    return torch.full_like(logprobs, factor)
+
+
+MINE = ObjectiveKind(doubled, per_sample=True, kl=0.5)
+"""
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_function_in_a_file(tmp_path):
+    """In a configuration, and by its name alone, as the command line gives it."""
+    path = tmp_path / "my objectives.py"
+    path.write_text(IN_A_FILE)
+    values = {"data": {"train": "a"}, "output": "out", "objective": {"name": f"{path}:doubled", "factor": "3"}}
+    objective = parse_config(values).objective
+    assert objective.weights(torch.zeros(2), torch.tensor([2])).token.tolist() == [3, 3]
+    assert (objective.per_sample, objective.kl) == (False, 0)
+    other = parse_config({**values, "objective": f"{path}:MINE"}).objective
+    assert (other.per_sample, other.kl) == (True, 0.5)
+    assert Objective.model_validate_json(other.model_dump_json()) == other
+    assert objective.source == other.source == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    assert named("bft").source is None
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("code", "function", "message"),
+    [
+        (None, "f", "he file of the objective `.*mine.py:f` cannot be run: FileNotFoundError"),
+        ("import nothing_of_this_name", "f", "cannot be run: ModuleNotFoundError: No module named"),
+        ("def f(:", "f", "cannot be run: SyntaxError"),
+        ("raise SystemError('no')", "f", "cannot be run: SystemError: no"),
+        ("def weigh(logprobs, lengths): ...", "wiegh", r"mine.py` has no `wiegh`. Did you mean `weigh`\?"),
+        ("f = 3", "f", "are no function of `logprobs` and `lengths`, but `3`"),
+        ("def f(logprobs): ...", "f", "are no function of `logprobs` and `lengths`"),
+    ],
+)
+def test_a_file_that_gives_no_objective(tmp_path, code, function, message):
+    path = tmp_path / "mine.py"
+    if code:
+        path.write_text(code)
+    with pytest.raises(InputError, match=message):
+        named(f"{path}:{function}")
 
 
 @pytest.mark.usefixtures("registered")
