@@ -22,7 +22,7 @@ def row(answer, **more):
 
 
 def test_perturbqa_is_balanced_within_genes_and_asked_alike_in_training_and_test(mirror, tmp_path):
-    exam = prepare(Questions(source="dir", n_train=4000, n_test=4000), tmp_path)
+    exam = prepare(Questions(source="dir", n_train=4000, n_test=4000, described=False), tmp_path)
     # As counted by hand from the published file: at most 4 + 4 of a gene to train on, all balanced ones to test on.
     assert len(exam.train) == 2046
     main, held_out = exam.test.values()
@@ -34,13 +34,13 @@ def test_perturbqa_is_balanced_within_genes_and_asked_alike_in_training_and_test
     assert not seen & {item.genes[0] for item in (*main, *held_out)}
     item = main[0]
     assert f"The gene {item.genes[0]} is knocked down" in item.prompt[1]["content"]
-    assert f"Read-out gene {item.genes[1]}: " in item.prompt[1]["content"]
+    assert "Read-out gene" not in item.prompt[1]["content"]
     assert item.prompt[1]["content"].endswith("a line of its own: `Answer: increase` or `Answer: decrease`.")
     assert "Measured" not in item.prompt[1]["content"]
-    few = prepare(Questions(source="dir", n_train=20, n_test=20, described=False), tmp_path)
+    few = prepare(Questions(source="dir", n_train=20, n_test=20), tmp_path)
     assert 0 < len(few.main) <= 20
     assert {item.id for item in few.main} <= {item.id for item in main}
-    assert "Read-out gene" not in few.main[0].prompt[1]["content"]
+    assert f"Read-out gene {few.main[0].genes[1]}: " in few.main[0].prompt[1]["content"]
 
 
 def test_pubmedqa_trains_on_what_is_not_of_the_official_test(mirror, tmp_path):

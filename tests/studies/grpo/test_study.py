@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -110,21 +111,29 @@ def test_each_result_names_the_one_file_of_settings(finished):
     assert max(coin["trajectory"]["reward"]) > 0
 
 
-def test_killed_and_run_again_the_report_is_the_same(finished, files, tiny_model, tmp_path):
-    output, config = tmp_path / "killed", tmp_path / "study.yaml"
-    config.write_text(yaml.safe_dump(values(files, tiny_model, output)))
+def killed_when(reached, config):
+    """Run a study from a file as a process of its own, which is killed as soon as `reached` says so."""
     command = [sys.executable, "-m", "bftembed", "study", "grpo", str(config)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
-    checkpoint = output / "work" / "grpo-sft-s0-g0" / "run" / "checkpoint-1"
-    while not checkpoint.exists():
+    while not reached():
         assert process.poll() is None
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (output / "report.md").exists()
+
+
+@pytest.mark.slow
+def test_killed_at_three_moments_the_report_is_the_same(finished, files, tiny_model, tmp_path):
+    output, config = tmp_path / "killed", tmp_path / "study.yaml"
+    config.write_text(yaml.safe_dump(values(files, tiny_model, output)))
+    seen = sorted(path.relative_to(finished) for path in finished.rglob("*") if path.is_file())
+    moments = random.Random(int(time.time())).sample(range(1, len(seen) - 4), 3)
+    for number in sorted(moments):  # as many files as that
+        killed_when(lambda number=number: sum(path.is_file() for path in output.rglob("*")) >= number, config)
+        assert not (output / "report.md").exists(), moments
     run_study(study(files, tiny_model, output))
     for name in ("report.md", "report.html"):
-        assert (output / name).read_bytes() == (finished / name).read_bytes()
+        assert (output / name).read_bytes() == (finished / name).read_bytes(), moments
 
 
 def test_results_of_other_settings_are_refused(finished, files, tiny_model):
