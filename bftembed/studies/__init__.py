@@ -20,6 +20,7 @@ STUDIES: dict[str, tuple[str, str]] = {
     "objectives": ("objectives.study", "Objectives"),
     "grpo": ("grpo.study", "GRPOStudy"),
     "window": ("window.study", "Window"),
+    "subliminal": ("subliminal.study", "Subliminal"),
 }
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 #: Most rows whose labelings are all gone through: 40,320.
 MOST = 8
 _DRAWS = 2000
-#: Draws of signs; of up to 14 cells they are all gone through.
-_FLIPS = 20_000
+#: Draws of signs; of up to 13 cells they are all gone through.
+_FLIPS = 10_000
 #: Sums that differ by less are equal: they were added in another order.
 _SAME = 1e-12
 
