@@ -1,7 +1,6 @@
 """The study of the window on a tiny model: cells, one run for windows that are the same, kills, bad input."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from bftembed.errors import DataError, InputError
+from bftembed.errors import DataError, InputError, ModelError
 from bftembed.studies import open_study
 from bftembed.studies.run import plan_study, run_study
 from bftembed.studies.window.study import probe
@@ -56,6 +55,17 @@ def written(settings, folder, **changes):
     text = yaml.safe_dump(values, sort_keys=False).replace("'.inf'", ".inf")
     (folder / "window.yaml").write_text(text)
     return folder / "window.yaml"
+
+
+def killed_at(config, output, place):
+    """Run a study in a process of its own until a file is there, then kill it."""
+    command = [sys.executable, "-m", "bftembed", "study", "window", str(config)]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not any(output.glob(place)) and running.poll() is None:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert running.returncode == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +116,7 @@ def test_runs_of_other_windows_are_other_runs(finished):
 def test_a_killed_study_ends_with_the_same_report(finished, settings, tmp_path):
     study, _ = finished
     config = written(settings, tmp_path)
-    command = [sys.executable, "-m", "bftembed", "study", "window", str(config)]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
-    checkpoint = tmp_path / "out" / "work" / "bft-8-seed0" / "run" / "checkpoint-1"
-    while not checkpoint.exists() and running.poll() is None:
-        time.sleep(0.05)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
-    assert running.returncode == -signal.SIGKILL
+    killed_at(config, tmp_path / "out", "work/bft-8-seed0/run/checkpoint-1")
     again = open_study("window", config)
     assert 1 <= plan_study(again).finished < 8
     run_study(again)
@@ -140,6 +143,40 @@ def test_without_data_nothing_is_trained(settings, tmp_path):
     assert [cell.name.rpartition("-")[0] for cell in study.cells] == ["companion-words"]
     text = (study.directory / "report.md").read_text()
     assert "cannot be told: nothing was trained" in text
+
+
+@pytest.mark.slow
+def test_a_study_killed_at_three_moments_ends_with_the_same_report(finished, settings, tmp_path):
+    study, _ = finished
+    config = written(settings, tmp_path)
+    places = [
+        "work/texts-words-*/confidence-0.npy",
+        "work/bft-1-seed0/run/checkpoint-2",
+        "cells/bft-256-even-seed0.json",
+    ]
+    for place in places:
+        killed_at(config, tmp_path / "out", place)
+    again = open_study("window", config)
+    run_study(again)
+    for name in ("report.md", "report.html"):
+        assert (again.directory / name).read_bytes() == (study.directory / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["companion", "embedded-cpu", "embedded-gpu", "7b-gpu", "70b-8gpu"])
+def test_configurations_that_come_with_the_package(name, tmp_path):
+    study = open_study("window", name, output=str(tmp_path))
+    assert (study.config.data is None) == (name == "companion")
+    if name != "companion":
+        assert len(study.config.seeds) >= 3
+        assert sum(window >= study.config.range_from for window in study.config.windows) >= 3
+
+
+def test_an_estimate_needs_no_model_and_a_run_does(settings, mirror, tmp_path):
+    recipe = {"model": "nobody/nothing", "max_length": 96}
+    study = open_study("window", written(settings, tmp_path, recipe=recipe))
+    assert plan_study(study).runs == 8
+    with pytest.raises(ModelError, match="nobody/nothing"):
+        run_study(study)
 
 
 @pytest.mark.parametrize(
