@@ -12,7 +12,7 @@ import numpy as np
 
 from bftembed._files import replacing
 from bftembed.errors import InputError
-from bftembed.models.files import resolve_adapted
+from bftembed.models.files import DEFAULT_MODEL, named_directory, resolve_adapted, resolve_model
 from bftembed.studies.base import Cell, Cost, Study
 from bftembed.studies.grpo.config import GRPOStudyConfig
 from bftembed.studies.grpo.outcomes import grpo_cell, start_cell
@@ -129,10 +129,10 @@ class GRPOStudy(Study):
     def _check_models(self) -> None:
         """Refuse starts that were made of another model."""
         recipe = self.config.recipe
-        own = resolve_adapted(recipe.model, recipe.adapter)[0]
         for label, start in self.config.starts.items():
             if start.model is None:
                 continue
+            own, _ = resolve_adapted(recipe.model, recipe.adapter)
             files, adapter = resolve_adapted(start.model)
             same = files.digest == own.digest if adapter else _shape(files.path) == _shape(own.path)
             if not same:
@@ -261,6 +261,9 @@ def _sweep(label: str, rate: float) -> str:
 
 
 def _digest(model: str, adapter: str | None) -> str:
+    """What fixes the model: its contents; of a model of the hub its name, so that an estimate downloads nothing."""
+    if model not in ("default", DEFAULT_MODEL) and named_directory(model) is None:
+        return f"hub:{model}" + (f"+{resolve_model(adapter).digest}" if adapter else "")
     files, adapted = resolve_adapted(model, adapter)
     return files.digest + (f"+{adapted.digest}" if adapted else "")
 
