@@ -233,7 +233,7 @@ def costs_of_steps(options: argparse.Namespace) -> Iterator[str]:
     model.train()
     labels = torch.randint(0, 49_152, (2, 256), generator=torch.Generator().manual_seed(0))
     batch = {"input_ids": labels, "labels": labels, "attention_mask": torch.ones_like(labels)}
-    objectives = {name: Objective(name=name) for name in ("sft", "bft", "eaft", "deft", "asft")}
+    objectives = {name: Objective(name=name) for name in ("sft", "eaft", "asft")}
     objectives["dft, weights from the reference"] = Objective(name="dft", weights_from="reference")
 
     def run(name: str) -> None:

@@ -114,10 +114,18 @@ def same_curve(first, second):
             assert one[key] == pytest.approx(other[key], rel=1e-4), key
 
 
-@pytest.mark.parametrize("lora", [None, pytest.param({"r": 4}, marks=pytest.mark.slow)], ids=["full", "lora"])
-def test_fsdp2_on_two_processes_changes_nothing(small, tmp_path, lora):
+@pytest.mark.parametrize(
+    ("lora", "objective"),
+    [
+        (None, {"name": "bft", "window": 4}),
+        pytest.param({"r": 4}, {"name": "bft", "window": 4}, marks=pytest.mark.slow),
+        pytest.param({"r": 4}, {"name": "asft", "weights_from": "reference"}, marks=pytest.mark.slow),
+    ],
+    ids=["full", "lora", "reference"],
+)
+def test_fsdp2_on_two_processes_changes_nothing(small, tmp_path, lora, objective):
     """The shipped configuration for CPUs: the loss of one process, and a run that goes on from its checkpoint."""
-    values = yaml.safe_load(small.read_text()) | {"lora": lora, "objective": {"name": "bft", "window": 4}}
+    values = yaml.safe_load(small.read_text()) | {"lora": lora, "objective": objective}
     # Plain gradient descent: Adam would turn the rounding of a gradient near zero into a full step.
     steps = {"max_steps": 4, "save_steps": 2, "learning_rate": 0.05, "trainer": {"optim": "sgd", "max_grad_norm": 1e9}}
     small.write_text(yaml.safe_dump(values | {"training": steps | {"batch_size": 4}}))

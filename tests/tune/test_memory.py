@@ -19,7 +19,7 @@ from bftembed.tune.supervised import training_arguments
 from bftembed.tune.trainable import Start, load_trainable
 from bftembed.tune.trainer import Tuner
 
-ALONE = ["bft", "eaft", "deft"]
+ALONE = ["bft", "eaft"]
 ALL = [*ALONE, "asft"]
 
 LENGTH = 96

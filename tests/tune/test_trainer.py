@@ -20,7 +20,7 @@ from bftembed.tune.loss.head import add_logprob_head, supervised_logprobs
 sys.path.insert(0, str(Path(__file__).parent))
 import training_worker as worker
 
-OBJECTIVES = ["sft", "dft", "bft-v1", "bft", "eaft", "deft"]
+OBJECTIVES = ["sft", "dft", "bft-v1", "bft", "eaft"]
 
 
 def result(output):
