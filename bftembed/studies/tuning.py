@@ -198,13 +198,13 @@ def _launch(config: TuneConfig, place: Path) -> None:
 
 
 def _free_memory() -> None:
-    """Let go of what the trainer held: models on a GPU live in circles of references."""
+    """Let go of what the trainer held on a GPU: models live in circles of references."""
     import gc
 
     import torch
 
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
 
 

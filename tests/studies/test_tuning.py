@@ -1,18 +1,12 @@
 """A recipe as it tunes a model, and the log-probabilities that come of it."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from pydantic import ValidationError
-from safetensors.torch import load_file
 
 from bftembed.errors import DataError, DivergedError, InputError, TuneError
 from bftembed.studies.tuning import Logprobs, Recipe, per_sample, read_logprobs, train
@@ -64,26 +58,6 @@ def test_a_finished_run_is_left_as_it_is_without_checkpoints(tiny_model, samples
     again = train(recipe(tiny_model), objective="sft", learning_rate=1e-2, seed=1, data=samples, place=tuned)
     assert again == tuned
     assert {path: path.stat().st_mtime_ns for path in tuned.rglob("*") if path.is_file()} == written
-
-
-def test_a_killed_run_goes_on_to_the_same_weights(tiny_model, samples, tuned, tmp_path):
-    place = tmp_path / "run"
-    code = (
-        "import sys; from pathlib import Path; from bftembed.studies.tuning import Recipe, train\n"
-        "recipe, data, place = Recipe.model_validate_json(sys.argv[1]), sys.argv[2], Path(sys.argv[3])\n"
-        "train(recipe, objective='sft', learning_rate=1e-2, seed=1, data=data, place=place)"
-    )
-    text = json.dumps(
-        recipe(tiny_model).model_dump() | {"training": {"batch_size": 2, "save_steps": 2, "max_steps": 3}}
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, text, str(samples), str(place)], stderr=subprocess.DEVNULL)
-    while process.poll() is None and not (place / "checkpoint-2" / "complete").exists():
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    train(recipe(tiny_model), objective="sft", learning_rate=1e-2, seed=1, data=samples, place=place)
-    before, after = (load_file(path / "adapter_model.safetensors") for path in (tuned, place))
-    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_log_probabilities_are_those_of_plain_transformers(tiny_model, samples, tuned):
@@ -145,3 +119,19 @@ def test_a_run_of_its_own_process_says_what_failed(tiny_model, tmp_path):
         train(launched, objective="sft", learning_rate=1e-3, seed=0, data="none.jsonl", place=tmp_path / "run")
     written = yaml.safe_load((tmp_path / "run.yaml").read_text())
     assert (written["training"]["learning_rate"], written["accelerate"]) == (1e-3, "no-such-file")
+
+
+@pytest.mark.slow
+def test_runs_on_several_devices_are_started_by_accelerate(tiny_model, samples, tuned, tmp_path):
+    launch = {"compute_environment": "LOCAL_MACHINE", "distributed_type": "MULTI_CPU", "num_processes": 1}
+    launch |= {"num_machines": 1, "machine_rank": 0, "use_cpu": True, "mixed_precision": "no", "main_process_port": 0}
+    (tmp_path / "accelerate.yaml").write_text(yaml.safe_dump(launch))
+    launched = recipe(tiny_model).model_copy(update={"accelerate": str(tmp_path / "accelerate.yaml")})
+    options = {"objective": "sft", "seed": 1, "data": samples}
+    place = train(launched, learning_rate=1e-2, place=tmp_path / "run", **options)
+    here, there = (read_logprobs(path, samples).logprobs for path in (tuned, place))
+    np.testing.assert_allclose(here, there, atol=1e-4)
+    assert not list(place.glob("checkpoint-*"))
+    loose = recipe(tiny_model, max_grad_norm=1e30).model_copy(update={"accelerate": launched.accelerate})
+    with pytest.raises(DivergedError, match="The run diverged"):
+        train(loose, learning_rate=1e30, place=tmp_path / "diverged", **options)

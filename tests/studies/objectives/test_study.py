@@ -1,6 +1,7 @@
 """The study on a tiny matrix: what it leaves, what it survives, what it refuses."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,11 +43,11 @@ def test_what_a_study_leaves(finished):
     found = {
         path.stem: json.loads(path.read_text())["result"] for path in (finished.directory / "cells").glob("*.json")
     }
-    assert len(found) == 1 + 2 * 2 * 2
-    run = found["sft_lr0.01_seed1"]
+    assert len(found) == 1 + 2 * 2
+    run = found["sft_lr0.01_seed0"]
     assert len(run["training"]["supervised_tokens"]) == 2
     assert run["training"]["mean_token_weight"] == 1
-    assert found["bft_lr0.01_seed1"]["training"]["mean_token_weight"] < 1
+    assert found["bft_lr0.01_seed0"]["training"]["mean_token_weight"] < 1
     assert set(run["sets"]) == {"validation", "unseen", "text"}
     assert [len(run["sets"][name]["nll"]) for name in ("validation", "unseen", "text")] == [3, 4, 2]
     assert sum(run["sets"]["unseen"]["nll"]) < sum(found["base"]["sets"]["unseen"]["nll"])
@@ -56,14 +57,8 @@ def test_what_a_study_leaves(finished):
 
 
 def test_cells_of_one_seed_saw_the_same_tokens(finished):
-    found = {
-        path.stem: json.loads(path.read_text())["result"] for path in (finished.directory / "cells").glob("*_*.json")
-    }
-    for seed in (0, 1):
-        seen = {
-            tuple(run["training"]["supervised_tokens"]) for name, run in found.items() if name.endswith(f"seed{seed}")
-        }
-        assert len(seen) == 1
+    found = [json.loads(path.read_text())["result"] for path in (finished.directory / "cells").glob("*_seed0.json")]
+    assert len({tuple(run["training"]["supervised_tokens"]) for run in found}) == 1
 
 
 def test_a_finished_study_computes_nothing(finished):
@@ -86,19 +81,25 @@ def start_and_kill(tiny, folder, is_there):
 
 
 def test_killed_within_a_cell(finished, tiny, tmp_path):
-    whole = tmp_path / "out/work/sft_lr0.01_seed0/run/checkpoint-1/complete"
-    start_and_kill(tiny, tmp_path, whole.exists)
-    assert not (tmp_path / "out/cells/sft_lr0.01_seed0.json").exists()
-    run_study(made(tiny, tmp_path / "out"))
-    assert results(tmp_path / "out") == results(finished.directory)
-    assert reports(tmp_path / "out") == reports(finished.directory)
+    """The last two cells once more, the first of them killed after a checkpoint."""
+    out = shutil.copytree(finished.directory, tmp_path / "out")
+    for name in ("bft_lr0.001_seed0", "bft_lr0.01_seed0"):
+        (out / f"cells/{name}.json").unlink()
+        shutil.rmtree(out / "work" / name)
+    for path in out.glob("report.*"):
+        path.unlink()
+    start_and_kill(tiny, tmp_path, (out / "work/bft_lr0.001_seed0/run/checkpoint-1/complete").exists)
+    assert not (out / "cells/bft_lr0.001_seed0.json").exists()
+    run_study(made(tiny, out))
+    assert results(out) == results(finished.directory)
+    assert reports(out) == reports(finished.directory)
 
 
 @pytest.mark.slow
 def test_killed_again_and_again_within_measures_and_within_the_report(finished, tiny, tmp_path):
     out = tmp_path / "out"
     start_and_kill(tiny, tmp_path, (out / "work/sft_lr0.001_seed0/answers.sqlite").exists)
-    start_and_kill(tiny, tmp_path, (out / "work/bft_lr0.01_seed1/run").exists)
+    start_and_kill(tiny, tmp_path, (out / "work/bft_lr0.01_seed0/run").exists)
     start_and_kill(tiny, tmp_path, lambda: any(out.glob("*report*")))
     run_study(made(tiny, out))
     assert results(out) == results(finished.directory)
@@ -111,10 +112,10 @@ def test_more_objectives_rates_and_seeds_leave_finished_cells(finished, tiny, tm
         finished.directory,
         objectives=tiny["objectives"] | {"dft": "dft"},
         learning_rates=[1e-3, 1e-2, 3e-3],
-        seeds=[0, 1, 2],
+        seeds=[0, 1],
     )
     plan = plan_study(wider)
-    assert (plan.finished, plan.runs) == (9, 27 - 8)
+    assert (plan.finished, plan.runs) == (5, 2 * 3 * 3 - 4)
     assert plan.cost.trained > 0
 
 
