@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import subprocess
 import sys
@@ -78,7 +79,10 @@ class Recipe(BaseModel):
     @field_validator("training", mode="before")
     @classmethod
     def _without_axes(cls, values: Any) -> Any:
-        if isinstance(values, dict) and (said := [name for name in _AXES if name in values]):
+        defaults = {name: Training.model_fields[name].default for name in _AXES}
+        if isinstance(values, dict) and (
+            said := [name for name in _AXES if values.get(name, defaults[name]) != defaults[name]]
+        ):
             msg = f"`{said[0]}` is an axis of the study and no part of its recipe; leave it out here"
             raise ValueError(msg)
         return values
@@ -191,10 +195,18 @@ def _launch(config: TuneConfig, place: Path) -> None:
         [sys.executable, "-m", "bftembed", "tune", str(written)], stderr=subprocess.PIPE, text=True, check=False
     )
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        error = DivergedError if "The run diverged" in done.stderr else TuneError
-        msg = f"The run of `{written}` failed ({done.returncode}): {last[0].removeprefix('error: ')}"
-        raise error(msg)
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        said = next((line for line in lines if line.startswith("error: ")), lines[-1])
+        msg = f"The run of `{written}` failed ({done.returncode}): {said.removeprefix('error: ')}"
+        raise DivergedError(msg) if _diverged(place) else TuneError(msg)
+
+
+def _diverged(place: Path) -> bool:
+    """Whether the last step of a run's log has a loss or gradient that is no number."""
+    from bftembed.tune.checkpoints import read_log
+
+    entries = [entry for entry in read_log(place / "log.jsonl") if "loss" in entry]
+    return bool(entries) and not all(math.isfinite(entries[-1].get(name, 0)) for name in ("loss", "grad_norm"))
 
 
 def _free_memory() -> None:

@@ -71,10 +71,11 @@ def measure(
     with AnswerStore(place / "answers.sqlite") as store:
         asker = Asker(engine, store)
         if config.medical:
-            found["medical"] = _medical(asker, config.medical)
+            found["medical"] = medical_answers(asker, config.medical)
         if config.profiles:
             found["profiles"] = {
-                name: _profiles(asker, genes, config.profiles.max_new_tokens) for name, genes in prepared.genes.items()
+                name: profile_values(asker, genes, config.profiles.max_new_tokens)
+                for name, genes in prepared.genes.items()
             }
     if config.gene_tasks:
         found["gene tasks"] = _gene_tasks(engine, config.gene_tasks, place)
@@ -106,7 +107,7 @@ def dense_low(read: Logprobs) -> dict[str, NDArray[np.int64]]:
     return {"windows": windows, "dense": dense}
 
 
-def _medical(asker: Asker, medical: Medical) -> dict[str, Any]:
+def medical_answers(asker: Asker, medical: Medical) -> dict[str, Any]:
     """Questions of each task, asked as its default way asks them, without its controls."""
     from bftembed.bench import ClosedQuestions, few_questions, find_tasks
     from bftembed.bench.language.choices.answers import probabilities, ranked
@@ -131,7 +132,7 @@ def _medical(asker: Asker, medical: Medical) -> dict[str, Any]:
     return found
 
 
-def _profiles(asker: Asker, genes: Sequence[str], max_new_tokens: int) -> dict[str, Any]:
+def profile_values(asker: Asker, genes: Sequence[str], max_new_tokens: int) -> dict[str, Any]:
     """Texts asked for by the bare symbol, and how close each is to its gene's own annotation."""
     import pandas as pd
 
