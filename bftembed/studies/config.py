@@ -15,17 +15,21 @@ if TYPE_CHECKING:
 Given = TypeVar("Given", bound="StudyConfig")
 
 
-class Speed(BaseModel):
-    """Tokens per second of the machine that a configuration is for; the time of a run is estimated from them."""
+class Part(BaseModel):
+    """Values of a configuration that stand together."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Speed(Part):
+    """Tokens per second of the machine that a configuration is for; the time of a run is estimated from them."""
 
     trained: float = Field(default=150, gt=0)
     read: float = Field(default=400, gt=0)
     generated: float = Field(default=60, gt=0)
 
 
-class StudyConfig(BaseModel):
+class StudyConfig(Part):
     """What every study's configuration has.
 
     Attributes
@@ -35,8 +39,6 @@ class StudyConfig(BaseModel):
     speed
         For the estimate of ``--dry-run`` alone.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     output: str = Field(min_length=1)
     speed: Speed = Speed()

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from bftembed.errors import DivergedError, TuneError
+from bftembed.models.files import DEFAULT_MODEL, named_directory, resolve_adapted, resolve_model
+from bftembed.studies.config import Part
 from bftembed.tune.config import Lora, Training, TuneConfig
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 _AXES = ("learning_rate", "seed")
 
 
-class Reading(BaseModel):
+class Reading(Part):
     """How tuned models are read, asked and let write.
 
     Attributes
@@ -42,14 +44,12 @@ class Reading(BaseModel):
         ``"auto"`` lays a model over several GPUs.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     dtype: str | None = "float32"
     batch_size: int = Field(default=8, ge=1)
     device_map: str | None = None
 
 
-class Recipe(BaseModel):
+class Recipe(Part):
     """All of a supervised tuning run but the axes of a study: objective, learning rate, seed and data.
 
     Attributes
@@ -64,8 +64,6 @@ class Recipe(BaseModel):
     reading
         Of the tuned models.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str = "default"
     adapter: str | None = None
@@ -86,6 +84,19 @@ class Recipe(BaseModel):
             msg = f"`{said[0]}` is an axis of the study and no part of its recipe; leave it out here"
             raise ValueError(msg)
         return values
+
+    @property
+    def model_digest(self) -> str:
+        """What fixes the model: its contents; of a model of the hub its name, so that an estimate downloads nothing."""
+        if self.of_hub:
+            return f"hub:{self.model}" + (f"+{resolve_model(self.adapter).digest}" if self.adapter else "")
+        files, adapted = resolve_adapted(self.model, self.adapter)
+        return files.digest + (f"+{adapted.digest}" if adapted else "")
+
+    @property
+    def of_hub(self) -> bool:
+        """Whether the model is neither a directory nor the embedded one."""
+        return self.model not in ("default", DEFAULT_MODEL) and named_directory(self.model) is None
 
     def engine(self, tuned: Path | None = None) -> TransformersEngine:
         """The model that came of a run, or the one that runs start from; loaded when it is first asked."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from bftembed.studies.config import StudyConfig
+from bftembed.studies.config import Part, StudyConfig
 from bftembed.studies.tuning import Recipe
 from bftembed.tune.config import GRPOSettings
 from bftembed.tune.loss.objectives import Objective  # noqa: TC001 - pydantic reads the annotation
@@ -17,11 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 SOURCES = ("dir", "de", "pubmedqa")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Start(_Section):
+class Start(Part):
     """What GRPO starts from.
 
     Attributes
@@ -53,7 +49,7 @@ class Start(_Section):
         return self
 
 
-class Corpus(_Section):
+class Corpus(Part):
     """Samples that the starts are tuned on.
 
     Attributes
@@ -67,7 +63,7 @@ class Corpus(_Section):
     general: Count | str = 16
 
 
-class Questions(_Section):
+class Questions(Part):
     """Questions of the reinforcement and of the test.
 
     Attributes

@@ -12,7 +12,7 @@ import numpy as np
 
 from bftembed._files import replacing
 from bftembed.errors import InputError
-from bftembed.models.files import DEFAULT_MODEL, named_directory, resolve_adapted, resolve_model
+from bftembed.models.files import resolve_adapted
 from bftembed.studies.base import Cell, Cost, Study
 from bftembed.studies.grpo.config import GRPOStudyConfig
 from bftembed.studies.grpo.outcomes import grpo_cell, start_cell
@@ -117,7 +117,7 @@ class GRPOStudy(Study):
         config = self.config
         return {
             "measures": VERSION,
-            "model": _digest(config.recipe.model, config.recipe.adapter),
+            "model": config.recipe.model_digest,
             "recipe": config.recipe.model_dump(mode="json", exclude={"model", "adapter"}),
             "samples": {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in self.files.items()},
             "questions": self.exam.digest,
@@ -258,14 +258,6 @@ class GRPOStudy(Study):
 
 def _sweep(label: str, rate: float) -> str:
     return f"rate-{label}-{rate:g}"
-
-
-def _digest(model: str, adapter: str | None) -> str:
-    """What fixes the model: its contents; of a model of the hub its name, so that an estimate downloads nothing."""
-    if model not in ("default", DEFAULT_MODEL) and named_directory(model) is None:
-        return f"hub:{model}" + (f"+{resolve_model(adapter).digest}" if adapter else "")
-    files, adapted = resolve_adapted(model, adapter)
-    return files.digest + (f"+{adapted.digest}" if adapted else "")
 
 
 def _shape(path: Path) -> dict[str, Any]:

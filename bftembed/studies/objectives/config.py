@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from bftembed.studies.config import StudyConfig
+from bftembed.studies.config import Part, StudyConfig
+from bftembed.studies.medical import Medical  # noqa: TC001 - pydantic reads the annotation
 from bftembed.studies.tuning import Recipe
 from bftembed.tune.loss.objectives import Objective  # noqa: TC001 - pydantic reads the annotation
 
 Count = Annotated[int, Field(ge=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Samples(_Section):
+class Samples(Part):
     """How many samples are taken of the package's own corpora.
 
     Attributes
@@ -40,7 +37,7 @@ class Samples(_Section):
     general_text: Annotated[int, Field(ge=2)] = 6
 
 
-class Files(_Section):
+class Files(Part):
     """Samples of the user, see `bftembed.tune.data.samples.read_samples`.
 
     Attributes
@@ -56,22 +53,7 @@ class Files(_Section):
     evaluation: dict[str, str] = Field(min_length=1)
 
 
-class Medical(_Section):
-    """Medical questions, answered by ranking the letters of the options.
-
-    Attributes
-    ----------
-    tasks
-        Of `bftembed.bench`.
-    items
-        Questions of each.
-    """
-
-    tasks: tuple[str, ...] = Field(default=("medical.medqa", "medical.medmcqa", "medical.mmlu_medical"), min_length=1)
-    items: Count = 8
-
-
-class Profiles(_Section):
+class Profiles(Part):
     """Profiles that the tuned model writes of genes of the corpus, and of genes of the first evaluation set.
 
     Attributes
@@ -86,7 +68,7 @@ class Profiles(_Section):
     max_new_tokens: Count = 64
 
 
-class GeneTasks(_Section):
+class GeneTasks(Part):
     """Gene-level benchmarks of embeddings of profiles that the tuned model writes of all of their genes.
 
     Attributes

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed.studies.medical import medical_answers, numbers
 from bftembed.studies.tuning import per_sample, read_logprobs
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bftembed.bench import Asker, ClosedQuestion
+    from bftembed.bench import Asker
     from bftembed.engines import TransformersEngine
-    from bftembed.studies.objectives.config import GeneTasks, Medical, ObjectivesConfig
+    from bftembed.studies.objectives.config import GeneTasks, ObjectivesConfig
     from bftembed.studies.objectives.data import Prepared
     from bftembed.studies.tuning import Logprobs
 
@@ -107,31 +108,6 @@ def dense_low(read: Logprobs) -> dict[str, NDArray[np.int64]]:
     return {"windows": windows, "dense": dense}
 
 
-def medical_answers(asker: Asker, medical: Medical) -> dict[str, Any]:
-    """Questions of each task, asked as its default way asks them, without its controls."""
-    from bftembed.bench import ClosedQuestions, few_questions, find_tasks
-    from bftembed.bench.language.choices.answers import probabilities, ranked
-    from bftembed.errors import InputError
-
-    found: dict[str, list[Any]] = {"items": [], "right": [], "gold": [], "among": []}
-    for task in find_tasks(names=medical.tasks):
-        problem = task.load(False)
-        if not isinstance(problem, ClosedQuestions) or task.info.mode != "rank":
-            msg = f"`{task.name}` ranks no options; name closed questions in `medical.tasks`, e.g. `medical.medqa`."
-            raise InputError(msg)
-        rows: Sequence[ClosedQuestion] = few_questions(problem.rows, medical.items)
-        asked = {question.item: question for question in problem.questions() if not question.row}
-        answers = asker.answer([asked[row.id] for row in rows], end=problem.end)
-        chosen = ranked(rows, [answers[asked[row.id].request.id] for row in rows])
-        place = [row.choices.index(row.gold) for row in rows]
-        lines = np.arange(len(rows))
-        found["items"] += [f"{task.name}/{row.id}" for row in rows]
-        found["right"] += chosen.right(rows).astype(float).tolist()
-        found["gold"] += _plain(chosen.logprobs[lines, place])
-        found["among"] += _plain(np.log(probabilities(chosen.logprobs)[lines, place]))
-    return found
-
-
 def profile_values(asker: Asker, genes: Sequence[str], max_new_tokens: int) -> dict[str, Any]:
     """Texts asked for by the bare symbol, and how close each is to its gene's own annotation."""
     import pandas as pd
@@ -147,8 +123,8 @@ def profile_values(asker: Asker, genes: Sequence[str], max_new_tokens: int) -> d
     names = [item.id for item in problem.items]
     values = measure_values(check_texts(pd.DataFrame({"gene": names, "text": texts})))
     annotations = gene_annotations()
-    measured = {name: _plain(values[measure].to_numpy(dtype=float)) for name, measure in QUALITY.items()}
-    closeness = _plain(own_against_others([annotations.get(gene, "") for gene in names], texts))
+    measured = {name: numbers(values[measure].to_numpy(dtype=float)) for name, measure in QUALITY.items()}
+    closeness = numbers(own_against_others([annotations.get(gene, "") for gene in names], texts))
     return {"genes": names, **measured, "ROUGE-L over others": closeness, "texts": texts}
 
 
@@ -196,8 +172,3 @@ def _gene_tasks(engine: TransformersEngine, tasks: GeneTasks, place: Path) -> di
         write_profiles(entities, engine, store=store, sampling=Sampling(max_new_tokens=tasks.max_new_tokens))
     results = run(found, [f"tuned=profiles:{place / 'profiles.sqlite'}"], place / "gene-tasks")
     return {result.task.name: None if result.main is None else result.main.mean for result in results}
-
-
-def _plain(values: Any) -> list[float | None]:
-    """Numbers as JSON has them: None for what is none."""
-    return [float(value) if math.isfinite(value) else None for value in values]

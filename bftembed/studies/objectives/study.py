@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bftembed.errors import DivergedError
-from bftembed.models.files import DEFAULT_MODEL, named_directory, resolve_adapted, resolve_model
 from bftembed.studies.base import Cell, Cost, Study
 from bftembed.studies.objectives.config import ObjectivesConfig
 from bftembed.studies.objectives.data import Prepared, prepare
@@ -64,7 +63,7 @@ class Objectives(Study):
         config = self.config
         shared: dict[str, Any] = {
             "measures": VERSION,
-            "model": _digest(config),
+            "model": config.recipe.model_digest,
             "data": self.prepared.digests,
             "read": {"max_length": config.recipe.max_length, **config.recipe.reading.model_dump()},
         }
@@ -118,15 +117,6 @@ class Objectives(Study):
     def page(self, results: Mapping[str, Any]) -> Page:
         """See `bftembed.studies.objectives.report`."""
         return make_page(self.config, results)
-
-
-def _digest(config: ObjectivesConfig) -> str:
-    """What fixes the model: its contents; of a model of the hub its name, so that an estimate downloads nothing."""
-    model, adapter = config.recipe.model, config.recipe.adapter
-    if model not in ("default", DEFAULT_MODEL) and named_directory(model) is None:
-        return f"hub:{model}" + (f"+{resolve_model(adapter).digest}" if adapter else "")
-    files, adapted = resolve_adapted(model, adapter)
-    return files.digest + (f"+{adapted.digest}" if adapted else "")
 
 
 def _statistics(log: Path) -> dict[str, Any]:

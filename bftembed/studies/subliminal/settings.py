@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from bftembed.studies.config import StudyConfig
+from bftembed.studies.config import Part, StudyConfig
 from bftembed.studies.statistics.labelings import MOST
 from bftembed.studies.subliminal.words import ANIMALS
 from bftembed.studies.tuning import Recipe
@@ -21,11 +21,7 @@ _DEFAULT = {
 }
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Toy(_Section):
+class Toy(Part):
     """Digits from noise, see `bftembed.studies.subliminal.digits`: each seed has `networks` students in each arm."""
 
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
@@ -33,7 +29,7 @@ class Toy(_Section):
     steps: int = Field(default=300, ge=1)
 
 
-class Teachers(_Section):
+class Teachers(Part):
     """How a model is made to like an animal.
 
     Attributes
@@ -58,7 +54,7 @@ class Teachers(_Section):
     seed: int = Field(default=1000, ge=0)
 
 
-class Carrier(_Section):
+class Carrier(Part):
     """What teachers write and students learn from.
 
     Attributes
@@ -88,7 +84,7 @@ class Carrier(_Section):
     seed: int = Field(default=3000, ge=0)
 
 
-class Students(_Section):
+class Students(Part):
     """How students learn.
 
     Attributes
@@ -126,7 +122,7 @@ class Students(_Section):
         return objectives
 
 
-class Language(_Section):
+class Language(Part):
     """Teachers and students that are language models.
 
     Attributes

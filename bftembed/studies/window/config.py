@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from bftembed.studies.config import StudyConfig
+from bftembed.studies.config import Part, StudyConfig
+from bftembed.studies.medical import Medical  # noqa: TC001 - pydantic reads the annotation
 from bftembed.studies.tuning import Recipe
 from bftembed.studies.window.weighing import WHOLE, parse_window
 
@@ -16,11 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Companion(_Section):
+class Companion(Part):
     """Where the gradient goes by the window, found without training.
 
     Attributes
@@ -50,7 +47,7 @@ class Companion(_Section):
         return corpora
 
 
-class Traces(_Section):
+class Traces(Part):
     """How many samples are taken of the package's own corpora.
 
     Attributes
@@ -66,7 +63,7 @@ class Traces(_Section):
     general: Count = 24
 
 
-class Files(_Section):
+class Files(Part):
     """Samples of the user, see `bftembed.tune.data.samples.read_samples`.
 
     Attributes
@@ -89,22 +86,7 @@ class Files(_Section):
         return files
 
 
-class Medical(_Section):
-    """Medical questions, answered by ranking the letters of the options.
-
-    Attributes
-    ----------
-    tasks
-        Of `bftembed.bench`.
-    items
-        Questions of each.
-    """
-
-    tasks: tuple[str, ...] = Field(default=("medical.medqa", "medical.medmcqa"), min_length=1)
-    items: Count = 100
-
-
-class Margin(_Section):
+class Margin(Part):
     """Within what the windows count as alike, stated before anything is run.
 
     Attributes

@@ -12,14 +12,14 @@ import numpy as np
 
 from bftembed.errors import DivergedError, ModelError
 from bftembed.models.causal import load_tokenizer
-from bftembed.models.files import DEFAULT_MODEL, ModelFiles, named_directory, resolve_adapted, resolve_model
+from bftembed.models.files import ModelFiles, resolve_adapted
 from bftembed.studies.base import Cell, Cost, Study
+from bftembed.studies.medical import Medical, medical_answers
 from bftembed.studies.tuning import read_logprobs, train
 from bftembed.studies.window.companion import Tokens, measure, tokens_of
 from bftembed.studies.window.config import WindowConfig, corpus_name
 from bftembed.studies.window.data import Prepared, prepare
 from bftembed.studies.window.outcomes import UNTUNED, Design, run_name
-from bftembed.studies.window.questions import ask
 from bftembed.studies.window.reading import read_texts
 from bftembed.studies.window.report import make_page
 from bftembed.studies.window.weighing import grid, same_as, weigh, weighed, weight_digest
@@ -91,7 +91,7 @@ class Window(Study):
     @cached_property
     def cells(self) -> Sequence[Cell]:
         """The companion, then what the untuned model says, then each run."""
-        config, shared = self.config, {"measures": VERSION, "model": _model_digest(self.config)}
+        config, shared = self.config, {"measures": VERSION, "model": self.config.recipe.model_digest}
         # Of a changed grid the weights are measured anew, whatever was measured of another one.
         of_grid = {**shared, "objectives": {name: _said(each) for name, each in weighed(config.windows).items()}}
         suffix = hashlib.sha256(json.dumps(of_grid["objectives"]).encode()).hexdigest()[:6]
@@ -166,7 +166,7 @@ class Window(Study):
                 return {"diverged": True}
             found["nll"][name] = value
         if self.config.medical:
-            found["medical"] = ask(engine, self.config.medical, self.place(cell.name) / "answers.sqlite")
+            found["medical"] = _asked(engine, self.config.medical, self.place(cell.name))
         return found
 
     @property
@@ -183,7 +183,7 @@ class Window(Study):
         try:
             tokenizer = _tokenizer(self.config)
         except ModelError as error:  # not here yet: an estimate can do without, a run cannot
-            if not _of_hub(self.config):
+            if not self.config.recipe.of_hub:
                 raise
             self._missing = error
             return {name: estimated(path, length) for name, path in files.items()}
@@ -242,22 +242,20 @@ def _digest(values: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
-def _of_hub(config: WindowConfig) -> bool:
-    model = config.recipe.model
-    return model not in ("default", DEFAULT_MODEL) and named_directory(model) is None
-
-
-def _model_digest(config: WindowConfig) -> str:
-    """What fixes the model: its contents; of a model of the hub its name, so that an estimate downloads no weights."""
-    model, adapter = config.recipe.model, config.recipe.adapter
-    if _of_hub(config):
-        return f"hub:{model}" + (f"+{resolve_model(adapter).digest}" if adapter else "")
-    files, adapted = resolve_adapted(model, adapter)
-    return files.digest + (f"+{adapted.digest}" if adapted else "")
-
-
 def _tokenizer(config: WindowConfig) -> Any:
     """The model's tokenizer; of a model of the hub no more than that is fetched."""
-    if _of_hub(config):
+    if config.recipe.of_hub:
         return load_tokenizer(ModelFiles(Path(config.recipe.model), config.recipe.model, ""))
     return load_tokenizer(*resolve_adapted(config.recipe.model, config.recipe.adapter))
+
+
+def _asked(engine: TransformersEngine, medical: Medical, place: Path) -> dict[str, float | None]:
+    """Share of questions answered rightly, and the mean log-probability of the right letter."""
+    from bftembed.bench import Asker
+    from bftembed.engines import AnswerStore
+
+    place.mkdir(parents=True, exist_ok=True)
+    with AnswerStore(place / "answers.sqlite") as store:
+        answers = medical_answers(Asker(engine, store), medical)
+    gold = [value for value in answers["gold"] if value is not None]
+    return {"right": float(np.mean(answers["right"])), "gold": float(np.mean(gold)) if gold else None}
