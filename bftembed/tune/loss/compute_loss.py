@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bftembed._near import check_number
 from bftembed.errors import InputError
 from bftembed.tune.loss.chunks import CHUNK_SIZE
 from bftembed.tune.loss.given_logits import logits_logprobs
@@ -50,8 +51,9 @@ def make_loss(
     Raises
     ------
     InputError
-        If the objective needs a reference. From the loss: if the outputs carry no logits (a fused loss, as Liger's,
-        gives none; the public BFT code then silently trains plain SFT), or there are no labels.
+        If the objective or a number cannot be used, or a reference is needed. From the loss: if the outputs carry no
+        logits (a fused loss, as Liger's, gives none; the public BFT code then silently trains plain SFT), or there are
+        no labels, or they do not fit.
 
     Examples
     --------
@@ -59,6 +61,9 @@ def make_loss(
     >>> loss = make_loss("bft-v1", window=64)  # Trainer(..., compute_loss_func=loss)
     """
     chosen = named(objective, **options)
+    check_number("chunk_size", chunk_size, least=1, whole=True)
+    if samples_per_step is not None:
+        check_number("samples_per_step", samples_per_step, least=1, whole=True)
     if chosen.needs_reference:
         msg = f"`{chosen.name}` needs the frozen model that was started from, which no loss is given: use `Tuner`."
         raise InputError(msg)
@@ -70,6 +75,12 @@ def make_loss(
                 f"The `{chosen.name}` objective needs logits and labels, and this model gave none"
                 f"{'' if labels is None else ' of the former'}. Turn off fused losses (`use_liger_kernel`), or use "
                 "`bftembed.tune.Tuner`, which needs no logits."
+            )
+            raise InputError(msg)
+        if logits.shape[:-1] != labels.shape:
+            msg = (
+                f"Logits of shape {tuple(logits.shape)} do not fit labels of shape {tuple(labels.shape)}: the one is "
+                "(batch, length, vocabulary), the other (batch, length), not yet shifted."
             )
             raise InputError(msg)
         targets = labels[:, 1:]

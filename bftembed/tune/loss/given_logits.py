@@ -8,7 +8,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from bftembed.tune.loss.chunks import CHUNK_SIZE, wide_dtype
-from bftembed.tune.loss.logprobs import TokenLogprobs, check_chunk
+from bftembed.tune.loss.logprobs import TokenLogprobs, check_chunk, check_targets
 from bftembed.tune.loss.spread import Asked
 
 
@@ -41,9 +41,10 @@ def logits_logprobs(
     Raises
     ------
     InputError
-        If ``chunk_size`` or ``k`` is below 1, or ``k`` above the size of the vocabulary.
+        If ``chunk_size`` or ``k`` is below 1, or ``k`` or a target above the size of the vocabulary.
     """
     check_chunk(chunk_size)
+    check_targets(targets, logits.shape[1])
     asked = Asked(entropy, k, purity)
     asked.check(logits.shape[1])
     logprobs, *spread = _LogitsLogprobs.apply(logits, targets, chunk_size, asked)  # type: ignore[no-untyped-call]

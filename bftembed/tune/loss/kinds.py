@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from bftembed._near import did_you_mean
+from bftembed._near import check_number, did_you_mean
 from bftembed._plugins import load_plugin, plugin_names
 from bftembed.errors import InputError
 from bftembed.tune.loss.weights import Exponent, Weights, bft, bft_v1, deft, dft, eaft, power, profit, sft
@@ -100,7 +100,7 @@ class ObjectiveKind(NamedTuple):
     def _parameters(self) -> dict[str, inspect.Parameter]:
         try:
             signature = inspect.signature(self.weights, eval_str=True)
-        except NameError:  # an annotation that is imported for type checkers alone
+        except Exception:  # noqa: BLE001 - an annotation that is imported for type checkers alone, or any text
             signature = inspect.signature(self.weights)
         return dict(list(signature.parameters.items())[2:])
 
@@ -140,7 +140,7 @@ def register_objective(
     Raises
     ------
     InputError
-        If another function has the name, or `weights` does not take two arguments.
+        If another function has the name or it is no name, `weights` does not take two arguments, or `kl` is negative.
 
     Examples
     --------
@@ -153,11 +153,25 @@ def register_objective(
     if name in _KINDS and (name in OBJECTIVES or not _same_function(_KINDS[name].weights, weights)):
         msg = f"There is an objective `{name}` already; choose another name."
         raise InputError(msg)
-    if not callable(weights) or len(inspect.signature(weights).parameters) < 2:
+    if not isinstance(name, str) or name.strip() in {"", "grpo"}:
+        msg = f"{name!r} cannot be the name of an objective; choose a word, and not `grpo`, which is no objective."
+        raise InputError(msg)
+    if not _takes_two(weights):
         msg = f"The weights of `{name}` are no function of `logprobs` and `lengths`, but `{weights!r}`."
         raise InputError(msg)
+    if kl is not None:
+        check_number(f"kl of {name}", kl, least=0)
     _KINDS[name] = ObjectiveKind(weights, per_sample, kl)
     return _KINDS[name]
+
+
+def _takes_two(weights: object) -> bool:
+    """Whether a function names two arguments that may be given by their places."""
+    try:
+        first = list(inspect.signature(weights).parameters.values())[:2] if callable(weights) else []
+    except ValueError:  # of some that are written in C nothing is known
+        return False
+    return len(first) == 2 and all(each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD} for each in first)
 
 
 def _same_function(one: object, other: object) -> bool:
@@ -198,7 +212,7 @@ def _in_file(name: str) -> tuple[Any, str]:
         module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]  # there is one for a file in Python
         sys.modules[module.__name__] = module  # as dataclasses need it
         spec.loader.exec_module(module)  # type: ignore[union-attr]
-    except Exception as error:  # code of the user, which may fail in any way
+    except (Exception, SystemExit) as error:  # code of the user, which may fail in any way
         msg = f"The file of the objective `{name}` cannot be run: {type(error).__name__}: {error}"
         raise InputError(msg) from error
     if not hasattr(module, attribute):

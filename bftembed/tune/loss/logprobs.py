@@ -180,12 +180,17 @@ def _check(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, ch
         )
         raise InputError(msg)
     check_chunk(chunk_size)
+    check_targets(targets, len(weight))
+
+
+def check_targets(targets: torch.Tensor, vocabulary: int) -> None:
+    """Refuse tokens that are none of the vocabulary, with an `InputError`."""
     if len(targets) and targets.device.type == "cpu" and not is_fake_tensor(targets):
         # On a GPU the check would wait for the device at every step, and the gather raises there by itself. Tensors
         # without values are those of a memory plan.
         low, high = int(targets.min()), int(targets.max())
-        if low < 0 or high >= len(weight):
-            msg = f"Targets lie between {low} and {high}, outside the vocabulary of {len(weight)} tokens."
+        if low < 0 or high >= vocabulary:
+            msg = f"Targets lie between {low} and {high}, outside the vocabulary of {vocabulary} tokens."
             raise InputError(msg)
 
 

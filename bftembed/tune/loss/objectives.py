@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from traceback import walk_tb
 from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+from transformers.utils.import_utils import is_fake_tensor
 
 from bftembed._near import did_you_mean
 from bftembed.errors import InputError
@@ -153,7 +155,8 @@ class Objective(BaseModel):
         Raises
         ------
         InputError
-            If a statistic is missing, or an objective that is not of this package gives arrays of another shape.
+            If a statistic is missing, or an objective that is not of this package fails, or gives anything but weights
+            of the right shape that are numbers of 0 or more.
         """
         values = values if isinstance(values, TokenLogprobs) else TokenLogprobs(values)
         logprobs = self._given(values, "frozen" if self.weights_from == "reference" else "logprobs").detach()
@@ -161,7 +164,10 @@ class Objective(BaseModel):
         given = {name: self._given(values, name) for name in kind.statistics}
         own = {name: getattr(self, name) for name in kind.options if name in type(self).model_fields}
         options = {name: value for name, value in self.options.items() if name != "lambda" or kind.kl is None}
-        made = kind.weights(logprobs, lengths, **given, **own, **options)
+        if self.name in OBJECTIVES:
+            made = kind.weights(logprobs, lengths, **given, **own, **options)
+        else:
+            made = _made_by_user(self.name, kind, (logprobs, lengths), {**given, **own, **options})
         token, sample = (made, ones(lengths, logprobs)) if isinstance(made, torch.Tensor) else made
         if token.shape != logprobs.shape or sample.shape != lengths.shape:
             msg = (
@@ -169,7 +175,10 @@ class Objective(BaseModel):
                 f"shape {tuple(sample.shape)}; expected {tuple(logprobs.shape)} and {tuple(lengths.shape)}."
             )
             raise InputError(msg)
-        return Weights(wide(token), wide(sample))
+        weights = Weights(wide(token), wide(sample))
+        if self.name not in OBJECTIVES:
+            _check_values(self.name, weights, logprobs)
+        return weights
 
     def loss(
         self,
@@ -223,15 +232,54 @@ class Objective(BaseModel):
         return value
 
 
+def _made_by_user(name: str, kind: ObjectiveKind, given: tuple[torch.Tensor, ...], options: dict[str, Any]) -> Any:
+    """What a function that is not of this package gives: of copies, since it may write into them."""
+    copies = {key: value.clone() if isinstance(value, torch.Tensor) else value for key, value in options.items()}
+    try:
+        made = kind.weights(*(each.clone() for each in given), **copies)  # type: ignore[arg-type]
+    except torch.OutOfMemoryError:
+        raise
+    except (Exception, SystemExit) as error:  # code of the user, which may fail in any way
+        *_, (frame, line) = walk_tb(error.__traceback__)
+        place = f"{frame.f_code.co_filename}:{line}"
+        msg = f"The objective `{name}` failed at {place}: {type(error).__name__}: {error}"
+        raise InputError(msg) from error
+    pair = isinstance(made, tuple) and len(made) == 2 and all(isinstance(each, torch.Tensor) for each in made)
+    if not pair and not isinstance(made, torch.Tensor):
+        msg = (
+            f"The objective `{name}` gives a {type(made).__name__}; expected a tensor of token weights, (n_tokens,), "
+            "or `Weights(token, sample)`."
+        )
+        raise InputError(msg)
+    return made
+
+
+def _check_values(name: str, weights: Weights, logprobs: torch.Tensor) -> None:
+    """Refuse weights that no mean can be made with, unless the model gives no numbers itself: then the run diverged."""
+    every = torch.cat(weights)
+    if (
+        not is_fake_tensor(every)
+        and not bool(((every >= 0) & every.isfinite()).all())
+        and bool(logprobs.isfinite().all())
+    ):
+        msg = f"The objective `{name}` gives weights that are negative, infinite or no numbers; give 0 or more."
+        raise InputError(msg)
+
+
 def named(objective: str | Objective, **options: Any) -> Objective:
     """An objective from its name and options, or as it is.
 
     Raises
     ------
     InputError
-        If there is no such objective or option, or a value is out of range.
+        If there is no such objective or option, a value is out of range, or options stand beside an `Objective`.
     """
     if isinstance(objective, Objective):
+        if options:
+            msg = (
+                f"The objective is given with its options, and `{next(iter(options))}` beside it: give its name alone."
+            )
+            raise InputError(msg)
         return objective
     try:
         return Objective.model_validate({"name": objective, **options})

@@ -31,8 +31,10 @@ class Asked(NamedTuple):
         InputError
             If `k` is below 1 or above the size of the vocabulary.
         """
-        if self.entropy and self.k is not None and not 1 <= self.k <= vocabulary:
-            msg = f"`k` is {self.k}; the entropy of the `k` likeliest of {vocabulary} tokens needs one from 1 to that."
+        if self.entropy and self.k is not None and not (isinstance(self.k, int) and 1 <= self.k <= vocabulary):
+            msg = (
+                f"`k` is {self.k!r}; the entropy of the `k` likeliest of {vocabulary} tokens needs one from 1 to that."
+            )
             raise InputError(msg)
 
     def room(self, like: torch.Tensor, n_tokens: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:

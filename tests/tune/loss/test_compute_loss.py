@@ -93,3 +93,29 @@ def test_all_masked_stays_connected(batch):
 def test_what_needs_the_frozen_model_is_refused(options):
     with pytest.raises(InputError, match=r"needs the frozen model that was started from.*use `Tuner`"):
         make_loss(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"chunk_size": "large"}, "`chunk_size` is a whole number, 1 or more"),
+        ({"samples_per_step": 0}, "`samples_per_step` is a whole number, 1 or more"),
+        ({"samples_per_step": float("nan")}, "`samples_per_step` is a whole number, 1 or more"),
+        ({"objective": Objective(name="bft"), "window": 3}, "given with its options, and `window` beside it"),
+    ],
+)
+def test_arguments_that_would_be_passed_over(options, message):
+    with pytest.raises(InputError, match=message):
+        make_loss(**options)
+
+
+def test_labels_of_another_shape(batch):
+    logits, labels = batch
+    with pytest.raises(InputError, match=r"Logits of shape .* do not fit labels of shape .*not yet shifted"):
+        make_loss("sft")(outputs(logits), labels[:, 1:])
+
+
+def test_labels_beyond_the_vocabulary(batch):
+    logits, labels = batch
+    with pytest.raises(InputError, match=r"Targets lie between .* outside the vocabulary of 31 tokens"):
+        make_loss("sft")(outputs(logits), labels + 31 * (labels >= 0))

@@ -1,6 +1,7 @@
 """The registry: functions of users and of installed packages."""
 
 import hashlib
+import sys
 
 import numpy as np
 import pytest
@@ -85,11 +86,76 @@ def test_what_objectives_of_users_do_not_take(options, message):
         ("focal", by_length, "There is an objective `focal` already"),
         ("one", lambda logprobs: logprobs, "no function of `logprobs` and `lengths`"),
         ("none", 3, "no function of `logprobs` and `lengths`, but `3`"),
+        ("in-c", torch.exp, "no function of `logprobs` and `lengths`"),
+        ("by-name", lambda *, logprobs, lengths: logprobs, "no function of `logprobs` and `lengths`"),
+        ("", lambda logprobs, lengths: logprobs, "'' cannot be the name of an objective"),
+        (None, lambda logprobs, lengths: logprobs, "None cannot be the name of an objective"),
+        ("grpo", lambda logprobs, lengths: logprobs, "`grpo`, which is no objective"),
     ],
 )
 def test_what_cannot_be_registered(name, weights, message):
     with pytest.raises(InputError, match=message):
         register_objective(name, weights)
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("kl", [-1, float("nan"), "x"])
+def test_a_divergence_is_not_rewarded(kl):
+    with pytest.raises(InputError, match=r"`kl of away` is a number, 0 or more"):
+        register_objective("away", focal, kl=kl)
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (lambda logprobs, lengths: logprobs, "`mine` gives weights that are negative, infinite or no numbers"),
+        (lambda logprobs, lengths: logprobs * float("nan"), "no numbers"),
+        (lambda logprobs, lengths: logprobs / 0.0, "infinite"),
+        (lambda logprobs, lengths: Weights(logprobs.exp(), -lengths), "negative"),
+        (lambda logprobs, lengths: [1.0] * 3, "`mine` gives a list; expected a tensor of token weights"),
+        (lambda logprobs, lengths: None, "`mine` gives a NoneType"),
+        (lambda logprobs, lengths: np.ones(3), "`mine` gives a ndarray"),
+        (lambda logprobs, lengths: (1.0, 2.0), "`mine` gives a tuple"),
+        (lambda logprobs, lengths: {}["a"], r"`mine` failed at .*test_kinds.py:\d+: KeyError: 'a'"),
+        (lambda logprobs, lengths: sys.exit(), "`mine` failed at .*SystemExit"),
+    ],
+)
+def test_what_a_function_may_not_give(weights, message):
+    register_objective("mine", weights)
+    with pytest.raises(InputError, match=message):
+        Objective(name="mine").loss(torch.full((3,), -0.5), torch.tensor([3]))
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_lost_model_is_not_called_a_wrong_objective():
+    weights = Objective(name="focal").weights(torch.tensor([float("nan")]), torch.tensor([1]))
+    assert weights.token.isnan().all()
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_function_may_write_into_what_it_is_given():
+    """The loss is of the log-probabilities, and its mean over the tokens that there were."""
+
+    def careless(logprobs, lengths):
+        lengths += 1
+        return logprobs.exp_()
+
+    register_objective("careless", careless)
+    logprobs, lengths = torch.tensor([-0.5, -1.0]), torch.tensor([2])
+    assert torch.equal(Objective(name="careless").loss(logprobs, lengths)[0], named("dft").loss(logprobs, lengths)[0])
+    assert lengths.tolist() == [2]
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("annotation", ["a b", "focal.nothing"])
+def test_an_annotation_that_is_none(annotation):
+    def odd(logprobs, lengths, *, power=2.0):
+        return logprobs.exp() ** power
+
+    odd.__annotations__ = {"power": annotation}
+    register_objective("odd", odd)
+    assert named("odd", power=1).options == {"power": 1}
 
 
 @pytest.mark.usefixtures("registered")
@@ -162,6 +228,7 @@ def test_a_function_in_a_file(tmp_path):
         ("import nothing_of_this_name", "f", "cannot be run: ModuleNotFoundError: No module named"),
         ("def f(:", "f", "cannot be run: SyntaxError"),
         ("raise SystemError('no')", "f", "cannot be run: SystemError: no"),
+        ("import sys; sys.exit()", "f", "cannot be run: SystemExit"),
         ("def weigh(logprobs, lengths): ...", "wiegh", r"mine.py` has no `wiegh`. Did you mean `weigh`\?"),
         ("f = 3", "f", "are no function of `logprobs` and `lengths`, but `3`"),
         ("def f(logprobs): ...", "f", "are no function of `logprobs` and `lengths`"),
