@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bftembed.errors import InputError
-from bftembed.tune.config import explained, read_values
+from bftembed.tune.config import read_values
+from bftembed.tune.mistakes import mistakes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,5 +69,5 @@ def load_study(kind: type[Given], study: str, path: str | Path, **overrides: Any
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        msg = f"In `{path}`: {'; '.join(explained(item, kind) for item in error.errors())}."
+        msg = f"In `{path}`: {'; '.join(mistakes(error.errors(), kind))}."
         raise InputError(msg) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +13,7 @@ from bftembed._near import did_you_mean
 from bftembed._paths import shipped_dir
 from bftembed.errors import InputError
 from bftembed.tune.loss.objectives import Objective
+from bftembed.tune.mistakes import mistakes
 
 
 class _Section(BaseModel):
@@ -242,7 +243,7 @@ def parse_config(values: dict[str, Any], place: str = "the configuration") -> Tu
     try:
         return TuneConfig.model_validate(values)
     except ValidationError as error:
-        problems = [explained(item, TuneConfig) for item in error.errors() if not _other_objective(item, values)]
+        problems = mistakes([item for item in error.errors() if not _other_objective(item, values)], TuneConfig)
         msg = f"In {place}: {'; '.join(problems)}."
         raise InputError(msg) from error
 
@@ -250,36 +251,3 @@ def parse_config(values: dict[str, Any], place: str = "the configuration") -> Tu
 def _other_objective(item: Any, values: dict[str, Any]) -> bool:
     """Whether a complaint is about the alternative of a union that was not meant."""
     return item["loc"][:2] == ("objective", "literal['grpo']") and values.get("objective") != "grpo"
-
-
-def explained(item: Any, model: type[BaseModel]) -> str:
-    """What is wrong by one entry of a `ValidationError` of `model`, with the key that may have been meant."""
-    section: type[BaseModel] | None = model
-    loc = []
-    for part in item["loc"][:-1]:
-        if section is None or isinstance(part, int) or part in section.model_fields:
-            loc.append(str(part))  # else the name of a union's alternative
-            section = section if section is None or isinstance(part, int) else _model_in(section.model_fields[part])
-    loc.append(str(item["loc"][-1]) if item["loc"] else "")
-    key = ".".join(loc)
-    if item["type"] == "missing":
-        return f"`{key}` is missing"
-    if item["type"] == "model_type":
-        return f"`{key}` is {item['input']!r}: it has to be a mapping of keys to values"
-    if item["type"] != "extra_forbidden":
-        reason = f"{item['msg'][0].lower()}{item['msg'][1:]}"
-        return f"`{key}` is {item['input']!r}: {reason}" if item["loc"] else reason
-    fields = list((section or model).model_fields)
-    near = did_you_mean(loc[-1], fields).replace(" Did", "did", 1)
-    return f"there is no key `{key}`; {near or 'known are ' + ', '.join(fields)}"
-
-
-def _model_in(field: Any) -> type[BaseModel] | None:
-    """The first model in the type of a field."""
-    waiting = [field.annotation]
-    while waiting:
-        kind = waiting.pop(0)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-        waiting += get_args(kind)
-    return None
