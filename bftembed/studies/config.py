@@ -11,9 +11,11 @@ from bftembed.tune.config import read_values
 from bftembed.tune.mistakes import mistakes
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Hashable
     from pathlib import Path
 
 Given = TypeVar("Given", bound="StudyConfig")
+Item = TypeVar("Item", bound="Hashable")
 
 
 class Part(BaseModel):
@@ -43,6 +45,33 @@ class StudyConfig(Part):
 
     output: str = Field(min_length=1)
     speed: Speed = Speed()
+
+
+def once(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Refuse a value that is there twice; numbers are told apart by six digits, as they are in the names of cells.
+
+    Raises
+    ------
+    ValueError
+        For pydantic, which says of what.
+    """
+    if len({f"{value:g}" if isinstance(value, float) else value for value in values}) < len(values):
+        msg = "a value is there twice; name each once"
+        raise ValueError(msg)
+    return values
+
+
+def check_names(names: Collection[str], taken: Collection[str]) -> None:
+    """Refuse names of files that stand for something else.
+
+    Raises
+    ------
+    ValueError
+        For pydantic, which says of what.
+    """
+    if wrong := [name for name in names if name in taken]:
+        msg = f"`{wrong[0]}` is the name of the {wrong[0]} data; choose another name"
+        raise ValueError(msg)
 
 
 def load_study(kind: type[Given], study: str, path: str | Path, **overrides: Any) -> Given:

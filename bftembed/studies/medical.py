@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bftembed.errors import InputError
-from bftembed.studies.config import Part
+from bftembed.studies.config import Part, once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +28,9 @@ class Medical(Part):
         Questions of each.
     """
 
-    tasks: tuple[str, ...] = Field(default=("medical.medqa", "medical.medmcqa", "medical.mmlu_medical"), min_length=1)
+    tasks: Annotated[tuple[str, ...], AfterValidator(once)] = Field(
+        default=("medical.medqa", "medical.medmcqa", "medical.mmlu_medical"), min_length=1
+    )
     items: Annotated[int, Field(ge=1)] = 100
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -127,14 +128,19 @@ def _read(study: Study, cell: Cell) -> dict[str, Any] | None:
     path = _path(study, cell)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        digest, _, _ = found["digest"], found["result"], found["seconds"]
+        digest, before, seconds = found["digest"], dict(found["settings"]), float(found["seconds"])
+        if not isinstance(found["result"], dict) or not 0 <= seconds < math.inf:
+            msg = "it holds no result of a cell"
+            raise ValueError(msg)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except NotADirectoryError as error:
+        msg = f"`{study.directory}` cannot be the directory of the results: {error}. Choose another output."
+        raise DataError(msg) from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         msg = f"The result `{path}` cannot be read ({error}). Remove it to run this cell again."
         raise DataError(msg) from error
     if digest != cell.digest:
-        before = found["settings"]
         changed = [key for key in {**before, **cell.settings} if before.get(key) != cell.settings.get(key)]
         msg = (
             f"`{path}` is of a run with other settings ({', '.join(changed)}). Choose another output, put the "

@@ -78,9 +78,12 @@ class Recipe(Part):
     @classmethod
     def _without_axes(cls, values: Any) -> Any:
         defaults = {name: Training.model_fields[name].default for name in _AXES}
-        if isinstance(values, dict) and (
-            said := [name for name in _AXES if values.get(name, defaults[name]) != defaults[name]]
-        ):
+        if not isinstance(values, dict):
+            return values
+        further = values.get("trainer")
+        said = [name for name in _AXES if values.get(name, defaults[name]) != defaults[name]]
+        said += [name for name in _AXES if isinstance(further, dict) and name in further]
+        if said:
             msg = f"`{said[0]}` is an axis of the study and no part of its recipe; leave it out here"
             raise ValueError(msg)
         return values

@@ -157,6 +157,27 @@ def test_a_damaged_result_and_a_full_disk(squares, small_files):
         run_study(study)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"settings": 3}, {"result": [1]}, {"seconds": "long"}, {"seconds": float("nan")}, {"seconds": -1}]
+)
+def test_a_result_that_is_none(squares, changes):
+    study = squares(1)
+    run_study(study)
+    path = study.directory / "cells" / "square-1.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"digest": "another"} | changes))
+    for run in (run_study, plan_study):
+        with pytest.raises(DataError, match=r"square-1.json` cannot be read .*Remove it to run this cell again"):
+            run(study)
+
+
+def test_an_output_that_is_a_file(squares):
+    study = squares(1)
+    study.directory.write_text("")
+    for run in (run_study, plan_study):
+        with pytest.raises(DataError, match=r"study` cannot be the directory of the results.*Choose another output"):
+            run(study)
+
+
 def test_by_the_command(squares, monkeypatch):
     offered = squares(2, 3)
     monkeypatch.setattr("bftembed.studies.open_study", lambda *_, **__: offered)

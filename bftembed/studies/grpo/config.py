@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from bftembed.studies.config import Part, StudyConfig
+from bftembed._near import did_you_mean
+from bftembed.studies.config import Part, StudyConfig, once
 from bftembed.studies.tuning import Recipe
 from bftembed.tune.config import GRPOSettings
 from bftembed.tune.loss.objectives import Objective  # noqa: TC001 - pydantic reads the annotation
+from bftembed.tune.loss.reference import check_reference
 
 Count = Annotated[int, Field(ge=1)]
+Once = AfterValidator(once)
 #: Questions that the package brings: direction and change in PerturbQA, and PubMedQA.
 SOURCES = ("dir", "de", "pubmedqa")
 
@@ -31,7 +34,7 @@ class Start(Part):
     """
 
     objective: Objective | None = None
-    learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(2e-4,), min_length=1)
+    learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Once] = Field(default=(2e-4,), min_length=1)
     model: str | None = None
 
     @model_validator(mode="before")
@@ -45,6 +48,9 @@ class Start(Part):
     def _one(self) -> Start:
         if self.objective is not None and self.model is not None:
             msg = "`objective` and `model` both say what is started from; leave out one of them"
+            raise ValueError(msg)
+        if self.objective is None and "learning_rates" in self.model_fields_set:
+            msg = "there are `learning_rates` and no `objective` to tune with; name one, or leave them out"
             raise ValueError(msg)
         return self
 
@@ -90,6 +96,9 @@ class Questions(Part):
 
     @model_validator(mode="after")
     def _both(self) -> Questions:
+        if self.test is None and (near := did_you_mean(self.source, SOURCES)) and self.source not in SOURCES:
+            msg = f"there is no source `{self.source}`.{near} A file of your own needs a `test` beside it"
+            raise ValueError(msg)
         if (self.source in SOURCES) == (self.test is not None):
             msg = f"`test` is a file beside a file of your own as `source`; {', '.join(SOURCES)} bring their own test"
             raise ValueError(msg)
@@ -130,8 +139,8 @@ class GRPOStudyConfig(StudyConfig):
     grpo: GRPOSettings = GRPOSettings()
     questions: Questions = Questions()
     n_samples: Annotated[int, Field(ge=2)] = 16
-    passes: tuple[Count, ...] = (1, 4, 16)
-    random_reward: tuple[str, ...] = ()
+    passes: Annotated[tuple[Count, ...], Once] = (1, 4, 16)
+    random_reward: Annotated[tuple[str, ...], Once] = ()
     positive_control: str | None = None
 
     @model_validator(mode="after")
@@ -147,7 +156,10 @@ class GRPOStudyConfig(StudyConfig):
         if len(set(self.seeds)) < len(self.seeds):
             msg = "a value of `seeds` is there twice"
             raise ValueError(msg)
-        if said := {"seed", "reward"} & self.grpo.model_fields_set:
+        if said := {"seed", "reward"} & (self.grpo.model_fields_set | self.grpo.trainer.keys()):
             msg = f"`grpo.{min(said)}` is the study's own; leave it out"
             raise ValueError(msg)
+        for start in self.starts.values():
+            if start.objective is not None:
+                check_reference(start.objective, has_adapter=self.recipe.lora is not None)
         return self

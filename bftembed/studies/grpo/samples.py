@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bftembed._files import replacing
 from bftembed.errors import InputError
+from bftembed.tune.data.samples import read_samples
 
 if TYPE_CHECKING:
     from bftembed.studies.grpo.config import Corpus
@@ -23,7 +24,7 @@ def files_of(corpus: Corpus, directory: Path) -> dict[str, Path]:
     Raises
     ------
     DataError
-        If data are missing.
+        If data are missing, empty or broken.
     InputError
         If more samples are asked for than there are.
     """
@@ -34,6 +35,7 @@ def files_of(corpus: Corpus, directory: Path) -> dict[str, Path]:
             if not found[name].exists():
                 msg = f"`corpus.{name}` names `{asked}`, and there is no such file."
                 raise InputError(msg)
+            next(read_samples(found[name]))  # refuses what is empty or broken at its beginning
             continue
         path = directory / f"{name}-{asked}.jsonl"
         if not path.exists():

@@ -18,9 +18,11 @@ from bftembed.studies.grpo.config import GRPOStudyConfig
 from bftembed.studies.grpo.outcomes import grpo_cell, start_cell
 from bftembed.studies.grpo.questions import prepare
 from bftembed.studies.grpo.samples import files_of
+from bftembed.studies.samples import digest_of
 from bftembed.studies.tuning import read_logprobs, run_config, train
 from bftembed.tune.checkpoints import read_log
 from bftembed.tune.config import TuneConfig
+from bftembed.tune.data.samples import read_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -119,7 +121,7 @@ class GRPOStudy(Study):
             "measures": VERSION,
             "model": config.recipe.model_digest,
             "recipe": config.recipe.model_dump(mode="json", exclude={"model", "adapter"}),
-            "samples": {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in self.files.items()},
+            "samples": {name: digest_of(path) for name, path in self.files.items()},
             "questions": self.exam.digest,
             "grpo": hashlib.sha256(config.grpo.model_dump_json().encode()).hexdigest()[:16],
             "n_samples": config.n_samples,
@@ -152,7 +154,7 @@ class GRPOStudy(Study):
     def _tuning(self) -> Cost:
         training, length = self.config.recipe.training, self.config.recipe.max_length
         batch = training.batch_size * training.accumulation_steps
-        lines = self.files["train"].read_text(encoding="utf-8").splitlines()
+        lines = [json.dumps(sample) for _, sample in read_samples(self.files["train"])]
         tokens = sum(min(length, len(line) // _CHARACTERS) for line in lines) / len(lines)
         samples = training.max_steps * batch if training.max_steps else training.epochs * len(lines)
         return Cost(trained=int(samples * tokens))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from bftembed.studies.config import Part, StudyConfig
+from bftembed.studies.config import Part, StudyConfig, check_names, once
 from bftembed.studies.medical import Medical  # noqa: TC001 - pydantic reads the annotation
 from bftembed.studies.tuning import Recipe
 from bftembed.tune.loss.objectives import Objective  # noqa: TC001 - pydantic reads the annotation
+from bftembed.tune.loss.reference import check_reference
 
 Count = Annotated[int, Field(ge=1)]
+Once = AfterValidator(once)
 
 
 class Samples(Part):
@@ -52,6 +54,12 @@ class Files(Part):
     validation: str
     evaluation: dict[str, str] = Field(min_length=1)
 
+    @field_validator("evaluation")
+    @classmethod
+    def _free(cls, files: dict[str, str]) -> dict[str, str]:
+        check_names(files, ("train", "validation"))
+        return files
+
 
 class Profiles(Part):
     """Profiles that the tuned model writes of genes of the corpus, and of genes of the first evaluation set.
@@ -79,7 +87,7 @@ class GeneTasks(Part):
         Of a text.
     """
 
-    tasks: tuple[str, ...] = Field(
+    tasks: Annotated[tuple[str, ...], Once] = Field(
         default=("gene_property.dosage", "gene_property.bivalent_no_methyl", "gene_property.bivalent_lys4"),
         min_length=1,
     )
@@ -111,11 +119,11 @@ class ObjectivesConfig(StudyConfig):
 
     recipe: Recipe = Recipe()
     objectives: dict[str, Objective] = Field(min_length=1)
-    learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(default=(0, 1, 2), min_length=1)
+    learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Once] = Field(min_length=1)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Once] = Field(default=(0, 1, 2), min_length=1)
     reference: str = "sft"
     explained: str | None = None
-    paths: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    paths: dict[str, Annotated[tuple[str, ...], Field(min_length=2), Once]] = Field(default_factory=dict)
     data: Samples | Files = Samples()
     medical: Medical | None = None
     profiles: Profiles | None = None
@@ -128,14 +136,6 @@ class ObjectivesConfig(StudyConfig):
         if not isinstance(values, dict):
             return values
         return {label: {"name": value} if isinstance(value, str) else value for label, value in values.items()}
-
-    @field_validator("learning_rates", "seeds")
-    @classmethod
-    def _once(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(values)) < len(values):
-            msg = "a value is there twice; name each once"
-            raise ValueError(msg)
-        return values
 
     @model_validator(mode="after")
     def _known(self) -> ObjectivesConfig:
@@ -150,6 +150,8 @@ class ObjectivesConfig(StudyConfig):
                     f"`{where}` names `{absent[0]}`, and there is no such objective here: {', '.join(self.objectives)}"
                 )
                 raise ValueError(msg)
+        for objective in self.objectives.values():
+            check_reference(objective, has_adapter=self.recipe.lora is not None)
         if self.explained is not None and self.explained not in self.sets:
             msg = f"`explained` is `{self.explained}`, and the evaluation sets are {', '.join(self.sets)}"
             raise ValueError(msg)

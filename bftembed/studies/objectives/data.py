@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bftembed._files import replacing
 from bftembed.errors import InputError
 from bftembed.studies.objectives.config import SETS, Samples
+from bftembed.studies.samples import digest_of, noted
 from bftembed.tune.data.samples import read_rows, read_samples
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ class Prepared:
 
     @property
     def digests(self) -> dict[str, str]:
-        """Begin of the SHA-256 of each file."""
+        """What tells the samples of each file from others."""
         files = {"train": self.train, "validation": self.validation, **self.sets}
-        return {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in files.items()}
+        return {name: digest_of(path) for name, path in files.items()}
 
     def tokens(self, path: Path, max_length: int) -> list[int]:
         """About how many tokens a model reads of each sample: a quarter of its characters, at most `max_length`."""
@@ -77,8 +77,7 @@ def prepare(config: ObjectivesConfig, directory: Path) -> Prepared:
     """
     made = _written(config.data, directory) if isinstance(config.data, Samples) else _given(config.data)
     for path in (made.train, made.validation, *made.sets.values()):
-        if not path.is_dir():
-            next(read_samples(path))  # refuses what is missing, empty or broken at its beginning
+        next(read_samples(path))  # refuses what is missing, empty or broken at its beginning
     if config.profiles is None:
         return made
     held_out = made.sets[config.explained or config.sets[0]]
@@ -109,7 +108,7 @@ def _written(samples: Samples, directory: Path) -> Prepared:
     names = {"train": "train", "validation": "validation", **{name: name.replace(" ", "-") for name in SETS}}
     files = {name: directory / f"{stem}.jsonl" for name, stem in names.items()}
     asked, note = samples.model_dump(mode="json"), directory / "samples.json"
-    if not (note.exists() and json.loads(note.read_text()) == asked and all(path.exists() for path in files.values())):
+    if not (noted(note, asked) and all(path.exists() for path in files.values())):
         for name, rows in _rows(samples, directory).items():
             with replacing(files[name]) as made:
                 made.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

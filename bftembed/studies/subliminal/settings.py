@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from bftembed.studies.config import Part, StudyConfig
+from bftembed.studies.config import Part, StudyConfig, once
 from bftembed.studies.statistics.labelings import MOST
 from bftembed.studies.subliminal.words import ANIMALS
 from bftembed.studies.tuning import Recipe
 from bftembed.tune.loss.objectives import Objective
 
+Once = AfterValidator(once)
 Control = Literal["soft", "shuffled", "noise"]
 _DEFAULT = {
     "sft": Objective(name="sft"),
@@ -24,7 +25,7 @@ _DEFAULT = {
 class Toy(Part):
     """Digits from noise, see `bftembed.studies.subliminal.digits`: each seed has `networks` students in each arm."""
 
-    seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
+    seeds: Annotated[tuple[int, ...], Once] = Field(default=(1,), min_length=1)
     networks: int = Field(default=6, ge=2)
     steps: int = Field(default=300, ge=1)
 
@@ -51,7 +52,7 @@ class Teachers(Part):
     look: int = Field(default=5, ge=1)
     rise: float = Field(default=4.0, gt=0)
     least: float = 2.0
-    seed: int = Field(default=1000, ge=0)
+    seed: int = Field(default=1000, ge=0, lt=2**31)
 
 
 class Carrier(Part):
@@ -74,14 +75,14 @@ class Carrier(Part):
         Of prompts and answers.
     """
 
-    kinds: tuple[Literal["numbers", "genes"], ...] = Field(default=("numbers",), min_length=1)
+    kinds: Annotated[tuple[Literal["numbers", "genes"], ...], Once] = Field(default=("numbers",), min_length=1)
     prompts: int = Field(default=1500, ge=10)
     examples: int = Field(default=3, ge=1)
     max_new_tokens: int = Field(default=40, ge=4)
     temperature: float = Field(default=1.0, gt=0)
     least_yield: float = Field(default=0.6, ge=0, le=1)
     practice: int = Field(default=0, ge=0)
-    seed: int = Field(default=3000, ge=0)
+    seed: int = Field(default=3000, ge=0, lt=2**31)
 
 
 class Students(Part):
@@ -105,7 +106,7 @@ class Students(Part):
     batch_size: int = Field(default=8, ge=1)
     epochs: float = Field(default=3, gt=0)
     looks: int = Field(default=6, ge=1)
-    seed: int = Field(default=2000, ge=0)
+    seed: int = Field(default=2000, ge=0, lt=2**31)
 
     @field_validator("objectives")
     @classmethod
@@ -150,11 +151,11 @@ class Language(Part):
     teachers: Teachers = Teachers()
     carrier: Carrier = Carrier()
     students: Students = Students()
-    controls: tuple[Control, ...] = ("soft", "shuffled", "noise")
+    controls: Annotated[tuple[Control, ...], Once] = ("soft", "shuffled", "noise")
     control_replicates: int = Field(default=1, ge=1)
     samples: int = Field(default=0, ge=0)
     measured: int = Field(default=64, ge=0)
-    candidates: tuple[str, ...] = tuple(ANIMALS)
+    candidates: Annotated[tuple[str, ...], Once] = tuple(ANIMALS)
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -170,6 +171,12 @@ class Language(Part):
             raise ValueError(msg)
         if unknown := [word for word in self.candidates if word not in ANIMALS]:
             msg = f"`candidates` has `{unknown[0]}`, whose plural is not known; choose among {', '.join(ANIMALS)}"
+            raise ValueError(msg)
+        if len(self.candidates) < self.animals:
+            msg = f"`animals` asks for {self.animals}, and there are {len(self.candidates)} `candidates`; name more"
+            raise ValueError(msg)
+        if self.recipe.accelerate or self.recipe.packing:
+            msg = "teachers and students are tuned in this process, sample by sample: set no `accelerate`, no `packing`"
             raise ValueError(msg)
         if self.recipe.lora is None or self.recipe.adapter or self.recipe.lora.merge:
             msg = "teachers and students are adapters on the model of the recipe: set `lora`, no `adapter`, no `merge`"

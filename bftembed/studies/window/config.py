@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from bftembed.studies.config import Part, StudyConfig
+from bftembed.studies.config import Part, StudyConfig, check_names, once
 from bftembed.studies.medical import Medical  # noqa: TC001 - pydantic reads the annotation
 from bftembed.studies.tuning import Recipe
 from bftembed.studies.window.weighing import WHOLE, parse_window
@@ -83,6 +83,7 @@ class Files(Part):
         if not files:
             msg = "there is no validation data, so runs cannot be compared; name a file, e.g. {biomedical: FILE.jsonl}"
             raise ValueError(msg)
+        check_names(files, ("train",))
         return files
 
 
@@ -153,10 +154,7 @@ class WindowConfig(StudyConfig):
     @field_validator("windows", "seeds")
     @classmethod
     def _once(cls, values: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(values)) < len(values):
-            msg = "a value is there twice; name each once"
-            raise ValueError(msg)
-        return values
+        return once(values)
 
     @model_validator(mode="after")
     def _something(self) -> WindowConfig:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed._files import replacing
 from bftembed.errors import InputError
+from bftembed.studies.samples import noted
 from bftembed.studies.window.config import Traces
 from bftembed.tune.data.samples import read_samples
 
@@ -57,7 +58,7 @@ def prepare(data: Traces | Files, directory: Path) -> Prepared:
 def _written(data: Traces, directory: Path) -> Prepared:
     files = {name: directory / f"{name}.jsonl" for name in ("train", "validation", "general")}
     asked, note = data.model_dump(), directory / "samples.json"
-    if not (note.exists() and json.loads(note.read_text()) == asked and all(path.exists() for path in files.values())):
+    if not (noted(note, asked) and all(path.exists() for path in files.values())):
         rows = _rows(directory)
         for name, path in files.items():
             if len(rows[name]) < asked[name]:

@@ -236,7 +236,7 @@ def _made_by_user(name: str, kind: ObjectiveKind, given: tuple[torch.Tensor, ...
     """What a function that is not of this package gives: of copies, since it may write into them."""
     copies = {key: value.clone() if isinstance(value, torch.Tensor) else value for key, value in options.items()}
     try:
-        made = kind.weights(*(each.clone() for each in given), **copies)  # type: ignore[arg-type]
+        made = kind.weights(*(each.clone() for each in given), **copies)
     except torch.OutOfMemoryError:
         raise
     except (Exception, SystemExit) as error:  # code of the user, which may fail in any way

@@ -28,7 +28,12 @@ def test_a_name_stands_for_an_objective_without_options():
 def test_what_is_refused():
     assert "Did you mean `dft`" in refused(objectives={"sft": "sft", "x": "dfr"})
     assert "a value is there twice" in refused(learning_rates=[1e-3, 0.001])
+    assert "a value is there twice" in refused(learning_rates=[1e-3, 1.0000001e-3])  # one name of a cell
     assert "a value is there twice" in refused(seeds=[1, 1])
+    assert "a value is there twice" in refused(medical={"tasks": ["medical.medqa"] * 2})
+    assert "a value is there twice" in refused(paths={"Up": ["sft", "sft"]})
+    assert "at least 2 items" in refused(paths={"Up": ["sft"]})
+    assert "needs the frozen model" in refused(objectives={"sft": "sft", "x": "asft"}, recipe={"lora": None})
     assert "greater than 0" in refused(learning_rates=[0])
     assert "at least 1 item" in refused(seeds=[])
     assert "at least 1 item" in refused(objectives={})
@@ -43,6 +48,18 @@ def test_what_is_refused():
 def test_no_validation_data_is_refused():
     assert "validation" in refused(data={"train": "a.jsonl", "evaluation": {"x": "b.jsonl"}})
     assert "evaluation" in refused(data={"train": "a.jsonl", "validation": "b.jsonl", "evaluation": {}})
+
+
+@pytest.mark.parametrize("name", ["train", "validation"])
+def test_an_evaluation_set_takes_no_name_of_other_data(name):
+    """Learning rates are chosen by the set of that name."""
+    files = {"train": "a.jsonl", "validation": "b.jsonl", "evaluation": {name: "c.jsonl"}}
+    assert f"`{name}` is the name of the {name} data" in refused(data=files)
+
+
+@pytest.mark.parametrize("axis", ["learning_rate", "seed"])
+def test_an_axis_is_not_set_by_the_trainer_either(axis):
+    assert f"`{axis}` is an axis of the study" in refused(recipe={"training": {"trainer": {axis: 1}}})
 
 
 def test_a_file_with_a_mistake_names_it(tmp_path):

@@ -2,9 +2,10 @@
 
 import json
 
+import datasets
 import pytest
 
-from bftembed.errors import InputError
+from bftembed.errors import DataError, InputError
 from bftembed.studies.objectives.config import SETS, ObjectivesConfig
 from bftembed.studies.objectives.data import CORPUS, HELD_OUT, prepare
 
@@ -73,6 +74,18 @@ def test_tokens_are_guessed_by_characters(samples, tiny):
     assert len(guessed) == 8
     assert min(guessed) > 8
     assert made.tokens(made.train, 10) == [10] * 8
+
+
+def test_directories_of_samples(samples, tiny, tmp_path):
+    datasets.Dataset.from_list([{"text": "one"}]).save_to_disk(tmp_path / "there")
+
+    def prepared(train):
+        changed = tiny | {"data": tiny["data"] | {"train": str(train)}}
+        return prepare(ObjectivesConfig.model_validate(changed), tmp_path)
+
+    assert len(prepared(tmp_path / "there").digests["train"]) == 16
+    with pytest.raises(DataError, match=r"is no dataset written by `datasets.save_to_disk`"):
+        prepared(tmp_path)
 
 
 def test_profiles_need_rows_that_name_genes(corpora, mirror, samples):

@@ -11,7 +11,8 @@ def opened(tmp_path, values, *path, **changes):
     values = copy.deepcopy(values)
     section = values
     for key in path:
-        section = section.setdefault(key, {})
+        section[key] = section.get(key) or {}
+        section = section[key]
     section.update(changes)
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump(values))
@@ -26,6 +27,13 @@ def opened(tmp_path, values, *path, **changes):
         (("language",), {"control_replicates": 2}, "there are 1 replicates"),
         (("language",), {"animals": 2}, "animals"),
         (("language",), {"candidates": ["owl", "unicorn"]}, "`unicorn`"),
+        (("language",), {"candidates": ["owl", "dog"]}, "asks for 3, and there are 2 `candidates`"),
+        (("language",), {"candidates": ["owl", "owl", "dog", "fox"]}, "a value is there twice"),
+        (("language",), {"controls": ["soft", "soft"]}, "a value is there twice"),
+        (("language", "carrier"), {"kinds": ["numbers", "numbers"]}, "a value is there twice"),
+        (("language", "carrier"), {"seed": 2**40}, "less than 2147483648"),
+        (("language", "recipe"), {"accelerate": "fsdp2-8gpu"}, "set no `accelerate`"),
+        (("toy",), {"seeds": [1, 1]}, "a value is there twice"),
         (("language", "recipe"), {"lora": None}, "set `lora`"),
         (("language", "teachers"), {"kind": "prompt"}, "need teachers that are adapters"),
         (("language", "students"), {"objectives": {"dft": {"name": "dft"}}}, "`sft` has to be there"),
