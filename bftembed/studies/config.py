@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Hashable
     from pathlib import Path
 
+    from bftembed.tune import Objective
+
 Given = TypeVar("Given", bound="StudyConfig")
 Item = TypeVar("Item", bound="Hashable")
 
@@ -72,6 +74,12 @@ def check_names(names: Collection[str], taken: Collection[str]) -> None:
     if wrong := [name for name in names if name in taken]:
         msg = f"`{wrong[0]}` is the name of the {wrong[0]} data; choose another name"
         raise ValueError(msg)
+
+
+def said(objective: Objective) -> dict[str, Any]:
+    """What fixes an objective, as JSON values: what it leaves at its defaults is no part of it, and its file is one."""
+    source = {"source": objective.source} if objective.source else {}
+    return {"name": objective.name, **objective.model_dump(mode="json", exclude_defaults=True), **source}
 
 
 def load_study(kind: type[Given], study: str, path: str | Path, **overrides: Any) -> Given:

@@ -167,7 +167,14 @@ def _run(study: Study, cell: Cell, results: dict[str, Any]) -> dict[str, Any] | 
         if (found := _read(study, cell)) is not None:  # finished since it was looked for
             return found
         begin = time.perf_counter()
-        result = study.run(cell, {name: results[name] for name in cell.needs})
+        try:
+            result = study.run(cell, {name: results[name] for name in cell.needs})
+        except OSError as error:
+            place = study.place(cell.name)
+            msg = (
+                f"The cell `{cell.name}` cannot be run: {error}. Mend that, and run again; its files are in `{place}`."
+            )
+            raise DataError(msg) from error
         found = {
             "digest": cell.digest,
             "settings": dict(cell.settings),

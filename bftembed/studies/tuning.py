@@ -215,11 +215,26 @@ def _launch(config: TuneConfig, place: Path) -> None:
         raise DivergedError(msg) if _diverged(place) else TuneError(msg)
 
 
-def _diverged(place: Path) -> bool:
-    """Whether the last step of a run's log has a loss or gradient that is no number."""
+def logged(place: Path, name: str, *, least: int = 1) -> list[dict[str, Any]]:
+    """Entries of the log of a run that have a value of a name.
+
+    Raises
+    ------
+    TuneError
+        If there are fewer than `least`: the log was damaged after the run.
+    """
     from bftembed.tune.checkpoints import read_log
 
-    entries = [entry for entry in read_log(place / "log.jsonl") if "loss" in entry]
+    entries = [entry for entry in read_log(place / "log.jsonl") if name in entry]
+    if len(entries) < least:
+        msg = f"The log of the run in `{place}` is damaged: remove that directory to train anew."
+        raise TuneError(msg)
+    return entries
+
+
+def _diverged(place: Path) -> bool:
+    """Whether the last step of a run's log has a loss or gradient that is no number."""
+    entries = logged(place, "loss", least=0)
     return bool(entries) and not all(math.isfinite(entries[-1].get(name, 0)) for name in ("loss", "grad_norm"))
 
 

@@ -136,7 +136,10 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     entries = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
-            entries.append(json.loads(line))
+            entry = json.loads(line)
         except ValueError:
             break
+        if not isinstance(entry, dict):
+            break
+        entries.append(entry)
     return entries

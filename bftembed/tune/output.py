@@ -129,8 +129,20 @@ def section_settings(**sections: Any) -> dict[str, Any]:
 def _stored(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Settings of the run that began in a directory, those that came later too, if `settings` has them."""
     later = {name: value for name, value in _LATER.items() if name in settings}
-    stored: dict[str, Any] = json.loads(path.read_text())
+    stored = _object(path)
+    if stored is None:
+        msg = f"`{path}` is damaged, so that nothing can be gone on from: remove `{path.parent}` to train anew."
+        raise TuneError(msg)
     return later | stored
+
+
+def _object(path: Path) -> dict[str, Any] | None:
+    """The JSON object of a file, None where it is cut off or holds something else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def finished_report(output: Path, settings: dict[str, Any], name: str = _REPORT) -> dict[str, Any] | None:
@@ -138,8 +150,8 @@ def finished_report(output: Path, settings: dict[str, Any], name: str = _REPORT)
     path, report = output / _SETTINGS, output / name
     if not (path.exists() and report.exists()) or _stored(path, settings) != json.loads(json.dumps(settings)):
         return None
-    content: dict[str, Any] = json.loads(report.read_text())
-    return content if "steps" in content else None
+    content = _object(report)  # one that a kill has cut off is of a run that has not ended
+    return content if content and "steps" in content else None
 
 
 def write_report(config: TuneConfig, files: ModelFiles, train: TokenDataset, result: TuneResult) -> None:

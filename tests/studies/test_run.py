@@ -178,6 +178,14 @@ def test_an_output_that_is_a_file(squares):
             run(study)
 
 
+def test_a_file_where_cells_keep_theirs(squares):
+    study = squares(1)
+    study.directory.mkdir()
+    (study.directory / "work").write_text("")
+    with pytest.raises(DataError, match=r"cell `square-1` cannot be run: .*Mend that, and run again"):
+        run_study(study)
+
+
 def test_by_the_command(squares, monkeypatch):
     offered = squares(2, 3)
     monkeypatch.setattr("bftembed.studies.open_study", lambda *_, **__: offered)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from bftembed.errors import DataError, DivergedError, InputError, TuneError
-from bftembed.studies.tuning import Logprobs, Recipe, per_sample, read_logprobs, train
+from bftembed.studies.tuning import Logprobs, Recipe, logged, per_sample, read_logprobs, train
 from bftembed.tune.checkpoints import read_log
 
 WORDS = ["kinase", "receptor", "membrane", "nucleus", "binds", "activates", "cell", "growth", "signal", "domain"]
@@ -136,3 +136,15 @@ def test_runs_on_several_devices_are_started_by_accelerate(tiny_model, samples, 
     loose = recipe(tiny_model, max_grad_norm=1e30).model_copy(update={"accelerate": launched.accelerate})
     with pytest.raises(DivergedError, match=r"diverged\.yaml` failed"):
         train(loose, learning_rate=1e30, place=tmp_path / "diverged", **options)
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "3\n", '{"step": 1}\n'])
+def test_a_log_that_was_damaged(tmp_path, text):
+    if text is not None:
+        (tmp_path / "log.jsonl").write_text(text)
+    with pytest.raises(TuneError, match=r"log of the run in .* is damaged: remove that directory"):
+        logged(tmp_path, "loss")
+    (tmp_path / "log.jsonl").write_text('{"loss": 1}\n{"step": 2}\n')
+    assert logged(tmp_path, "loss") == [{"loss": 1}]
+    with pytest.raises(TuneError, match="is damaged"):
+        logged(tmp_path, "loss", least=2)

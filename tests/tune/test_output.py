@@ -129,3 +129,15 @@ def test_a_run_that_version_0_1_began_goes_on(tmp_path):
     claim(tmp_path, settings() | {"model": files.revision}, model=files, adapter=None)
     with pytest.raises(TuneError, match="`model` was 'sha256:64d8"):
         claim(tmp_path, settings() | {"model": "sha256:1"}, adapter=None)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "", "3"])
+def test_damaged_files(tmp_path, text):
+    """Without its report a run has not ended; without its settings nothing can be compared."""
+    claim(tmp_path, settings())
+    (tmp_path / "bft_report.json").write_text(text)
+    assert finished_report(tmp_path, settings()) is None
+    (tmp_path / "bft_run.json").write_text(text)
+    for look in (finished_report, claim):
+        with pytest.raises(TuneError, match=r"bft_run.json` is damaged.*remove .* to train anew"):
+            look(tmp_path, settings())

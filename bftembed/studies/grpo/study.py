@@ -19,14 +19,14 @@ from bftembed.studies.grpo.outcomes import grpo_cell, start_cell
 from bftembed.studies.grpo.questions import prepare
 from bftembed.studies.grpo.samples import files_of
 from bftembed.studies.samples import digest_of
-from bftembed.studies.tuning import read_logprobs, run_config, train
-from bftembed.tune.checkpoints import read_log
+from bftembed.studies.tuning import logged, read_logprobs, run_config, train
 from bftembed.tune.config import TuneConfig
 from bftembed.tune.data.samples import read_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from bftembed.studies.grpo.config import Start
     from bftembed.studies.grpo.measures import Examiner
     from bftembed.studies.grpo.questions import Exam
     from bftembed.studies.page import Page
@@ -81,7 +81,7 @@ class GRPOStudy(Study):
         exam = Cost(read=samples * asked // (config.n_samples + 1) + samples * answers, generated=samples * answers)
         predicted = min(config.questions.n_predict, len(self.exam.train)) * config.n_samples * answers
         for label, start in config.starts.items():
-            tuned = shared | {"start": start.model_dump(mode="json", exclude_defaults=True)}
+            tuned = shared | {"start": _said(start)}
             sweep = start.learning_rates if start.objective and len(start.learning_rates) > 1 else ()
             for rate in sweep:
                 yield Cell(_sweep(label, rate), tuned | {"learning_rate": rate}, self._tuning)
@@ -92,7 +92,7 @@ class GRPOStudy(Study):
         drawn = config.grpo.steps * config.grpo.prompts_per_step * config.grpo.num_generations
         run = Cost(trained=drawn * (asked + answers), generated=drawn * answers)
         for cell, (label, seed, changes) in self._runs.items():
-            settings = shared | {"start": config.starts[label].model_dump(mode="json", exclude_defaults=True)}
+            settings = shared | {"start": _said(config.starts[label])}
             settings |= {"seed": seed, "arm": changes}
             begin = start_cell(label, seed, config)
             yield Cell(cell, settings, run if cell == "positive" else run + exam, (begin,))
@@ -204,7 +204,7 @@ class GRPOStudy(Study):
             }
         )
         run_config(settings)
-        entries = [entry for entry in read_log(place / "run" / "log.jsonl") if "reward" in entry]
+        entries = logged(place / "run", "reward")
         found: dict[str, Any] = {"trajectory": {name: [entry[name] for entry in entries] for name in TRAJECTORY}}
         if cell.name == "positive":
             return found
@@ -256,6 +256,12 @@ class GRPOStudy(Study):
         from bftembed.studies.grpo.report import make_page
 
         return make_page(self.config, self.exam, results)
+
+
+def _said(start: Start) -> dict[str, Any]:
+    """What fixes a start; of an objective in a file, the file is a part of it."""
+    source = {"source": start.objective.source} if start.objective and start.objective.source else {}
+    return start.model_dump(mode="json", exclude_defaults=True) | source
 
 
 def _sweep(label: str, rate: float) -> str:

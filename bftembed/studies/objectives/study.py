@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bftembed.errors import DivergedError
 from bftembed.studies.base import Cell, Cost, Study
+from bftembed.studies.config import said
 from bftembed.studies.objectives.config import ObjectivesConfig
 from bftembed.studies.objectives.data import Prepared, prepare
 from bftembed.studies.objectives.measures import VERSION, measure
 from bftembed.studies.objectives.outcomes import BASE, cell_name
 from bftembed.studies.objectives.report import make_page
-from bftembed.studies.tuning import train
-from bftembed.tune.checkpoints import read_log
+from bftembed.studies.tuning import logged, train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,10 +73,8 @@ class Objectives(Study):
         recipe = config.recipe.model_dump(mode="json", exclude={"reading", "model", "adapter"})
         cells = [Cell(BASE, shared, self._reading)]
         for name, (label, rate, seed) in self._runs.items():
-            objective = config.objectives[label]
-            # Options that an objective leaves at their defaults are no part of it: a new one changes no old result.
-            said = {"name": objective.name, **objective.model_dump(mode="json", exclude_defaults=True)}
-            settings = {**shared, "recipe": recipe, "objective": said, "learning_rate": rate, "seed": seed}
+            objective = said(config.objectives[label])
+            settings = {**shared, "recipe": recipe, "objective": objective, "learning_rate": rate, "seed": seed}
             cells.append(Cell(name, settings, self._reading + Cost(trained=self._trained)))
         return cells
 
@@ -110,7 +108,7 @@ class Objectives(Study):
                 tuned = train(recipe, data=self.prepared.train, place=place / "run", **options)
             except DivergedError:
                 return {"diverged": True}
-            training = {"training": _statistics(place / "run" / "log.jsonl")}
+            training = {"training": _statistics(place / "run")}
         found = measure(recipe.engine(tuned), self.prepared, self.config, place)
         return {"diverged": True} if found is None else {"diverged": False, **found, **training}
 
@@ -119,9 +117,9 @@ class Objectives(Study):
         return make_page(self.config, results)
 
 
-def _statistics(log: Path) -> dict[str, Any]:
+def _statistics(run: Path) -> dict[str, Any]:
     """Means of what the objective did, each step as heavy as its tokens; and the tokens of each step."""
-    entries = [entry for entry in read_log(log) if "loss" in entry]
+    entries = logged(run, "loss")
     tokens = [entry["supervised_tokens"] for entry in entries]
     found: dict[str, Any] = {"supervised_tokens": tokens}
     for name in _LOGGED:

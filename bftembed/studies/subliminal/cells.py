@@ -70,6 +70,9 @@ class _Language:
         self.shared: dict[str, Any] = {"recipe": recipe, "system": every["system"], "animals": every["animals"]}
         self.shared |= {"candidates": {word: ANIMALS[word] for word in every["candidates"]}, "questions": QUESTIONS}
         self.shared |= {"practice": every["carrier"]["practice"] and every["carrier"]}
+        for name, objective in language.students.objectives.items():
+            if objective.source:
+                every["students"]["objectives"][name]["source"] = objective.source
         self.every = every
 
     def jobs(self) -> Iterator[tuple[Job, Cell]]:

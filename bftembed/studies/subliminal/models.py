@@ -11,7 +11,7 @@ import numpy as np
 from bftembed.engines import Request, Sampling, complete_stored
 from bftembed.errors import DataError
 from bftembed.studies.subliminal.adapters import update_norm
-from bftembed.tune.checkpoints import read_log
+from bftembed.studies.tuning import logged
 from bftembed.tune.config import TuneConfig
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def tuned(run: Run, rows: Mapping[str, Sequence[tuple[str, str]]], *, system: st
         from bftembed.studies.subliminal.soft import tune_soft
 
         tune_soft(config, recipe.engine(run.teacher))
-    losses = {entry["step"]: entry["eval_loss"] for entry in read_log(output / "log.jsonl") if "eval_loss" in entry}
+    losses = {entry["step"]: entry["eval_loss"] for entry in logged(output, "eval_loss", least=looks)}
     steps = range(apart, looks * apart + 1, apart)
     return [Look(step, output / f"checkpoint-{step}", float(losses[step])) for step in steps]
 

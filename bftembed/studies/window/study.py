@@ -14,6 +14,7 @@ from bftembed.errors import DivergedError, ModelError
 from bftembed.models.causal import load_tokenizer
 from bftembed.models.files import ModelFiles, resolve_adapted
 from bftembed.studies.base import Cell, Cost, Study
+from bftembed.studies.config import said
 from bftembed.studies.medical import Medical, medical_answers
 from bftembed.studies.tuning import read_logprobs, train
 from bftembed.studies.window.companion import Tokens, measure, tokens_of
@@ -93,7 +94,7 @@ class Window(Study):
         """The companion, then what the untuned model says, then each run."""
         config, shared = self.config, {"measures": VERSION, "model": self.config.recipe.model_digest}
         # Of a changed grid the weights are measured anew, whatever was measured of another one.
-        of_grid = {**shared, "objectives": {name: _said(each) for name, each in weighed(config.windows).items()}}
+        of_grid = {**shared, "objectives": {name: said(each) for name, each in weighed(config.windows).items()}}
         suffix = hashlib.sha256(json.dumps(of_grid["objectives"]).encode()).hexdigest()[:6]
         reading = config.recipe.reading.model_dump(mode="json")
         cells = []
@@ -115,8 +116,8 @@ class Window(Study):
         recipe = config.recipe.model_dump(mode="json", exclude={"reading", "model", "adapter"})
         for seed in config.seeds:
             for name in self.design.runs:
-                said = {"objective": _said(self.objectives[name]), "learning_rate": config.learning_rate, "seed": seed}
-                settings = {**shared, **asked, "recipe": recipe, **said}
+                own = {"objective": said(self.objectives[name]), "learning_rate": config.learning_rate, "seed": seed}
+                settings = {**shared, **asked, "recipe": recipe, **own}
                 cells.append(Cell(run_name(name, seed), settings, measured + Cost(trained=self._trained)))
         return cells
 
@@ -231,11 +232,6 @@ def estimated(path: Path, max_length: int) -> tuple[int, NDArray[np.int64]]:
         turns = [sample] if isinstance(sample, str) else [turn["content"] for turn in sample]
         found.append(min(max_length, sum(map(len, turns)) // 4 + 1))
     return sum(found), np.array(found, dtype=np.int64)
-
-
-def _said(objective: Objective) -> dict[str, Any]:
-    """Options that an objective leaves at their defaults are no part of it: a new one changes no old result."""
-    return {"name": objective.name, **objective.model_dump(mode="json", exclude_defaults=True)}
 
 
 def _digest(values: Sequence[Any]) -> str:

@@ -142,6 +142,16 @@ def test_results_of_other_settings_are_refused(finished, files, tiny_model):
         run_study(study(files, tiny_model, finished, grpo=other))
 
 
+def test_the_file_of_an_objective_is_a_part_of_its_settings(files, tiny_model, tmp_path):
+    (tmp_path / "mine.py").write_text("def f(logprobs, lengths):\n    return logprobs.exp()\n")
+    mine = {"name": f"{tmp_path / 'mine.py'}:f"}
+    starts = {"sft": {"objective": "sft"}, "mine": {"objective": mine}}
+    made = study(files, tiny_model, tmp_path, starts=starts, random_reward=[], positive_control=None)
+    cells = {cell.name: cell.settings["start"] for cell in made.cells}
+    assert cells["start-mine-s0"]["source"] == cells["grpo-mine-s0-g0"]["source"]
+    assert "source" not in cells["start-sft-s0"]
+
+
 def test_starts_from_another_model_are_refused(files, tiny_model, tmp_path):
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -125,6 +125,15 @@ def test_another_recipe_is_refused(finished, tiny):
         run_study(made(tiny, finished.directory, recipe=other))
 
 
+def test_the_file_of_an_objective_is_a_part_of_its_settings(tiny, tmp_path):
+    (tmp_path / "mine.py").write_text("def f(logprobs, lengths):\n    return logprobs.exp()\n")
+    mine = {"name": f"{tmp_path / 'mine.py'}:f"}
+    config = ObjectivesConfig.model_validate(tiny | {"objectives": {"sft": "sft", "mine": mine}, "paths": {}})
+    cells = {cell.name: cell.settings for cell in Objectives(config, tmp_path).cells}
+    assert cells["mine_lr0.001_seed0"]["objective"]["source"].startswith("sha256:")
+    assert cells["sft_lr0.001_seed0"]["objective"] == {"name": "sft"}
+
+
 def test_a_rate_that_diverges_is_a_result(tiny, tmp_path):
     recipe = tiny["recipe"] | {"training": tiny["recipe"]["training"] | {"max_grad_norm": 1e30}}
     study = made(

@@ -30,6 +30,19 @@ def test_more_replicates_and_objectives_leave_finished_cells_as_they_are(small):
     assert all(name.startswith("measure-") for name in changed)  # they hold all objectives
 
 
+def test_the_file_of_an_objective_is_a_part_of_its_settings(small, tmp_path):
+    (tmp_path / "mine.py").write_text("def f(logprobs, lengths):\n    return logprobs.exp()\n")
+    mine = {"name": f"{tmp_path / 'mine.py'}:f"}
+    values = copy.deepcopy(small)
+    values["language"]["students"]["objectives"]["mine"] = mine
+    found = cells(values)
+    for name in ("student-numbers-r0-a1-mine", "measure-numbers-r0-a1"):
+        settings = found[name].settings
+        objective = settings.get("objective") or settings["objectives"]["mine"]
+        assert objective["source"].startswith("sha256:")
+    assert "source" not in found["student-numbers-r0-a1-bft"].settings["objective"]
+
+
 def test_a_setting_changes_the_cells_that_it_decides(small):
     first, values = cells(small), copy.deepcopy(small)
     values["language"]["students"]["learning_rate"] = 0.5
