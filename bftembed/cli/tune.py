@@ -23,7 +23,7 @@ def tune(
         str | None, typer.Option(help="bft, sft, dft, ..., PATH.py:FUNCTION or grpo, in place of the file's.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model to tune, in place of the file's.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Directory of the result, in place of the file's.")] = None,
+    output: Annotated[str | None, typer.Option(help="Directory of the result, in place of the file's.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the configuration, to be kept and changed.")] = False,
     plan: Annotated[
         bool,
@@ -36,7 +36,7 @@ def tune(
     if show:
         print(find_config(config).read_text(encoding="utf-8"), end="")
         return
-    settings = load_config(config, objective=objective, model=model, output=str(output) if output else None)
+    settings = load_config(config, objective=objective, model=model, output=output)
     if plan:
         from bftembed.tune import plan as memory_plan
 

@@ -13,7 +13,7 @@ from bftembed.errors import InputError
 if TYPE_CHECKING:
     from bftembed.studies.base import Study
 
-__all__ = ["STUDIES", "open_study"]
+__all__ = ["STUDIES", "check_study", "open_study"]
 
 #: The module and class of each study.
 STUDIES: dict[str, tuple[str, str]] = {
@@ -22,6 +22,19 @@ STUDIES: dict[str, tuple[str, str]] = {
     "window": ("window.study", "Window"),
     "subliminal": ("subliminal.study", "Subliminal"),
 }
+
+
+def check_study(name: str) -> None:
+    """Refuse a name that is none of `STUDIES`.
+
+    Raises
+    ------
+    InputError
+        With the names that there are.
+    """
+    if name not in STUDIES:
+        msg = f"There is no study `{name}`; there are {', '.join(STUDIES)}.{did_you_mean(name, STUDIES)}"
+        raise InputError(msg)
 
 
 def open_study(name: str, config: str | Path, **overrides: Any) -> Study:
@@ -48,9 +61,7 @@ def open_study(name: str, config: str | Path, **overrides: Any) -> Study:
     >>> from bftembed.studies import open_study
     >>> study = open_study("objectives", "embedded-cpu", output="runs/objectives")  # doctest: +SKIP
     """
-    if name not in STUDIES:
-        msg = f"There is no study `{name}`; there are {', '.join(STUDIES)}.{did_you_mean(name, STUDIES)}"
-        raise InputError(msg)
+    check_study(name)
     needs("torch", "transformers", "peft", extra="tune")
     from bftembed.studies.config import load_study
 

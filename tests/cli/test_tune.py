@@ -76,6 +76,12 @@ def test_an_error_is_one_sentence(small):
     assert "Traceback" not in done.stderr
 
 
+def test_an_empty_output_is_not_the_working_directory(small):
+    """As of a variable that is not set."""
+    with pytest.raises(InputError, match="`output` is ''"):
+        invoke("tune", small, "--output", "")
+
+
 @pytest.mark.parametrize("kind", ["MULTI_GPU", "MULTI_CPU"])
 def test_through_accelerate(small, tmp_path, kind):
     """The launcher starts this very command again, in as many processes as it wants to: one for MULTI_CPU."""
