@@ -9,46 +9,34 @@ import torch
 
 from bftembed.tune.checkpoints import LogFile, last_checkpoint, remove_broken
 from bftembed.tune.data.dataset import Collator, load_dataset
+from bftembed.tune.loss.objectives import Objective
+from bftembed.tune.loss.weights import Weights
 from bftembed.tune.supervised import check_fit, training_arguments
 from bftembed.tune.trainable import find_start, load_trainable
 from bftembed.tune.trainer import Tuner
 
 if TYPE_CHECKING:
-    from torch import nn
+    from transformers import PreTrainedModel
 
     from bftembed.engines import TransformersEngine
     from bftembed.tune.config import TuneConfig
+    from bftembed.tune.loss.logprobs import TokenLogprobs
+
+
+class Imitation(Objective):
+    """The Kullback-Leibler divergence from a reference alone, a mean over supervised tokens: no token has a weight."""
+
+    def weights(self, values: torch.Tensor | TokenLogprobs, lengths: torch.Tensor) -> Weights:
+        """Zeros."""
+        return Weights(*map(torch.zeros_like, super().weights(values, lengths)))
 
 
 class SoftTuner(Tuner):
-    """`Tuner` with the Kullback-Leibler divergence of the student from a teacher, a mean over supervised tokens."""
+    """`Tuner` with the divergence of the student from a teacher as its loss."""
 
-    def __init__(self, model: Any, args: Any, *, teacher: nn.Module, **options: Any) -> None:
-        super().__init__(model, args, objective="sft", **options)
-        self._teacher = teacher.to(self.args.device).eval()
-
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,  # noqa: FBT001, FBT002 - the trainer's signature
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> Any:
-        """A micro-batch's part of the divergence; in evaluation the mean negative log-likelihood, as `Tuner` has it."""
-        if not model.training:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        with torch.no_grad():
-            target = _next_tokens(self._teacher, inputs)
-        made = _next_tokens(model, inputs)
-        total = self._global["n_tokens"].to(made.device).clamp(min=1)
-        loss = (target.exp() * (target - made)).sum() / total
-        return (loss, {}) if return_outputs else loss
-
-
-def _next_tokens(model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
-    """Log-probabilities of all tokens at the supervised places, (n_tokens, vocabulary), float32."""
-    logits: torch.Tensor = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
-    return logits.flatten(0, 1)[inputs["supervised"] - 1].float().log_softmax(-1)
+    def __init__(self, model: Any, args: Any, *, teacher: PreTrainedModel, **options: Any) -> None:
+        objective = Imitation(name="sft+kl", options={"lambda": 1.0})
+        super().__init__(model, args, objective=objective, reference=teacher, **options)
 
 
 def tune_soft(config: TuneConfig, teacher: TransformersEngine) -> None:
