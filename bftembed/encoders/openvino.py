@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bftembed._optional import require
@@ -43,7 +44,7 @@ def compile_transformer(model: Any, *, dtype: str, threads: int | None) -> None:
     """
     import torch
 
-    openvino = require("openvino")
+    require("openvino")
     front = require("openvino.frontend")
     decoder = require("openvino.frontend.pytorch.ts_decoder")
     transformer: Any = getattr(model[0], "model", None)
@@ -74,7 +75,7 @@ def compile_transformer(model: Any, *, dtype: str, threads: int | None) -> None:
             traced = decoder.TorchScriptPythonDecoder(tokens, example_input=tuple(inputs.values()))
             frontend = front.FrontEndManager().load_by_framework("pytorch")
             converted = frontend.convert(frontend.load(traced))
-        compiled = openvino.Core().compile_model(converted, "CPU", settings)
+        compiled = _core().compile_model(converted, "CPU", settings)
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         msg = f"OpenVINO cannot convert this model ({str(error).splitlines()[0][:200]}); use backend='torch'."
         raise EncoderError(msg) from error
@@ -85,6 +86,17 @@ def compile_transformer(model: Any, *, dtype: str, threads: int | None) -> None:
         msg = "OpenVINO computes something else than torch with this model; use backend='torch'."
         raise EncoderError(msg)
     transformer.forward = forward
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO for the whole process; it is never unloaded.
+
+    Its CPU plugin gives the thread that loads it another stack for signals, and takes that stack away with the last
+    model, in whatever thread that is collected. The next signal of the first thread, such as Ctrl-C, would then end
+    the process with a segmentation fault.
+    """
+    return require("openvino").Core()
 
 
 def _forward(compiled: Any, names: list[str]) -> Callable[..., dict[str, Any]]:

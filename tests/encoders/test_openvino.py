@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -100,3 +104,41 @@ def test_after_an_error_nothing_is_encoded_by_torch_instead(embedded_dir, monkey
 def test_a_model_without_a_transformer(openvino):
     with pytest.raises(EncoderError, match="begins with a Linear; use backend='torch'"):
         compile_transformer(torch.nn.Sequential(torch.nn.Linear(2, 2)), dtype="float32", threads=1)
+
+
+COLLECTED_ELSEWHERE = """
+import gc, os, signal, sys, threading, time
+
+from sentence_transformers import SentenceTransformer
+
+from bftembed.encoders.openvino import compile_transformer
+
+models = [SentenceTransformer(sys.argv[1], device="cpu")]
+compile_transformer(models[0], dtype="float32", threads=1)
+
+
+def forget():
+    models.clear()
+    gc.collect()
+
+
+thread = threading.Thread(target=forget)
+thread.start()
+thread.join()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_after_another_thread_has_collected_the_model(openvino, embedded_dir):
+    ended = subprocess.run(
+        [sys.executable, "-c", COLLECTED_ELSEWHERE, embedded_dir],
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "interrupted\n"), ended.stderr
