@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bftembed.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory with those above it, where it is not there yet.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made.
+    """
+    try:
+        refuse_nul(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"The directory `{directory}` cannot be made: {error}. Choose another one."
+        raise InputError(msg) from error
+
+
+def refuse_nul(path: Path) -> None:
+    """Say of a path with a NUL byte what is said of others that cannot be: Python raises a ValueError.
+
+    Raises
+    ------
+    OSError
+        If there is one.
+    """
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "a path cannot have a NUL byte", str(path))
 
 
 @contextmanager
@@ -41,6 +72,7 @@ def replacing(target: Path) -> Iterator[Path]:
     ...     (Path(directory) / "a.txt").read_text()
     'whole'
     """
+    refuse_nul(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     made = target.with_name(f".{uuid.uuid4().hex[:12]}.{target.name}")
     try:

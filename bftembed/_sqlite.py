@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bftembed._files import refuse_nul
 from bftembed._warn import warn
 from bftembed.errors import InputError, StoreError
 
@@ -84,6 +85,7 @@ def connect(path: Path, schema: str, *, application: int, read_only: bool = Fals
     with explained(path):
         if not read_only:
             try:
+                refuse_nul(path)
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 msg = f"`{path.parent}` cannot be made: {error}. Choose another path."

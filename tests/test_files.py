@@ -2,7 +2,8 @@ import threading
 
 import pytest
 
-from bftembed._files import remove, replacing
+from bftembed._files import make_directory, remove, replacing
+from bftembed.errors import InputError
 
 
 def entries(directory):
@@ -97,3 +98,16 @@ def test_removing_takes_files_directories_and_nothing(tmp_path):
     for name in ("directory", "link", "missing"):
         remove(tmp_path / name)
     assert entries(tmp_path) == ["kept"]
+
+
+def test_a_path_that_cannot_be(tmp_path):
+    """Python raises a ValueError for a NUL byte, which callers do not expect of a path."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="a path cannot have a NUL byte"), replacing(tmp_path / "a\0b"):
+        pass
+    for wrong in ("a\0b", "file", "file/in"):
+        with pytest.raises(InputError, match=r"The directory `.*` cannot be made: .*Choose another one"):
+            make_directory(tmp_path / wrong)
+    make_directory(tmp_path / "a" / "b")
+    make_directory(tmp_path / "a" / "b")
+    assert entries(tmp_path) == ["a", "file"]

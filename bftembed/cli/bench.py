@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from bftembed._files import make_directory, replacing
 from bftembed.cli import _arguments as arg
-from bftembed.errors import InputError
+from bftembed.errors import DataError, InputError
 
 _NON_COMMERCIAL = re.compile(r"non-?commercial|\bNC\b", re.IGNORECASE)
 _SHOWN = 20
@@ -175,7 +176,7 @@ def overlap(
         for note in found.notes:
             print(note)
         if output:
-            output.mkdir(parents=True, exist_ok=True)
+            make_directory(output)
             found.items.to_csv(output / f"{each.name}.csv")
 
 
@@ -190,7 +191,6 @@ def answers(
     fast: FastOption = False,
 ) -> None:
     """Write what a model was asked and what it answered."""
-    from bftembed._files import replacing
     from bftembed.bench import find_tasks, read_answers
 
     one = {each.name: each for each in find_tasks(tasks_dir or (), names=[task])}
@@ -198,8 +198,12 @@ def answers(
         msg = f"`{task}` is no single task; there are {', '.join(one)}."
         raise InputError(msg)
     table = read_answers(directory, one[task], embedding, fast=fast, files=_files(file or []))
-    with replacing(output) as made:
-        table.to_json(made, orient="records", lines=True, force_ascii=False)
+    try:
+        with replacing(output) as made:
+            table.to_json(made, orient="records", lines=True, force_ascii=False)
+    except OSError as error:
+        msg = f"`{output}` cannot be written ({error}). Free space, or choose another output."
+        raise DataError(msg) from error
     print(f"{output}: {len(table)} questions")
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bftembed import data
+from bftembed._files import make_directory
 from bftembed.errors import DataError, InputError
 
 app = typer.Typer(help="List, fetch and verify data sets.", no_args_is_help=True)
@@ -49,7 +50,7 @@ def example(
     scaled = pbmc68k_reduced()
     adata = scaled.raw.to_adata()
     adata.var["top"] = scaled.var["dispersions_norm"].rank(ascending=False, method="first") <= n_genes
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     write_anndata(adata, cells)
     names.write_text("\n".join(adata.var_names[adata.var["top"]]) + "\n", encoding="utf-8")
     print(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from bftembed._files import make_directory
 from bftembed._optional import needs
 from bftembed.cli import _arguments as arg
 
@@ -42,7 +43,7 @@ def demo(
     from bftembed.profiles import ProfileStore
 
     began = time.perf_counter()
-    output.mkdir(parents=True, exist_ok=True)
+    make_directory(output)
     adata = bft.datasets.pbmc68k_reduced()
     order = np.argsort(-adata.var["dispersions_norm"].to_numpy())
     adata.var["demo_gene"] = np.isin(np.arange(adata.n_vars), order[:n_genes])

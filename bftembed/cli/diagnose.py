@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bftembed._files import make_directory
 from bftembed.cli import _arguments as arg
-from bftembed.errors import InputError
 
 
 def diagnose(
@@ -55,11 +55,7 @@ def diagnose(
         seed=seed,
     )
     corpora = read_corpora(texts)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"The directory `{output}` cannot be made: {error}."
-        raise InputError(msg) from error
+    make_directory(output)
     known = [name for name in BIOMEDICAL if name in texts]
     result = diagnosis.diagnose(
         corpora,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import bftembed
 from bftembed._optional import advice
@@ -26,12 +27,23 @@ from bftembed.cli import (
     tune,
 )
 from bftembed.cli._common import complete, start
-from bftembed.errors import BftembedError
+from bftembed.errors import BftembedError, InputError
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
+
+class _Commands(TyperGroup):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse what no file can be called, in whatever option it stands."""
+        if wrong := [each for each in args if "\0" in each]:
+            msg = f"{wrong[0]!r} has a NUL byte, which no name and no path can have; leave that out."
+            raise InputError(msg)
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
     name="bftembed",
+    cls=_Commands,
     help="Embeddings of genes, cells and perturbations from profile texts that a language model writes.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},

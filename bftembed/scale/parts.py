@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bftembed._files import remove
+from bftembed._files import refuse_nul, remove
 from bftembed.errors import InputError, StoreError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Parts:
         self.directory = directory
         self._merged: set[str] = set()
         try:
+            refuse_nul(directory)
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             msg = f"The directory of parts `{directory}` cannot be made: {error}. Choose another one."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bftembed.errors import InputError
-from bftembed.tune.config import read_values
+from bftembed.tune.config import Name, read_values
 from bftembed.tune.mistakes import mistakes
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class StudyConfig(Part):
         For the estimate of ``--dry-run`` alone.
     """
 
-    output: str = Field(min_length=1)
+    output: Name
     speed: Speed = Speed()
 
 

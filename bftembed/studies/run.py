@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from bftembed._files import replacing
+from bftembed._files import refuse_nul, replacing
 from bftembed.errors import DataError, InputError
 from bftembed.studies.base import Cell, Cost
 from bftembed.studies.page import write_page
@@ -106,6 +106,10 @@ def _seconds(cell: Cell, study: Study) -> float:
 
 
 def _checked(study: Study) -> list[Cell]:
+    try:
+        refuse_nul(study.directory)
+    except OSError as error:
+        raise _no_directory(study, error) from error
     cells = list(study.cells)
     if not cells:
         msg = f"The study `{study.name}` has no cells; its configuration leaves nothing to compare."
@@ -135,8 +139,7 @@ def _read(study: Study, cell: Cell) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
-        msg = f"`{study.directory}` cannot be the directory of the results: {error}. Choose another output."
-        raise DataError(msg) from error
+        raise _no_directory(study, error) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         msg = f"The result `{path}` cannot be read ({error}). Remove it to run this cell again."
         raise DataError(msg) from error
@@ -148,6 +151,11 @@ def _read(study: Study, cell: Cell) -> dict[str, Any] | None:
         )
         raise DataError(msg)
     return dict(found)
+
+
+def _no_directory(study: Study, error: OSError) -> DataError:
+    msg = f"`{study.directory}` cannot be the directory of the results: {error}. Choose another output."
+    return DataError(msg)
 
 
 def _run(study: Study, cell: Cell, results: dict[str, Any]) -> dict[str, Any] | None:

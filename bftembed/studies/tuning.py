@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import yaml
@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from bftembed.errors import DivergedError, TuneError
 from bftembed.models.files import DEFAULT_MODEL, named_directory, resolve_adapted, resolve_model
 from bftembed.studies.config import Part
-from bftembed.tune.config import Lora, Training, TuneConfig
+from bftembed.tune.config import Lora, Name, Training, TuneConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,9 +44,9 @@ class Reading(Part):
         ``"auto"`` lays a model over several GPUs.
     """
 
-    dtype: str | None = "float32"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = "float32"
     batch_size: int = Field(default=8, ge=1)
-    device_map: str | None = None
+    device_map: Name | None = None
 
 
 class Recipe(Part):
@@ -65,13 +65,13 @@ class Recipe(Part):
         Of the tuned models.
     """
 
-    model: str = "default"
-    adapter: str | None = None
+    model: Name = "default"
+    adapter: Name | None = None
     max_length: int = Field(default=256, ge=2)
     packing: bool = False
     lora: Lora | None = Lora()
     training: Training = Training()
-    accelerate: str | None = None
+    accelerate: Name | None = None
     reading: Reading = Reading()
 
     @field_validator("training", mode="before")

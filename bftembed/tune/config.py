@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bftembed._near import did_you_mean
 from bftembed._paths import shipped_dir
 from bftembed.errors import InputError
 from bftembed.tune.loss.objectives import Objective
 from bftembed.tune.mistakes import mistakes
+
+
+def _usable(name: str) -> str:
+    """Refuse what no file, directory or model can be called."""
+    if not name.strip() or "\0" in name:
+        msg = "it has to be a path or a name, neither empty nor with a NUL byte"
+        raise ValueError(msg)
+    return name
+
+
+#: Of a file, a directory, a model.
+Name = Annotated[str, AfterValidator(_usable)]
 
 
 class _Section(BaseModel):
@@ -23,8 +35,8 @@ class _Section(BaseModel):
 class Data(_Section):
     """Training and validation data, see `bftembed.tune.data.samples.read_samples`; for GRPO, questions with answers."""
 
-    train: str
-    validation: str | None = None
+    train: Name
+    validation: Name | None = None
     max_length: int = Field(default=1024, ge=2, description="Tokens kept of a sample; how many are cut is reported.")
     packing: bool = Field(default=False, description="Lay samples end to end instead of padding them.")
 
@@ -35,7 +47,7 @@ class Lora(_Section):
     r: int = Field(default=16, ge=1)
     lora_alpha: int = Field(default=32, ge=1)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
-    target_modules: str | list[str] = "all-linear"
+    target_modules: Name | list[Name] = "all-linear"
     merge: bool = Field(default=False, description="Save the merged model rather than the adapter.")
 
 
@@ -47,7 +59,7 @@ class Training(_Section):
     batch_size: int = Field(default=4, ge=1, description="Samples per device and micro-batch.")
     accumulation_steps: int = Field(default=1, ge=1, description="Micro-batches per optimizer step.")
     learning_rate: float = Field(default=2e-4, gt=0)
-    schedule: str = Field(default="cosine", description="A scheduler of transformers: cosine, linear, constant, ...")
+    schedule: Name = Field(default="cosine", description="A scheduler of transformers: cosine, linear, constant, ...")
     warmup: float = Field(default=0.03, ge=0, description="Steps, or below 1 their share of all steps.")
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
@@ -129,15 +141,15 @@ class TuneConfig(_Section):
         ``accelerate launch``.
     """
 
-    model: str = "default"
-    adapter: str | None = None
+    model: Name = "default"
+    adapter: Name | None = None
     data: Data
-    output: str = Field(min_length=1)
+    output: Name
     objective: Objective | Literal["grpo"] = Objective()
     lora: Lora | None = Lora()
     training: Training = Training()
     grpo: GRPOSettings | None = None
-    accelerate: str | None = None
+    accelerate: Name | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -48,8 +48,9 @@ def mistakes(errors: Sequence[Any], model: type[BaseModel]) -> list[str]:
     placed = [(item, _place(item["loc"], model)) for item in errors if not _follows(item, errors)]
     counts: Counter[tuple[Any, ...]] = Counter()
     for item, place in placed:
-        if place.tag is not None:  # of two kinds with as many complaints, the one whose values fit
-            counts[item["loc"][: place.tag + 1]] += 10 if item["type"] in {"missing", "extra_forbidden"} else 11
+        if place.tag is not None:  # of two kinds with as many complaints, the one whose values fit, or which it is
+            of_keys, of_all = item["type"] in {"missing", "extra_forbidden"}, len(item["loc"]) == place.tag + 1
+            counts[item["loc"][: place.tag + 1]] += 10 if of_keys else 12 if of_all else 11
     fewest: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for kind in sorted(counts, key=lambda each: counts[each]):  # sorting keeps the order of those that are alike
         fewest.setdefault(kind[:-1], kind)

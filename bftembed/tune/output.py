@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 from pydantic import BaseModel
 
+from bftembed._files import refuse_nul
 from bftembed.errors import TuneError
 from bftembed.tune.card import write_card
 from bftembed.tune.checkpoints import last_checkpoint, storing
@@ -48,6 +49,7 @@ def held(output: Path) -> Iterator[None]:
     """
     lock = filelock.FileLock(output / ".lock", timeout=0)
     try:
+        refuse_nul(output)
         output.mkdir(parents=True, exist_ok=True)
         if os.environ.get("RANK", "0") == "0":
             lock.acquire()

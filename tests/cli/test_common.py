@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import bftembed as bft
 from bftembed.cli._common import EXAMPLES
 from bftembed.cli.main import app
+from bftembed.errors import InputError
 
 ROOT = typer.main.get_command(app)
 
@@ -102,3 +103,26 @@ def test_a_missing_package_is_one_line(monkeypatch, capsys):
         main.run()
     assert ended.value.code == 1
     assert capsys.readouterr().err == 'error: This needs the package `statsmodels`: pip install "bftembed[bench]"\n'
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["study", "objectives", "embedded-cpu", "-o", "a\0b"],
+        ["tune", "embedded-cpu", "--output", "a\0b"],
+        ["diagnose", "refseq", "-o", "a\0b"],
+        ["bench", "run", "-e", "random", "-o", "a\0b"],
+        ["data", "example", "a\0b"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_nul_byte_is_refused(words):
+    with pytest.raises(InputError, match=r"'a.x00b' has a NUL byte"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("words", [["demo", "-o"], ["data", "example"]], ids=" ".join)
+def test_a_directory_that_cannot_be_made(words, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"The directory `.*in` cannot be made"):
+        CliRunner().invoke(app, [*words, str(tmp_path / "file" / "in")], catch_exceptions=False)

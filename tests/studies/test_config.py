@@ -1,10 +1,12 @@
 """Configurations of studies."""
 
 import pytest
+import yaml
 
 from bftembed.errors import InputError
 from bftembed.studies import STUDIES, open_study
 from bftembed.studies.config import load_study
+from bftembed.tune.config import find_config
 
 
 @pytest.fixture
@@ -46,3 +48,31 @@ def test_names_that_are_not_there():
     for name in STUDIES:
         with pytest.raises(InputError, match=rf"There is no studies/{name} configuration `nowhere`"):
             open_study(name, "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("study", "change", "message"),
+    [
+        ("objectives", {"output": "a\0b"}, r"`output` is 'a\\x00b': .*NUL byte"),
+        ("objectives", {"recipe": {"model": ""}}, "`recipe.model` is '': it has to be a path or a name"),
+        ("objectives", {"recipe": {"adapter": " "}}, "`recipe.adapter` is ' '"),
+        ("objectives", {"recipe": {"accelerate": ""}}, "`recipe.accelerate` is ''"),
+        ("objectives", {"recipe": {"reading": {"dtype": "float23"}}}, "`recipe.reading.dtype` is 'float23'.*'float32'"),
+        ("objectives", {"recipe": {"reading": {"device_map": ""}}}, "`recipe.reading.device_map` is ''"),
+        ("objectives", {"data": {"train": "", "validation": "a", "evaluation": {"b": "c"}}}, "`data.train` is ''"),
+        ("objectives", {"data": {"train": "a", "validation": "a", "evaluation": {"b": ""}}}, "`data.evaluation.b` is"),
+        ("window", {"recipe": {"model": ""}}, "`recipe.model` is ''"),
+        ("window", {"data": {"train": "a", "validation": {"b": ""}}}, "`data.validation.b` is ''"),
+        ("window", {"companion": {"corpora": [""]}}, "`companion.corpora.0` is ''"),
+        ("grpo", {"starts": {"sft": {"model": ""}, "b": {}}}, "`starts.sft.model` is ''"),
+        ("grpo", {"corpus": {"train": ""}}, "`corpus.train` is ''"),
+        ("grpo", {"questions": {"source": "a", "test": ""}}, "`questions.test` is ''"),
+        ("subliminal", {"language": {"recipe": {"model": ""}}}, "`language.recipe.model` is ''"),
+    ],
+)
+def test_names_that_nothing_has(tmp_path, study, change, message):
+    path = tmp_path / "study.yaml"
+    values = yaml.safe_load(find_config("embedded-cpu", f"studies/{study}").read_text())
+    path.write_text(yaml.safe_dump(values | change))
+    with pytest.raises(InputError, match=message):
+        open_study(study, path)

@@ -195,3 +195,10 @@ def test_by_the_command(squares, monkeypatch):
     assert not offered.directory.exists()
     run = invoke(main.app, ["study", "squares", "any"], catch_exceptions=False)
     assert run.output.splitlines()[-2:] == ["The sum is 13", f"The report: {offered.directory / 'report.html'}"]
+
+
+def test_an_output_that_cannot_be(squares, Squares_):
+    study = squares(1)
+    for run in (run_study, plan_study):
+        with pytest.raises(DataError, match="NUL byte"):
+            run(Squares_(study.config, study.directory / "a\0b"))

@@ -84,7 +84,16 @@ def test_any_other_argument_of_the_trainer(tmp_path):
         ({"grpo": {"seed": 2**32}}, "`grpo.seed` is 4294967296"),
         ({"training": None}, "`training` is None: it has to be a mapping of keys to values"),
         ({"lora": False}, "`lora` is False: it has to be a mapping of keys to values"),
-        ({"output": ""}, "`output` is ''"),
+        ({"output": ""}, "`output` is '': it has to be a path or a name"),
+        ({"output": "a\0b"}, r"`output` is 'a\\x00b': .*NUL byte"),
+        ({"model": ""}, "`model` is ''"),
+        ({"adapter": " "}, "`adapter` is ' '"),
+        ({"data": {"train": ""}}, "`data.train` is ''"),
+        ({"data": {"train": "a", "validation": ""}}, "`data.validation` is ''"),
+        ({"lora": {"target_modules": ""}}, "`lora.target_modules` is ''"),
+        ({"lora": {"target_modules": ["q_proj", ""]}}, "`lora.target_modules.1` is ''"),
+        ({"training": {"schedule": ""}}, "`training.schedule` is ''"),
+        ({"accelerate": ""}, "`accelerate` is ''"),
     ],
 )
 def test_values_that_no_run_can_have(change, message):

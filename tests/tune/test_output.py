@@ -45,7 +45,7 @@ def test_only_the_first_process_holds_it(tmp_path, monkeypatch):
 
 def test_a_file_in_its_place(tmp_path):
     (tmp_path / "out").touch()
-    for output in (tmp_path / "out", tmp_path / "out" / "under"):
+    for output in (tmp_path / "out", tmp_path / "out" / "under", tmp_path / "a\0b"):
         with pytest.raises(TuneError, match="cannot be made or written to"), held(output):
             pass
 

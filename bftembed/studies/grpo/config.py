@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from bftembed._near import did_you_mean
 from bftembed.studies.config import Part, StudyConfig, once
 from bftembed.studies.tuning import Recipe
-from bftembed.tune.config import GRPOSettings
+from bftembed.tune.config import GRPOSettings, Name
 from bftembed.tune.loss.objectives import Objective  # noqa: TC001 - pydantic reads the annotation
 from bftembed.tune.loss.reference import check_reference
 
@@ -35,7 +35,7 @@ class Start(Part):
 
     objective: Objective | None = None
     learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Once] = Field(default=(2e-4,), min_length=1)
-    model: str | None = None
+    model: Name | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -64,9 +64,9 @@ class Corpus(Part):
         Files of samples; without them so many genes of the package's own corpus, and general texts.
     """
 
-    train: Count | str = 256
-    validation: Count | str = 32
-    general: Count | str = 16
+    train: Count | Name = 256
+    validation: Count | Name = 32
+    general: Count | Name = 16
 
 
 class Questions(Part):
@@ -86,8 +86,8 @@ class Questions(Part):
         ``"allow"`` lets a constant answer earn more than 0.6 of the rewards.
     """
 
-    source: str = "dir"
-    test: str | None = None
+    source: Name = "dir"
+    test: Name | None = None
     n_train: Count = 2048
     n_test: Count = 256
     n_predict: Count = 64

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from bftembed.studies.config import Part, StudyConfig, check_names, once
 from bftembed.studies.medical import Medical  # noqa: TC001 - pydantic reads the annotation
 from bftembed.studies.tuning import Recipe
+from bftembed.tune.config import Name  # noqa: TC001 - pydantic reads the annotation
 from bftembed.tune.loss.objectives import Objective  # noqa: TC001 - pydantic reads the annotation
 from bftembed.tune.loss.reference import check_reference
 
@@ -50,9 +51,9 @@ class Files(Part):
         Files by the name under which the report has them; the first is what `ObjectivesConfig.explained` is by default.
     """
 
-    train: str
-    validation: str
-    evaluation: dict[str, str] = Field(min_length=1)
+    train: Name
+    validation: Name
+    evaluation: dict[Name, Name] = Field(min_length=1)
 
     @field_validator("evaluation")
     @classmethod

@@ -12,6 +12,7 @@ from bftembed.studies.config import Part, StudyConfig, check_names, once
 from bftembed.studies.medical import Medical  # noqa: TC001 - pydantic reads the annotation
 from bftembed.studies.tuning import Recipe
 from bftembed.studies.window.weighing import WHOLE, parse_window
+from bftembed.tune.config import Name  # noqa: TC001 - pydantic reads the annotation
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -32,7 +33,7 @@ class Companion(Part):
         Of the bootstrap over texts.
     """
 
-    corpora: tuple[str, ...] = Field(default=("huatuogpt_o1", "refseq"), min_length=1)
+    corpora: tuple[Name, ...] = Field(default=("huatuogpt_o1", "refseq"), min_length=1)
     limit: Count | None = None
     max_length: Annotated[int, Field(ge=2)] = 1024
     resamples: Annotated[int, Field(ge=2)] = 2000
@@ -74,8 +75,8 @@ class Files(Part):
         Files by the name under which the report has them; the verdict is on the first one.
     """
 
-    train: str
-    validation: dict[str, str]
+    train: Name
+    validation: dict[Name, Name]
 
     @field_validator("validation")
     @classmethod

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed import data
+from bftembed._files import refuse_nul
 from bftembed._near import did_you_mean
 from bftembed.datasets import FACT_SOURCES, NAME_SOURCES, gene_facts
 from bftembed.errors import DataError, InputError
@@ -253,6 +254,7 @@ def _sources(names: Iterable[str]) -> dict[str, str]:
 
 def _write(output: Path, splits: dict[str, list[dict[str, Any]]], report: CorpusReport) -> None:
     try:
+        refuse_nul(output)
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent) as temporary:
             made = Path(temporary) / "corpus"
