@@ -66,6 +66,8 @@ class _LogitsLogprobs(torch.autograd.Function):
             logsumexp[part] = rows.logsumexp(1)
             if asked.entropy or asked.purity:
                 asked.fill(spread, part, (rows - rows.amax(1, keepdim=True)).exp_())
+        # A logit of plus infinity leaves no distribution, and no target may seem to be ruled out by it.
+        logsumexp.masked_fill_(logsumexp == torch.inf, torch.nan)
         ctx.save_for_backward(logits, targets, logsumexp)
         ctx.chunk_size = chunk_size
         ctx.mark_non_differentiable(*spread)

@@ -193,6 +193,8 @@ class Objective(BaseModel):
         BFT: each sample's mean of weighted negative log-likelihoods times its sample weight, summed, over `n_samples`;
         a sample without supervised tokens counts as a sample. The others: the sum of weighted negative log-likelihoods
         over `n_tokens`, which counts tokens of weight 0 too. A divergence is added with the same mean, unweighted.
+        A token that the model rules out (probability 0) adds nothing where its weight is 0, as by ``dft``, ``bft``,
+        ``bft-v1``, ``deft`` and ``power`` above 0; else, as by ``sft``, the loss is infinite: the run has diverged.
 
         Parameters
         ----------
@@ -215,8 +217,9 @@ class Objective(BaseModel):
             share = torch.ones_like(weights.token)
             total = len(logprobs) if n_tokens is None else n_tokens
         total = total.to(logprobs.device).clamp(min=1) if isinstance(total, torch.Tensor) else max(total, 1)
-        factor = weights.token * share / total
-        loss = -(logprobs * factor.to(logprobs.dtype)).sum()
+        factor = (weights.token * share / total).to(logprobs.dtype)
+        # A token of probability 0 and weight 0 adds nothing: p**a * log p goes to 0 with p, and here is 0 * -inf.
+        loss = -(logprobs.masked_fill((logprobs == -torch.inf) & (factor == 0), 0.0) * factor).sum()
         if self.kl:
             divergence = self._given(values, "divergence")
             if self.per_sample:

@@ -504,6 +504,47 @@ def test_an_impossible_token_touches_its_own_sample_alone():
     assert float(Objective(name="bft-v1", window=2).weights(*flat([[-1.0, -np.inf]])).sample[0]) == 1.0
 
 
+@pytest.mark.parametrize("by_bias", [False, True])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sft", {}),
+        ("power", {"alpha": 0.0}),
+        ("power", {"alpha": 0.3}),
+        ("power", {"alpha": 1.0}),
+        ("dft", {}),
+        ("profit", {}),
+        ("deft", {}),
+        ("bft", {"window": 2}),
+        ("bft-v1", {"window": 2}),
+    ],
+)
+def test_a_target_that_is_ruled_out_adds_what_its_limit_is(name, options, by_bias):
+    """A masked vocabulary: a logit of minus infinity against one of minus 700, whose probability is 1e-304."""
+    objective, generator = named(name, **options), torch.Generator().manual_seed(0)
+    hidden = torch.randn(6, 5, dtype=torch.float64, generator=generator)
+    targets, lengths, vocabulary = torch.tensor([0, 1, 4, 2, 4, 3]), torch.tensor([4, 2]), torch.eye(5).double()
+    found = []
+    for least in (-torch.inf, -700.0):
+        mask, leaf = torch.tensor([0, 0, 0, 0, least], dtype=torch.float64), hidden.clone().requires_grad_()
+        if by_bias:
+            rows = vocabulary.clone().requires_grad_()
+            values = token_logprobs(leaf, rows, targets, bias=mask, **objective.asks)
+        else:
+            values = logits_logprobs(leaf + mask, targets, **objective.asks)
+        loss, _ = objective.loss(values, lengths)
+        loss.backward()
+        found.append((float(loss.detach()), leaf.grad, *([rows.grad] if by_bias else [])))
+    (loss, *gradients), (limit, *near) = found
+    for gradient, other in zip(gradients, near, strict=True):
+        assert gradient.isfinite().all()
+        torch.testing.assert_close(gradient, other)
+    if name == "sft" or options.get("alpha") == 0.0:
+        assert (loss, limit > 200) == (np.inf, True)
+    else:
+        assert loss == pytest.approx(limit, rel=1e-12)
+
+
 def test_gamma_is_the_exponent_of_the_lowest_group():
     logprobs, lengths = flat([[-1.0, -3.0, -2.0, -0.1]])
     for gamma in (0.5, 1.0, 2.0):
