@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from bftembed.errors import PluginError
@@ -38,3 +41,29 @@ def load_plugin(group: Group, name: str) -> Any:
         package = point.dist.name if point.dist else "an installed package"
         msg = f"`{name}` of `{package}` cannot be loaded ({point.value}): {type(error).__name__}: {error}"
         raise PluginError(msg) from error
+
+
+def plugin_source(group: Group, name: str) -> str | None:
+    """What a registered object does, as far as a digest can tell, or None where nobody registered the name.
+
+    Returns
+    -------
+    ``sha256:`` of the entry point and of the Python files of the package that it is in.
+    """
+    point = next(iter(entry_points(group=f"bftembed.{group}", name=name)), None)
+    if point is None:
+        return None
+    digest = hashlib.sha256(point.value.encode())
+    for path in _files_of(point.module.partition(".")[0]):
+        digest.update(path.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _files_of(package: str) -> list[Path]:
+    """Python files of a package, or the one of a module; none of what is built in or compiled."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is not None:
+        return [path for place in spec.submodule_search_locations for path in sorted(Path(place).rglob("*.py"))]
+    return [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []

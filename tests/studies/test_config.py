@@ -5,8 +5,10 @@ import yaml
 
 from bftembed.errors import InputError
 from bftembed.studies import STUDIES, open_study
-from bftembed.studies.config import load_study
+from bftembed.studies.config import load_study, said
 from bftembed.tune.config import find_config
+from bftembed.tune.loss import kinds
+from bftembed.tune.loss.objectives import named
 
 
 @pytest.fixture
@@ -76,3 +78,15 @@ def test_names_that_nothing_has(tmp_path, study, change, message):
     path.write_text(yaml.safe_dump(values | change))
     with pytest.raises(InputError, match=message):
         open_study(study, path)
+
+
+def test_what_an_objective_of_a_user_is_made_of_is_said(installed, tmp_path, monkeypatch):
+    """Of this package's own nothing, so that what was made stays."""
+    monkeypatch.setattr(kinds, "_KINDS", dict(kinds._KINDS))
+    code = "def weigh(logprobs, lengths): return {} * logprobs.exp()"
+    installed("plug_one", code.format(1), "[bftembed.objectives]\nplugged = plug_one:weigh\n")
+    before = said(named("plugged"))
+    (tmp_path / "plug_one.py").write_text(code.format(2))
+    kinds._KINDS.pop("plugged")  # as in another process
+    assert said(named("plugged")) != before
+    assert said(named("bft", window=64)) == {"name": "bft", "window": 64}

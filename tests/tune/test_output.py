@@ -141,3 +141,16 @@ def test_damaged_files(tmp_path, text):
     for look in (finished_report, claim):
         with pytest.raises(TuneError, match=r"bft_run.json` is damaged.*remove .* to train anew"):
             look(tmp_path, settings())
+
+
+def test_an_installed_objective_that_was_changed_does_not_go_on(tmp_path, installed, monkeypatch):
+    monkeypatch.setattr(kinds, "_KINDS", dict(kinds._KINDS))
+    code = "def weigh(logprobs, lengths): return {} * logprobs.exp()"
+    installed("plug_one", code.format(1), "[bftembed.objectives]\nplugged = plug_one:weigh\n")
+    before = settings(objective="plugged")
+    (tmp_path / "plug_one.py").write_text(code.format(2))
+    kinds._KINDS.pop("plugged")  # as in another process
+    whole_checkpoint(tmp_path)
+    (tmp_path / "bft_run.json").write_text(json.dumps(before))
+    with pytest.raises(TuneError, match=r"`objective.source` was 'sha256:.*' and is 'sha256:"):
+        claim(tmp_path, settings(objective="plugged"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from bftembed._near import check_number, did_you_mean
-from bftembed._plugins import load_plugin, plugin_names
+from bftembed._plugins import load_plugin, plugin_names, plugin_source
 from bftembed.errors import InputError
 from bftembed.tune.loss.weights import Exponent, Weights, bft, bft_v1, deft, dft, eaft, power, profit, sft
 
@@ -53,7 +53,9 @@ class ObjectiveKind(NamedTuple):
         What ``KL(reference || model)`` is multiplied by before it is added to the loss, with the same mean; None for no
         such term. The option ``lambda`` replaces it.
     source
-        ``sha256:`` of the file that the function stands in, if its name is a path.
+        What tells the function from another of the same name: ``sha256:`` of the file if its name is a path, of the
+        package if an entry point names it, else of the function's own text where that can be had. None of this
+        package's own.
     """
 
     weights: Callable[..., Weights | torch.Tensor]
@@ -161,7 +163,7 @@ def register_objective(
         raise InputError(msg)
     if kl is not None:
         check_number(f"kl of {name}", kl, least=0)
-    _KINDS[name] = ObjectiveKind(weights, per_sample, kl)
+    _KINDS[name] = ObjectiveKind(weights, per_sample, kl, _text_digest(weights))
     return _KINDS[name]
 
 
@@ -189,17 +191,25 @@ def find_kind(name: str) -> ObjectiveKind:
         If there is none, or its file cannot be run.
     """
     if name not in _KINDS:
-        found, source = _in_file(name) if ".py:" in name else (load_plugin("objectives", name), None)
+        in_file = ".py:" in name
+        found, source = _in_file(name) if in_file else (load_plugin("objectives", name), None)
         if found is not None:
             kind = found if isinstance(found, ObjectiveKind) else ObjectiveKind(found)
-            _KINDS[name] = register_objective(name, kind.weights, per_sample=kind.per_sample, kl=kind.kl)._replace(
-                source=source
-            )
+            known = register_objective(name, kind.weights, per_sample=kind.per_sample, kl=kind.kl)
+            _KINDS[name] = known._replace(source=source if in_file else plugin_source("objectives", name))
     if name not in _KINDS:
         known = list(dict.fromkeys([*_KINDS, *plugin_names("objectives")]))
         msg = f"{did_you_mean(name, known)} There are {', '.join(known)}".strip()
         raise InputError(msg)
     return _KINDS[name]
+
+
+def _text_digest(weights: object) -> str | None:
+    """``sha256:`` of the text of a function, None where there is none: typed in at a prompt, made by a call."""
+    try:
+        return f"sha256:{hashlib.sha256(inspect.getsource(weights).encode()).hexdigest()}"  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        return None
 
 
 def _in_file(name: str) -> tuple[Any, str]:

@@ -119,7 +119,7 @@ class Objective(BaseModel):
 
     @property
     def source(self) -> str | None:
-        """``sha256:`` of the file of a name that is a path."""
+        """``sha256:`` of what an objective that is not of this package is made of; see `ObjectiveKind`."""
         return find_kind(self.name).source
 
     @property

@@ -1,5 +1,6 @@
 """The registry: functions of users and of installed packages."""
 
+import functools
 import hashlib
 import sys
 
@@ -182,6 +183,38 @@ def test_an_objective_of_an_installed_package(installed):
     assert objective.weights(torch.zeros(2), torch.tensor([2])).token.tolist() == [0.5, 0.5]
     with pytest.raises(InputError, match="plugged"):
         named("pluged")
+
+
+@pytest.mark.usefixtures("registered")
+def test_what_an_installed_objective_is_made_of_is_told(installed, tmp_path):
+    """Also in another file of its package than the one that the entry point names."""
+    package = tmp_path / "plug_one"
+    package.mkdir()
+    (package / "__init__.py").write_text("from plug_one.inner import weigh\n")
+    (package / "inner.py").write_text("def weigh(logprobs, lengths): return logprobs.exp()\n")
+    installed("plug_one", "", "[bftembed.objectives]\nplugged = plug_one:weigh\n")
+    found = [named("plugged").source]
+    assert found[0] == named("plugged").source
+    (package / "inner.py").write_text("def weigh(logprobs, lengths): return 2 * logprobs.exp()\n")
+    kinds._KINDS.pop("plugged")  # as in another process
+    found.append(named("plugged").source)
+    assert found[0] != found[1]
+    assert all(each.startswith("sha256:") for each in found)
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_text_of_a_registered_function_is_told():
+    def weigh(logprobs, lengths):
+        return logprobs.exp()
+
+    def other(logprobs, lengths):
+        return 2 * logprobs.exp()
+
+    sources = {register_objective(name, each).source for name, each in (("a", weigh), ("b", weigh), ("c", other))}
+    assert len(sources) == 2
+    assert all(each.startswith("sha256:") for each in sources)
+    assert register_objective("built", functools.partial(weigh)).source is None
+    assert [named(name).source for name in kinds.OBJECTIVES] == [None] * len(kinds.OBJECTIVES)
 
 
 IN_A_FILE = """
