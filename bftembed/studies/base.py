@@ -80,6 +80,15 @@ class Study(ABC):
     def cells(self) -> Sequence[Cell]:
         """All cells, in the order in which they are run; the same on every call."""
 
+    def check(self) -> None:  # noqa: B027 - a study may have nothing of the kind
+        """Refuse what can be known to be wrong before any cell is run; called before `cells`, by an estimate too.
+
+        Raises
+        ------
+        InputError
+            That names the key of the configuration.
+        """
+
     @abstractmethod
     def run(self, cell: Cell, results: Mapping[str, Any]) -> dict[str, Any]:
         """The result of a cell, JSON values, from the results of the cells that it needs.

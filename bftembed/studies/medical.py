@@ -14,7 +14,7 @@ from bftembed.studies.config import Part, once
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bftembed.bench import Asker, ClosedQuestion
+    from bftembed.bench import Asker, ClosedQuestion, ClosedQuestions
 
 
 class Medical(Part):
@@ -32,6 +32,28 @@ class Medical(Part):
         default=("medical.medqa", "medical.medmcqa", "medical.mmlu_medical"), min_length=1
     )
     items: Annotated[int, Field(ge=1)] = 100
+
+
+def medical_problems(medical: Medical) -> list[tuple[str, ClosedQuestions]]:
+    """The questions by their tasks.
+
+    Raises
+    ------
+    InputError
+        If there is no such task, or it does not rank options.
+    DataError
+        If its data are missing.
+    """
+    from bftembed.bench import ClosedQuestions, find_tasks
+
+    found = []
+    for task in find_tasks(names=medical.tasks):
+        problem = task.load(False) if task.info.mode == "rank" else None
+        if not isinstance(problem, ClosedQuestions):
+            msg = f"`{task.name}` ranks no options; name closed questions in `medical.tasks`, e.g. `medical.medqa`."
+            raise InputError(msg)
+        found.append((task.name, problem))
+    return found
 
 
 def medical_answers(asker: Asker, medical: Medical) -> dict[str, Any]:
@@ -54,22 +76,18 @@ def medical_answers(asker: Asker, medical: Medical) -> dict[str, Any]:
     InputError
         If a task does not rank options.
     """
-    from bftembed.bench import ClosedQuestions, few_questions, find_tasks
+    from bftembed.bench import few_questions
     from bftembed.bench.language.choices.answers import probabilities, ranked
 
     found: dict[str, list[Any]] = {"items": [], "right": [], "gold": [], "among": []}
-    for task in find_tasks(names=medical.tasks):
-        problem = task.load(False)
-        if not isinstance(problem, ClosedQuestions) or task.info.mode != "rank":
-            msg = f"`{task.name}` ranks no options; name closed questions in `medical.tasks`, e.g. `medical.medqa`."
-            raise InputError(msg)
+    for name, problem in medical_problems(medical):
         rows: Sequence[ClosedQuestion] = few_questions(problem.rows, medical.items)
         asked = {question.item: question for question in problem.questions() if not question.row}
         answers = asker.answer([asked[row.id] for row in rows], end=problem.end)
         chosen = ranked(rows, [answers[asked[row.id].request.id] for row in rows])
         place = [row.choices.index(row.gold) for row in rows]
         lines = np.arange(len(rows))
-        found["items"] += [f"{task.name}/{row.id}" for row in rows]
+        found["items"] += [f"{name}/{row.id}" for row in rows]
         found["right"] += chosen.right(rows).astype(float).tolist()
         found["gold"] += numbers(chosen.logprobs[lines, place])
         found["among"] += numbers(np.log(probabilities(chosen.logprobs)[lines, place]))

@@ -110,6 +110,7 @@ def _checked(study: Study) -> list[Cell]:
         refuse_nul(study.directory)
     except OSError as error:
         raise _no_directory(study, error) from error
+    study.check()
     cells = list(study.cells)
     if not cells:
         msg = f"The study `{study.name}` has no cells; its configuration leaves nothing to compare."

@@ -189,23 +189,34 @@ def _sizes(module: torch.nn.Module) -> tuple[int, int]:
 
 def _empty_model(config: TuneConfig, dtype: torch.dtype) -> Any:
     """A model without weights, with a fresh adapter and checkpointing if they are asked for."""
-    from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     path = _config_file(config.model)
-    try:
-        with loading_quietly(), torch.device("meta"):
-            make: Any = AutoModelForCausalLM.from_config
-            made = make(AutoConfig.from_pretrained(path.parent), dtype=dtype)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, ArithmeticError, StrictDataclassError) as error:
-        msg = f"transformers cannot make a model of `{path}`: {' '.join(str(error).split())[:300]}"
-        raise ModelError(msg) from error
+    made = bare_model(path, dtype)
     made.config.use_cache = False
     if config.lora:
         made = add_lora(made, ModelFiles(path.parent, config.model, ""), **config.lora.model_dump(exclude={"merge"}))
     if config.training.gradient_checkpointing:
         _checkpoint(made, lora=config.lora is not None)
     return made.train()
+
+
+def bare_model(path: Path, dtype: torch.dtype) -> Any:
+    """A model without weights, on torch's device ``meta``, as its ``config.json`` describes it.
+
+    Raises
+    ------
+    ModelError
+        If transformers cannot make it.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        with loading_quietly(), torch.device("meta"):
+            make: Any = AutoModelForCausalLM.from_config
+            return make(AutoConfig.from_pretrained(path.parent), dtype=dtype)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, ArithmeticError, StrictDataclassError) as error:
+        msg = f"transformers cannot make a model of `{path}`: {' '.join(str(error).split())[:300]}"
+        raise ModelError(msg) from error
 
 
 def _config_file(model: str) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bftembed._near import did_you_mean
 from bftembed.errors import InputError
 from bftembed.models.causal import check_vocabulary, context_window
 from bftembed.tune.checkpoints import LogFile, last_checkpoint, remove_broken, storing
@@ -132,10 +133,19 @@ def training_arguments(training: Training, output: Path, *, evaluate: bool) -> A
     Raises
     ------
     InputError
-        If one of ``training.trainer`` is unknown or refused.
+        If there is no such schedule, or one of ``training.trainer`` is unknown or refused.
     """
-    from transformers import TrainingArguments
+    from transformers import SchedulerType, TrainingArguments
 
+    schedules = [each.value for each in SchedulerType]
+    if training.schedule not in schedules:
+        near = did_you_mean(training.schedule, schedules)
+        msg = f"`training.schedule` is `{training.schedule}`; there are {', '.join(schedules)}.{near}"
+        raise InputError(msg)
+    if unknown := [name for name in training.trainer if name not in TrainingArguments.__dataclass_fields__]:
+        near = did_you_mean(unknown[0], TrainingArguments.__dataclass_fields__)
+        msg = f"`training.trainer` has `{unknown[0]}`, and transformers' `TrainingArguments` no such argument.{near}"
+        raise InputError(msg)
     if refused := training.trainer.keys() & _REFUSED:
         msg = f"`training.trainer` takes no `{min(refused)}`: {_REFUSED[min(refused)]}."
         raise InputError(msg)

@@ -67,10 +67,12 @@ def test_any_other_argument_of_the_trainer(tmp_path):
     made = training_arguments(Training(trainer={"adam_beta2": 0.95}), tmp_path, evaluate=False)
     assert isinstance(made, TrainingArguments)
     assert made.adam_beta2 == 0.95
-    with pytest.raises(InputError, match=r"refused: .*adam_beta7"):
+    with pytest.raises(InputError, match=r"`training.trainer` has `adam_beta7`, .* Did you mean `adam_beta\d`\?"):
         training_arguments(Training(trainer={"adam_beta7": 0.95}), tmp_path, evaluate=False)
-    with pytest.raises(InputError, match="refused"):
-        training_arguments(Training(schedule="zigzag"), tmp_path, evaluate=False)
+    with pytest.raises(InputError, match=r"training arguments are refused: .*adamv"):
+        training_arguments(Training(trainer={"optim": "adamv"}), tmp_path, evaluate=False)
+    with pytest.raises(InputError, match=r"`training.schedule` is `cosin`; there are linear.* Did you mean `cosine`\?"):
+        training_arguments(Training(schedule="cosin"), tmp_path, evaluate=False)
 
 
 @pytest.mark.parametrize(

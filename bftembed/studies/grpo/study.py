@@ -14,6 +14,7 @@ from bftembed._files import replacing
 from bftembed.errors import InputError
 from bftembed.models.files import resolve_adapted
 from bftembed.studies.base import Cell, Cost, Study
+from bftembed.studies.checks import check_grpo, check_objectives, check_recipe
 from bftembed.studies.grpo.config import GRPOStudyConfig
 from bftembed.studies.grpo.outcomes import grpo_cell, start_cell
 from bftembed.studies.grpo.questions import prepare
@@ -49,6 +50,14 @@ class GRPOStudy(Study):
     name: ClassVar[str] = "grpo"
     Config: ClassVar[type[GRPOStudyConfig]] = GRPOStudyConfig
     config: GRPOStudyConfig
+
+    def check(self) -> None:
+        """See `Study.check`."""
+        check_recipe(self.config.recipe)
+        check_objectives(
+            {f"starts.{name}": each.objective for name, each in self.config.starts.items() if each.objective}
+        )
+        check_grpo(self.config.grpo, self.config.recipe.accelerate)
 
     @cached_property
     def exam(self) -> Exam:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed.errors import InputError
 from bftembed.studies.medical import medical_answers, numbers
 from bftembed.studies.tuning import per_sample, read_logprobs
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bftembed.bench import Asker
+    from bftembed.bench import Asker, Problem, Task
     from bftembed.engines import TransformersEngine
     from bftembed.studies.objectives.config import GeneTasks, ObjectivesConfig
     from bftembed.studies.objectives.data import Prepared
@@ -158,17 +159,39 @@ def own_against_others(annotations: Sequence[str], texts: Sequence[str]) -> Any:
     return found
 
 
+def gene_problems(tasks: GeneTasks) -> list[tuple[Task, Problem]]:
+    """The benchmarks by their tasks.
+
+    Raises
+    ------
+    InputError
+        If there is no such task, or it is not about genes.
+    DataError
+        If its data are missing.
+    """
+    from bftembed.bench import Problem, find_tasks
+
+    found = []
+    for task in find_tasks(names=tasks.tasks):
+        problem = task.load(False) if task.info.kind == "gene" else None
+        if not isinstance(problem, Problem):
+            msg = f"`{task.name}` is not about genes; name others in `gene_tasks.tasks`, as `gene_property.dosage`."
+            raise InputError(msg)
+        found.append((task, problem))
+    return found
+
+
 def _gene_tasks(engine: TransformersEngine, tasks: GeneTasks, place: Path) -> dict[str, float | None]:
     """Main scores of embeddings of the profiles that the model writes of all genes of some tasks."""
-    from bftembed.bench import find_tasks, run
+    from bftembed.bench import run
     from bftembed.engines import Sampling
     from bftembed.entities import gene_entities
     from bftembed.profiles import ProfileStore, write_profiles
 
-    found = find_tasks(names=tasks.tasks)
-    genes = sorted({gene for task in found for gene in task.load(False).entities})  # type: ignore[union-attr]
+    found = gene_problems(tasks)
+    genes = sorted({gene for _, problem in found for gene in problem.entities})
     entities, _ = gene_entities(genes, facts="none")
     with ProfileStore(place / "profiles.sqlite") as store:
         write_profiles(entities, engine, store=store, sampling=Sampling(max_new_tokens=tasks.max_new_tokens))
-    results = run(found, [f"tuned=profiles:{place / 'profiles.sqlite'}"], place / "gene-tasks")
+    results = run([task for task, _ in found], [f"tuned=profiles:{place / 'profiles.sqlite'}"], place / "gene-tasks")
     return {result.task.name: None if result.main is None else result.main.mean for result in results}

@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bftembed._optional import needs
 from bftembed.errors import DivergedError
 from bftembed.studies.base import Cell, Cost, Study
+from bftembed.studies.checks import check_objectives, check_recipe, told_of
 from bftembed.studies.config import said
+from bftembed.studies.medical import medical_problems
 from bftembed.studies.objectives.config import ObjectivesConfig
 from bftembed.studies.objectives.data import Prepared, prepare
-from bftembed.studies.objectives.measures import VERSION, measure
+from bftembed.studies.objectives.measures import VERSION, gene_problems, measure
 from bftembed.studies.objectives.outcomes import BASE, cell_name
 from bftembed.studies.objectives.report import make_page
 from bftembed.studies.tuning import logged, train
@@ -40,6 +43,20 @@ class Objectives(Study):
     name: ClassVar[str] = "objectives"
     Config: ClassVar[type[ObjectivesConfig]] = ObjectivesConfig
     config: ObjectivesConfig
+
+    def check(self) -> None:
+        """See `Study.check`."""
+        config = self.config
+        check_recipe(config.recipe)
+        check_objectives({f"objectives.{label}": objective for label, objective in config.objectives.items()})
+        if config.medical:
+            with told_of("medical.tasks"):
+                medical_problems(config.medical)
+        if config.profiles:
+            needs("rouge_score")
+        if config.gene_tasks:
+            with told_of("gene_tasks.tasks"):
+                gene_problems(config.gene_tasks)
 
     @cached_property
     def prepared(self) -> Prepared:

@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bftembed.studies.base import Cell, Study
+from bftembed.studies.checks import check_objectives, check_recipe, told_of
+from bftembed.studies.subliminal.carriers import kind_of
 from bftembed.studies.subliminal.cells import Design
 from bftembed.studies.subliminal.digits import read_digits
 from bftembed.studies.subliminal.report import report
@@ -27,6 +29,17 @@ class Subliminal(Study):
     name: ClassVar[str] = "subliminal"
     Config: ClassVar[type[SubliminalConfig]] = SubliminalConfig
     config: SubliminalConfig
+
+    def check(self) -> None:
+        """See `Study.check`."""
+        if (language := self.config.language) is None:
+            return
+        check_recipe(language.recipe, "language.recipe")
+        given = language.students.objectives
+        check_objectives({f"language.students.objectives.{label}": each for label, each in given.items()})
+        with told_of("language.carrier.kinds"):
+            for name in language.carrier.kinds:
+                kind_of(name)
 
     @cached_property
     def _jobs(self) -> dict[Any, Cell]:

@@ -14,8 +14,9 @@ from bftembed.errors import DivergedError, ModelError
 from bftembed.models.causal import load_tokenizer
 from bftembed.models.files import ModelFiles, resolve_adapted
 from bftembed.studies.base import Cell, Cost, Study
+from bftembed.studies.checks import check_recipe, told_of
 from bftembed.studies.config import said
-from bftembed.studies.medical import Medical, medical_answers
+from bftembed.studies.medical import Medical, medical_answers, medical_problems
 from bftembed.studies.tuning import read_logprobs, train
 from bftembed.studies.window.companion import Tokens, measure, tokens_of
 from bftembed.studies.window.config import WindowConfig, corpus_name
@@ -55,6 +56,13 @@ class Window(Study):
     config: WindowConfig
     #: Why lengths of samples are estimates.
     _missing: ModelError | None = None
+
+    def check(self) -> None:
+        """See `Study.check`."""
+        check_recipe(self.config.recipe)
+        if self.config.medical:
+            with told_of("medical.tasks"):
+                medical_problems(self.config.medical)
 
     @cached_property
     def objectives(self) -> dict[str, Objective]:

@@ -73,6 +73,25 @@ def _micro_steps(arguments: Any) -> int:
     return int(arguments.steps_per_generation * arguments.num_iterations)
 
 
+def batches_of(settings: GRPOSettings, processes: int) -> tuple[int, int]:
+    """Answers in a micro-batch of one of so many processes, and micro-batches in a step.
+
+    Raises
+    ------
+    InputError
+        If a step cannot be split into such batches.
+    """
+    answers = settings.prompts_per_step * settings.num_generations
+    batch = min(settings.batch_size, max(1, answers // processes))
+    if answers % (batch * processes):
+        msg = (
+            f"{settings.prompts_per_step} questions x {settings.num_generations} answers are not a whole number of "
+            f"batches of {batch} on {processes} process(es); change `batch_size` or `num_generations`."
+        )
+        raise InputError(msg)
+    return batch, answers // (batch * processes)
+
+
 def make_arguments(settings: GRPOSettings, output: Path) -> Any:
     """TRL's arguments.
 
@@ -89,21 +108,14 @@ def make_arguments(settings: GRPOSettings, output: Path) -> Any:
         msg = f"`grpo.trainer` takes no `{min(refused)}`: {_REFUSED[min(refused)]}."
         raise InputError(msg)
     gpu = torch.cuda.is_available()
-    answers = settings.prompts_per_step * settings.num_generations
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    batch = min(settings.batch_size, max(1, answers // processes))
-    if answers % (batch * processes):
-        msg = (
-            f"{settings.prompts_per_step} questions x {settings.num_generations} answers are not a whole number of "
-            f"batches of {batch} on {processes} process(es); change `batch_size` or `num_generations`."
-        )
-        raise InputError(msg)
+    batch, accumulated = batches_of(settings, processes)
     values: dict[str, Any] = {
         "output_dir": str(output),
         "max_steps": settings.steps,
         "num_generations": settings.num_generations,
         "per_device_train_batch_size": batch,
-        "gradient_accumulation_steps": answers // (batch * processes),
+        "gradient_accumulation_steps": accumulated,
         "max_completion_length": settings.max_new_tokens,
         "temperature": settings.temperature,
         "learning_rate": settings.learning_rate,
