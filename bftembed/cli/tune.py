@@ -85,6 +85,6 @@ def _launch(configuration: Path) -> None:
 
     require("accelerate")
     launcher = ["-m", "accelerate.commands.launch", "--config_file", str(configuration)]
-    os.environ[_LAUNCHED] = "1"
     command = ["-m", "bftembed", *sys.argv[1:]]
-    os.execv(sys.executable, [sys.executable, *launcher, *command])  # in this process's place
+    started = os.environ | {_LAUNCHED: "1"}
+    os.execve(sys.executable, [sys.executable, *launcher, *command], started)  # in this process's place

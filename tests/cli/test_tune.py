@@ -188,12 +188,14 @@ def test_a_missing_accelerate_file(small, tmp_path, monkeypatch):
         invoke("tune", small)
     started = []
     monkeypatch.delenv("BFTEMBED_LAUNCHED", raising=False)
-    monkeypatch.setattr(command.os, "execv", lambda path, arguments: started.append(arguments))
+    monkeypatch.setattr(command.os, "execve", lambda path, *given: started.extend(given))
     monkeypatch.setattr(sys, "argv", ["bftembed", "tune", "x.yaml"])
     (tmp_path / "there.yaml").touch()
     command._launch(tmp_path / "there.yaml")
     assert started[0][1:4] == ["-m", "accelerate.commands.launch", "--config_file"]
     assert started[0][-4:] == ["-m", "bftembed", "tune", "x.yaml"]
+    assert started[1]["BFTEMBED_LAUNCHED"] == "1"
+    assert "BFTEMBED_LAUNCHED" not in os.environ
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
