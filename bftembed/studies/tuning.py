@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import Field, field_validator
 from bftembed.errors import DivergedError, TuneError
 from bftembed.models.files import DEFAULT_MODEL, named_directory, resolve_adapted, resolve_model
 from bftembed.studies.config import Part
+from bftembed.studies.runs import clear, logged, rhythm
 from bftembed.tune.config import Lora, Name, Training, TuneConfig
 
 if TYPE_CHECKING:
@@ -120,7 +120,14 @@ class Logprobs(NamedTuple):
 
 
 def train(
-    recipe: Recipe, *, objective: str | Objective, learning_rate: float, seed: int, data: str | Path, place: Path
+    recipe: Recipe,
+    *,
+    objective: str | Objective,
+    learning_rate: float,
+    seed: int,
+    data: str | Path,
+    place: Path,
+    keep: int = 0,
 ) -> Path:
     """Tune a model, or go on where that was stopped; a finished run is left as it is.
 
@@ -137,10 +144,13 @@ def train(
         Training samples, see `bftembed.tune.data.samples.read_samples`.
     place
         Directory of the run.
+    keep
+        Into how many parts of one length the run is divided whose models are kept, see
+        `bftembed.studies.runs.kept`.
 
     Returns
     -------
-    Directory of the adapter, or of the model if ``recipe.lora`` is None. Checkpoints are removed at the end.
+    Directory of the adapter, or of the model if ``recipe.lora`` is None. Other checkpoints are removed at the end.
 
     Raises
     ------
@@ -166,15 +176,22 @@ def train(
             "output": str(place),
             "objective": named(objective).model_dump(),
             "lora": None if recipe.lora is None else recipe.lora.model_dump(),
-            "training": recipe.training.model_dump() | {"learning_rate": learning_rate, "seed": seed},
+            "training": recipe.training.model_dump() | {"learning_rate": learning_rate, "seed": seed} | rhythm(keep),
             "accelerate": recipe.accelerate,
         }
     )
-    return run_config(config)
+    return run_config(config, keep=keep)
 
 
-def run_config(config: TuneConfig) -> Path:
+def run_config(config: TuneConfig, *, keep: int = 0) -> Path:
     """Run a configuration of a tuning run, here or on several devices, and remove its checkpoints at the end.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    keep
+        See `train`; `config` has to say when checkpoints are written.
 
     Returns
     -------
@@ -194,9 +211,8 @@ def run_config(config: TuneConfig) -> Path:
         from bftembed.tune import tune
 
         tune(config)
-        _free_memory()
-    for checkpoint in place.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
+        free_memory()
+    clear(place, keep)
     return place
 
 
@@ -215,31 +231,14 @@ def _launch(config: TuneConfig, place: Path) -> None:
         raise DivergedError(msg) if _diverged(place) else TuneError(msg)
 
 
-def logged(place: Path, name: str, *, least: int = 1) -> list[dict[str, Any]]:
-    """Entries of the log of a run that have a value of a name.
-
-    Raises
-    ------
-    TuneError
-        If there are fewer than `least`: the log was damaged after the run.
-    """
-    from bftembed.tune.checkpoints import read_log
-
-    entries = [entry for entry in read_log(place / "log.jsonl") if name in entry]
-    if len(entries) < least:
-        msg = f"The log of the run in `{place}` is damaged: remove that directory to train anew."
-        raise TuneError(msg)
-    return entries
-
-
 def _diverged(place: Path) -> bool:
     """Whether the last step of a run's log has a loss or gradient that is no number."""
     entries = logged(place, "loss", least=0)
     return bool(entries) and not all(math.isfinite(entries[-1].get(name, 0)) for name in ("loss", "grad_norm"))
 
 
-def _free_memory() -> None:
-    """Let go of what the trainer held on a GPU: models live in circles of references."""
+def free_memory() -> None:
+    """Let go of what a trainer or an engine held on a GPU: models live in circles of references."""
     import gc
 
     import torch

@@ -69,7 +69,9 @@ class Training(_Section):
     gradient_checkpointing: bool = False
     log_steps: int = Field(default=1, ge=1)
     eval_steps: int | None = Field(default=None, ge=1, description="Every this many steps; at the end only, if unset.")
-    save_steps: int = Field(default=100, ge=1)
+    save_steps: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=100, description="Steps, or below 1 their share of all steps."
+    )
     keep_checkpoints: int = Field(default=2, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     trainer: dict[str, Any] = Field(default_factory=dict, description="Any other argument of `TrainingArguments`.")

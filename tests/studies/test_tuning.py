@@ -9,7 +9,8 @@ import yaml
 from pydantic import ValidationError
 
 from bftembed.errors import DataError, DivergedError, InputError, TuneError
-from bftembed.studies.tuning import Logprobs, Recipe, logged, per_sample, read_logprobs, train
+from bftembed.studies.runs import kept
+from bftembed.studies.tuning import Logprobs, Recipe, per_sample, read_logprobs, train
 from bftembed.tune.checkpoints import read_log
 
 WORDS = ["kinase", "receptor", "membrane", "nucleus", "binds", "activates", "cell", "growth", "signal", "domain"]
@@ -58,6 +59,19 @@ def test_a_finished_run_is_left_as_it_is_without_checkpoints(tiny_model, samples
     again = train(recipe(tiny_model), objective="sft", learning_rate=1e-2, seed=1, data=samples, place=tuned)
     assert again == tuned
     assert {path: path.stat().st_mtime_ns for path in tuned.rglob("*") if path.is_file()} == written
+
+
+def test_models_along_a_run_are_those_of_shorter_ones(tiny_model, samples, tuned, tmp_path):
+    made = recipe(tiny_model, schedule="constant", warmup=0)
+    options = {"objective": "sft", "learning_rate": 1e-2, "seed": 1, "data": samples}
+    place = train(made, place=tmp_path / "run", keep=3, **options)
+    found = kept(place, 3)
+    assert [path.name for path in found] == ["checkpoint-1", "checkpoint-2"]
+    assert {path.name for path in found[0].iterdir()} <= {path.name for path in place.iterdir()}
+    short = made.model_copy(update={"training": made.training.model_copy(update={"max_steps": 2})})
+    shorter = train(short, place=tmp_path / "short", **options)
+    expected, along = (read_logprobs(path, samples).logprobs for path in (shorter, found[1]))
+    np.testing.assert_array_equal(along, expected)
 
 
 def test_log_probabilities_are_those_of_plain_transformers(tiny_model, samples, tuned):
@@ -136,15 +150,3 @@ def test_runs_on_several_devices_are_started_by_accelerate(tiny_model, samples, 
     loose = recipe(tiny_model, max_grad_norm=1e30).model_copy(update={"accelerate": launched.accelerate})
     with pytest.raises(DivergedError, match=r"diverged\.yaml` failed"):
         train(loose, learning_rate=1e30, place=tmp_path / "diverged", **options)
-
-
-@pytest.mark.parametrize("text", [None, "", "{", "3\n", '{"step": 1}\n'])
-def test_a_log_that_was_damaged(tmp_path, text):
-    if text is not None:
-        (tmp_path / "log.jsonl").write_text(text)
-    with pytest.raises(TuneError, match=r"log of the run in .* is damaged: remove that directory"):
-        logged(tmp_path, "loss")
-    (tmp_path / "log.jsonl").write_text('{"loss": 1}\n{"step": 2}\n')
-    assert logged(tmp_path, "loss") == [{"loss": 1}]
-    with pytest.raises(TuneError, match="is damaged"):
-        logged(tmp_path, "loss", least=2)

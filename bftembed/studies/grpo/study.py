@@ -19,8 +19,9 @@ from bftembed.studies.grpo.config import GRPOStudyConfig
 from bftembed.studies.grpo.outcomes import grpo_cell, start_cell
 from bftembed.studies.grpo.questions import prepare
 from bftembed.studies.grpo.samples import files_of
+from bftembed.studies.runs import logged
 from bftembed.studies.samples import digest_of
-from bftembed.studies.tuning import logged, read_logprobs, run_config, train
+from bftembed.studies.tuning import read_logprobs, run_config, train
 from bftembed.tune.config import TuneConfig
 from bftembed.tune.data.samples import read_samples
 

@@ -16,7 +16,8 @@ from bftembed.studies.objectives.data import Prepared, prepare
 from bftembed.studies.objectives.measures import VERSION, gene_problems, measure
 from bftembed.studies.objectives.outcomes import BASE, cell_name
 from bftembed.studies.objectives.report import make_page
-from bftembed.studies.tuning import logged, train
+from bftembed.studies.runs import logged
+from bftembed.studies.tuning import train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,8 +10,8 @@ import numpy as np
 
 from bftembed.engines import Request, Sampling, complete_stored
 from bftembed.errors import DataError
+from bftembed.studies.runs import logged
 from bftembed.studies.subliminal.adapters import update_norm
-from bftembed.studies.tuning import logged
 from bftembed.tune.config import TuneConfig
 
 if TYPE_CHECKING:
