@@ -105,6 +105,23 @@ class Questions(Part):
         return self
 
 
+class Matched(Part):
+    """A second arm, of starts that were stopped in their tuning where they answer as well as the others.
+
+    See `bftembed.studies.grpo.matching.choose` for the rule.
+
+    Attributes
+    ----------
+    checkpoints
+        Into how many parts of one length tuning is divided; starts are the models at their ends.
+    margin
+        Of pass@1 before GRPO: starts whose difference lies within it (90 % interval) count as matched.
+    """
+
+    checkpoints: Annotated[int, Field(ge=2)] = 4
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+
 class GRPOStudyConfig(StudyConfig):
     """A study of starts for GRPO.
 
@@ -128,6 +145,8 @@ class GRPOStudyConfig(StudyConfig):
         Starts that are also trained with a coin as reward, with the first seed: the control.
     positive_control
         The start that is trained to give one answer to all questions, to show that the training works; None for none.
+    matched
+        See `Matched`; None for no such arm.
     """
 
     recipe: Recipe = Recipe()
@@ -142,6 +161,7 @@ class GRPOStudyConfig(StudyConfig):
     passes: Annotated[tuple[Count, ...], Once] = (1, 4, 16)
     random_reward: Annotated[tuple[str, ...], Once] = ()
     positive_control: str | None = None
+    matched: Matched | None = None
 
     @model_validator(mode="after")
     def _known(self) -> GRPOStudyConfig:
@@ -162,4 +182,23 @@ class GRPOStudyConfig(StudyConfig):
         for start in self.starts.values():
             if start.objective is not None:
                 check_reference(start.objective, has_adapter=self.recipe.lora is not None)
+        if self.matched:
+            self._check_matched()
         return self
+
+    @property
+    def tuned(self) -> list[str]:
+        """Starts that the study tunes itself."""
+        return [label for label, start in self.starts.items() if start.objective]
+
+    def _check_matched(self) -> None:
+        recipe = self.recipe
+        if self.reference not in self.tuned or len(self.tuned) < 2:
+            msg = "`matched` compares starts along their tuning: `reference` and another one have to have an objective"
+            raise ValueError(msg)
+        if recipe.adapter or (recipe.lora and recipe.lora.merge):
+            msg = "`matched` needs adapters along the tuning; leave out `recipe.adapter` and `lora.merge`"
+            raise ValueError(msg)
+        if said := {"save_steps", "save_strategy", "save_total_limit"} & recipe.training.trainer.keys():
+            msg = f"`matched` says when models are kept; leave `{min(said)}` out of `recipe.training.trainer`"
+            raise ValueError(msg)

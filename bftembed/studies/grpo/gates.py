@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bftembed.studies.grpo.outcomes import ANSWERED, PASS_1, RANK, Comparison, comparisons
+from bftembed.studies.grpo.outcomes import ANSWERED, PASS_1, RANK, Comparison, comparisons, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 ANSWERS_NEEDED, SIGNAL_NEEDED, _STEP = 0.9, 0.2, 20
 #: By how much the mean reward of the positive control has to rise, or where it may have begun.
 RISE_NEEDED, _HIGH = 0.1, 0.9
-_ERROR = 0.05
+ERROR = 0.05
+WORDS = {1: "better start", -1: "worse start", 0: "cannot be told"}
 
 
 class Gate(NamedTuple):
@@ -57,19 +58,19 @@ def rise(trajectory: dict[str, Sequence[float]]) -> tuple[float, float]:
     return float(np.mean(rewards[:part])), float(np.mean(rewards[-part:]))
 
 
-def verdict(values: Values) -> str:
-    """One sentence or two; begins with ``uninformative: GATE`` or ``cannot be told`` where that is so.
+def compared(values: Values) -> list[str]:
+    """Starts that are compared with the reference: both of their gates hold."""
+    labels = [label for label in values.config.starts if label != values.config.reference]
+    return [label for label in labels if all(gate.holds for gate in gates(values, label))]
 
-    A start is compared if both of its gates and both of the reference hold; a start is called better or worse where the
-    difference of differences in pass@1 or accuracy by rank of the main test is significant after correction, and in no
-    one of the two against the other.
-    """
+
+def unusable(values: Values) -> str:
+    """Why nothing is compared, ``uninformative: GATE`` or ``cannot be told`` first; empty where something is."""
     config = values.config
     reference = [gate for gate in gates(values, config.reference) if not gate.holds]
-    others = {label: gates(values, label) for label in config.starts if label != config.reference}
-    failed = [gate for found in others.values() for gate in found if not gate.holds]
-    compared = [label for label, found in others.items() if all(gate.holds for gate in found)]
-    if reference or not compared:
+    others = [label for label in config.starts if label != config.reference]
+    failed = [gate for label in others for gate in gates(values, label) if not gate.holds]
+    if reference or not compared(values):
         first = (reference or failed)[0]
         more = [str(gate) for gate in (*reference, *failed) if gate != first]
         also = f" Also: {'; '.join(more)}." if more else ""
@@ -83,25 +84,33 @@ def verdict(values: Values) -> str:
             )
     if len(config.seeds) == 1:
         return "cannot be told: one seed of tuning says nothing about others."
-    every = comparisons(values)
-    said = "; ".join(_said(label, every, values) for label in compared)
-    left_out = [label for label in others if label not in compared]
+    return ""
+
+
+def verdict(values: Values) -> str:
+    """One sentence or two; begins with ``uninformative: GATE`` or ``cannot be told`` where that is so.
+
+    A start is compared if both of its gates and both of the reference hold; a start is called better or worse where the
+    difference of differences in pass@1 or accuracy by rank of the main test is significant after correction, and in no
+    one of the two against the other.
+    """
+    if failed := unusable(values):
+        return failed
+    every, labels = comparisons(values), compared(values)
+    reference = values.config.reference
+    said = "; ".join(f"`{label}` against `{reference}`: {_said(label, every, values)}" for label in labels)
+    left_out = [label for label in values.config.starts if label not in (*labels, reference)]
     return f"{said}." + (f" Not compared, for a gate: {', '.join(left_out)}." if left_out else "")
 
 
-def _said(label: str, every: Sequence[Comparison], values: Values) -> str:
-    test = next(iter(values.tests))
+def told(label: str, every: Sequence[Comparison], test: str) -> tuple[int, str]:
+    """Whether a start is better (1), worse (-1), or neither can be told (0); and the two differences behind that."""
     mine = [one for one in every if one.start == label and one.test == test and one.outcome in (RANK, PASS_1)]
-    signs = {np.sign(one.found.mean) for one in mine if one.p is not None and one.p < _ERROR}
-    told = ", ".join(f"{one.outcome} {_shown(one)}" for one in mine)
-    against = f"`{label}` against `{values.config.reference}`"
-    if signs == {1.0}:
-        return f"{against}: better start ({told})"
-    if signs == {-1.0}:
-        return f"{against}: worse start ({told})"
-    return f"{against}: cannot be told ({told})"
+    signs = {int(np.sign(one.found.mean)) for one in mine if one.p is not None and one.p < ERROR}
+    said = ", ".join(f"{one.outcome} {shown(one.found)}" for one in mine)
+    return (signs.pop() if len(signs) == 1 else 0), said
 
 
-def _shown(one: Comparison) -> str:
-    found: Any = one.found
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+def _said(label: str, every: Sequence[Comparison], values: Values) -> str:
+    sign, differences = told(label, every, next(iter(values.tests)))
+    return f"{WORDS[sign]} ({differences})"

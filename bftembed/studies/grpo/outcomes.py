@@ -34,6 +34,13 @@ class Comparison(NamedTuple):
     p: float | None
 
 
+def shown(found: Interval) -> str:
+    """An interval for reading."""
+    if found.low is None:
+        return f"{found.mean:+.3f} (no interval: one seed)"
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
 def start_cell(label: str, seed: int, config: GRPOStudyConfig) -> str:
     """Name of the cell of a start; an untuned or given model is one for all seeds."""
     return f"start-{label}-s{seed}" if config.starts[label].objective else f"start-{label}"
@@ -114,6 +121,10 @@ class Values:
         """After minus before, (n_seeds, n_items)."""
         return self.after(label, test, outcome) - self.before(label, test, outcome)
 
+    def lead(self, label: str, test: str, outcome: str) -> Floats:
+        """Gain less that of the reference, (n_seeds, n_items): the difference of differences."""
+        return self.gain(label, test, outcome) - self.gain(self.config.reference, test, outcome)
+
     def trace(self, label: str, statistic: str, how: str, *, after: bool) -> Floats:
         """A statistic of answers to the main test, (n_seeds, n_items); NaN where there is nothing to count in."""
         test = next(iter(self.tests))
@@ -152,21 +163,30 @@ class Values:
 
 def comparisons(values: Values) -> list[Comparison]:
     """Each start against the reference: difference of the gains, over seeds and questions."""
-    from statsmodels.stats.multitest import multipletests
-
     found: list[Comparison] = []
-    reference = values.config.reference
     for label in values.config.starts:
         for test in values.tests:
             for outcome in COMPARED:
-                table = values.gain(label, test, outcome) - values.gain(reference, test, outcome)
-                if label != reference and table.size:
+                table = values.lead(label, test, outcome)
+                if label != values.config.reference and table.size:
                     found.append(Comparison(label, test, outcome, interval(table), p_value(table)))
-    known = [one.p for one in found if one.p is not None]
-    if not known:
-        return found
-    corrected = iter(multipletests(known, method="holm")[1].tolist())
-    return [one if one.p is None else one._replace(p=next(corrected)) for one in found]
+    return [one._replace(p=p) for one, p in zip(found, corrected([one.p for one in found]), strict=True)]
+
+
+def corrected(errors: Sequence[float | None]) -> list[float | None]:
+    """P-values corrected for each other (Holm); None stays None.
+
+    Examples
+    --------
+    >>> from bftembed.studies.grpo.outcomes import corrected
+    >>> corrected([0.01, None, 0.04])
+    [0.02, None, 0.04]
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    known = [error for error in errors if error is not None]
+    found = iter(multipletests(known, method="holm")[1].tolist() if known else [])
+    return [None if error is None else next(found) for error in errors]
 
 
 def p_value(table: Floats) -> float | None:

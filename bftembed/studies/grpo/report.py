@@ -6,8 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed.studies.grpo.arms import answer, both_table, choice_table, distance_table
 from bftembed.studies.grpo.gates import gates, rise, verdict
-from bftembed.studies.grpo.outcomes import ANSWERED, COMPARED, PASS_1, RANK, Values, comparisons, p_value
+from bftembed.studies.grpo.matching import matched_values
+from bftembed.studies.grpo.outcomes import (
+    ANSWERED,
+    COMPARED,
+    PASS_1,
+    RANK,
+    Values,
+    comparisons,
+    corrected,
+    p_value,
+    shown,
+)
 from bftembed.studies.grpo.passes import pass_at_k
 from bftembed.studies.grpo.questions import best_constant, gene_rate
 from bftembed.studies.grpo.traces import STATISTICS
@@ -45,7 +57,15 @@ def make_page(config: GRPOStudyConfig, exam: Exam, results: Mapping[str, Any]) -
         Section("Course of the reinforcement", (), [_figure(values, name) for name in _CURVES]),
         Section("What stands in the answers", _TRACES, [_trace_table(values, how) for how in ("sampled", "greedy")]),
     ]
-    return Page("GRPO from different starts", verdict(values), sections)
+    said = verdict(values)
+    if config.matched:
+        matched = matched_values(values)
+        asked = min(config.questions.n_predict, len(exam.train))
+        said += f" Was it only that one start had been tuned longer? {answer(values, matched)}"
+        tables = [choice_table(values, asked), distance_table(matched), _gate_table(matched)]
+        tables += [_outcome_table(matched, test) for test in tests] + [both_table(values, matched)]
+        sections.insert(4, Section("Starts matched on accuracy before the reinforcement", _MATCHED, tables))
+    return Page("GRPO from different starts", said, sections)
 
 
 _GATES = [
@@ -71,6 +91,19 @@ _GAINS = [
     (
         "Ranking asks for the likelier of the answers, sampling for a text with a last line: a gain in one of them "
         "alone is another finding than one in both."
+    ),
+]
+_MATCHED = [
+    (
+        "Each tuned start is taken at the step of its tuning, the same for all seeds, at which as many answers to "
+        "training questions are right as of the others: the target is the count at the last step of that start to "
+        "which all can come nearest. Nothing had been trained on these questions then."
+    ),
+    (
+        "A count that is the nearest of several was drawn to the target by its noise, so that it does not tell "
+        "whether starts are matched. That is told by the main test before the reinforcement, of which no question took "
+        "part in the choice: the interval of the difference has to lie within the margin. p-values are corrected by "
+        "column (Holm)."
     ),
 ]
 _TRACES = [
@@ -164,24 +197,15 @@ def _outcome_table(values: Values, test: str) -> Table:
             gain = values.gain(label, test, outcome)
             if gain.size:
                 before, after = (np.mean(of(label, test, outcome)) for of in (values.before, values.after))
-                rows.append((label, outcome, f"{before:.3f}", f"{after:.3f}", _interval(gain)))
+                rows.append((label, outcome, f"{before:.3f}", f"{after:.3f}", shown(interval(gain))))
     return Table(f"Test: {test}", ("start", "outcome", "before", "after", "gain"), rows)
 
 
-def _interval(table: Any) -> str:
-    found = interval(table)
-    if found.low is None:
-        return f"{found.mean:+.3f} (no interval: one seed)"
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
-
-
 def _comparison_table(values: Values) -> Table:
-    rows = []
-    for one in comparisons(values):
-        table = values.gain(one.start, one.test, one.outcome) - values.gain(
-            values.config.reference, one.test, one.outcome
-        )
-        rows.append((one.start, one.test, one.outcome, _interval(table), "" if one.p is None else f"{one.p:.3f}"))
+    rows = [
+        (one.start, one.test, one.outcome, shown(one.found), "" if one.p is None else f"{one.p:.3f}")
+        for one in comparisons(values)
+    ]
     title = f"Gain less that of {values.config.reference}"
     return Table(title, ("start", "test", "outcome", "difference", "p"), rows)
 
@@ -230,8 +254,6 @@ def _figure(values: Values, name: str) -> Figure:
 
 
 def _trace_table(values: Values, how: str) -> Table:
-    from statsmodels.stats.multitest import multipletests
-
     rows, errors = [], []
     for label in values.config.starts:
         for name in STATISTICS:
@@ -240,10 +262,8 @@ def _trace_table(values: Values, how: str) -> Table:
             if np.isnan(change).any(axis=0).all():
                 continue
             errors.append(p_value(change))
-            rows.append([label, name, _change(np.nanmean(before), np.nanmean(after), ".3g"), _interval(change)])
-    known = [p for p in errors if p is not None]
-    corrected = iter(multipletests(known, method="holm")[1] if known else [])
-    shown = [("" if p is None else f"{next(corrected):.3f}") for p in errors]
+            rows.append([label, name, _change(np.nanmean(before), np.nanmean(after), ".3g"), shown(interval(change))])
+    ps = [("" if p is None else f"{p:.3f}") for p in corrected(errors)]
     title = {"sampled": "Answers at temperature 1", "greedy": "Greedy answers"}[how]
     columns = ("start", "statistic", "before and after", "change", "p")
-    return Table(title, columns, [[*row, p] for row, p in zip(rows, shown, strict=True)])
+    return Table(title, columns, [[*row, p] for row, p in zip(rows, ps, strict=True)])

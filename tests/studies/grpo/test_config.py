@@ -5,6 +5,7 @@ from bftembed.studies.config import load_study
 from bftembed.studies.grpo.config import GRPOStudyConfig
 
 VALUES = {"output": "x", "starts": {"base": {}, "sft": {"objective": "sft"}}}
+TWO = {"sft": {"objective": "sft"}, "bft": {"objective": "bft"}}
 
 
 @pytest.mark.parametrize("name", ["embedded-cpu", "embedded-gpu", "7b-gpu", "70b-8gpu"])
@@ -14,6 +15,7 @@ def test_shipped_configurations_are_read_and_have_the_control_of_averaging(name)
     assert (control.name, control.window, control.sample_weight) == ("bft", 1, False)
     assert config.random_reward
     assert config.positive_control
+    assert (config.matched is not None) == name.startswith("7")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,14 @@ def test_shipped_configurations_are_read_and_have_the_control_of_averaging(name)
         ),
         ({"starts": {"sft": {"learning_rates": [1e-3]}, "base": {}}}, "`learning_rates` and no `objective`"),
         ({"starts": {"sft": {"objective": "asft"}, "base": {}}, "recipe": {"lora": None}}, "needs the frozen model"),
+        ({"matched": {}}, "`reference` and another one have to have an objective"),
+        ({"matched": {}, "starts": TWO, "recipe": {"adapter": "mine"}}, "needs adapters along the tuning"),
+        ({"matched": {}, "starts": TWO, "recipe": {"lora": {"merge": True}}}, "needs adapters along the tuning"),
+        (
+            {"matched": {}, "starts": TWO, "recipe": {"training": {"trainer": {"save_steps": 3}}}},
+            "leave `save_steps` out of `recipe.training.trainer`",
+        ),
+        ({"matched": {"checkpoints": 1}}, "greater than or equal to 2"),
         ({"questions": {"source": "dirr"}}, r"no source `dirr`. Did you mean `dir`\?"),
         ({"questions": {"source": "mine.jsonl"}}, "`test` is a file beside"),
         ({"questions": {"source": "dir", "test": "t.jsonl"}}, "`test` is a file beside"),

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import yaml
 
-from bftembed.errors import DataError, InputError
+from bftembed.errors import DataError, InputError, TuneError
+from bftembed.models.files import resolve_model
 from bftembed.studies.grpo.config import GRPOStudyConfig
 from bftembed.studies.grpo.study import GRPOStudy
 from bftembed.studies.run import plan_study, run_study
@@ -52,7 +54,7 @@ def values(files, model, output, **changes):
         "recipe": {
             "model": str(model),
             "lora": {"r": 2, "lora_alpha": 4},
-            "training": {"max_steps": 1, "batch_size": 2},
+            "training": {"max_steps": 2, "batch_size": 2},
         },
         "corpus": {name: str(files / f"{name}.jsonl") for name in ("train", "validation", "general")},
         "starts": {"sft": {"objective": "sft", "learning_rates": [0.01]}, "base": {}},
@@ -111,6 +113,59 @@ def test_each_result_names_the_one_file_of_settings(finished):
     assert max(coin["trajectory"]["reward"]) > 0
 
 
+TUNED = {"sft": {"objective": "sft", "learning_rates": [0.01]}, "bft": {"objective": "bft", "learning_rates": [0.01]}}
+ARM = {"starts": TUNED, "random_reward": ["sft"], "positive_control": "sft", "matched": {"checkpoints": 2}}
+
+
+def test_the_matched_arm_leaves_the_other_cells_as_they_are_and_is_counted(files, tiny_model, tmp_path):
+    plain, both = (study(files, tiny_model, tmp_path, **{**ARM, "matched": arm}) for arm in (None, {"checkpoints": 4}))
+    digests = {cell.name: cell.digest for cell in plain.cells}
+    more = [cell for cell in both.cells if cell.name not in digests]
+    assert {cell.name: cell.digest for cell in both.cells if cell.name in digests} == digests
+    assert [cell.name for cell in more if "sft" in cell.name] == ["steps-sft-s0", "matched-sft-s0", "matched-sft-s0-g0"]
+    assert set(more[2].needs) == {"start-sft-s0", "steps-sft-s0", "start-bft-s0", "steps-bft-s0"}
+    exam, asked, run = 4 * (2 + 1) * 16, 2 * 2 * 16, 3 * 2 * 2 * 16  # tokens that are written
+    assert [cell.cost.generated for cell in more if "sft" in cell.name] == [3 * asked, exam, run + exam]
+    assert plan_study(both).cost.generated - plan_study(plain).cost.generated == 2 * (3 * asked + 2 * exam + run)
+
+
+def test_reinforcement_goes_out_from_a_step_of_a_tuning_that_had_ended(finished, files, tiny_model, tmp_path):
+    output = tmp_path / "more"
+    shutil.copytree(finished, output)
+    made = study(files, tiny_model, output, **ARM)
+    cells = {cell.name: cell for cell in made.cells}
+    results = {"start-sft-s0": json.loads((output / "cells" / "start-sft-s0.json").read_text())["result"]}
+    along = made.run(cells["steps-sft-s0"], results)
+    assert (along["steps"], np.shape(along["right"])) == ([1], (1, 2))
+    checkpoint = output / "work" / "tuned-sft-0.01-s0-in-2" / "checkpoint-1"
+    assert sorted(path.name for path in checkpoint.parent.glob("checkpoint-*")) == ["checkpoint-1"]
+    results |= {
+        "steps-sft-s0": along | {"right": [[0, 0]]},
+        "steps-bft-s0": along | {"right": [[0, 0]]},
+        "start-sft-s0": results["start-sft-s0"] | {"predictors": {"right": [1, 1]}},
+        "start-bft-s0": {"predictors": {"right": [0, 0]}},
+    }
+    assert made.run(cells["matched-bft-s0"], results) == {"same_as": "start-bft-s0"}
+    results["matched-bft-s0"] = {"same_as": "start-bft-s0"}
+    assert made.run(cells["matched-bft-s0-g0"], results) == {"same_as": "grpo-bft-s0-g0"}
+    results["matched-sft-s0"] = found = made.run(cells["matched-sft-s0"], results)
+    assert (found["step"], found["number"]) == (1, 0)
+    assert found["files"] != results["start-sft-s0"]["files"]
+    trained = made.run(cells["matched-sft-s0-g0"], results)
+    assert len(trained["trajectory"]["reward"]) == 3
+    report = json.loads((output / "work" / "matched-sft-s0-g0" / "run" / "bft_grpo.json").read_text())
+    assert report["adapter"] == resolve_model(str(checkpoint)).revision
+
+
+def test_checkpoints_without_whole_models_are_refused(finished, files, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("bftembed.studies.grpo.study.kept", lambda place, parts: None)
+    monkeypatch.setattr("bftembed.studies.grpo.study.train", lambda recipe, *, place, **options: place)
+    made = study(files, tiny_model, tmp_path, **ARM)
+    cell = next(cell for cell in made.cells if cell.name == "steps-sft-s0")
+    with pytest.raises(TuneError, match="hold no whole models, as where accelerate writes them in shards"):
+        made.run(cell, {"start-sft-s0": {"learning_rate": 0.01}})
+
+
 def killed_when(reached, config):
     """Run a study from a file as a process of its own, which is killed as soon as `reached` says so."""
     command = [sys.executable, "-m", "bftembed", "study", "grpo", str(config)]
@@ -122,16 +177,38 @@ def killed_when(reached, config):
     process.wait()
 
 
+@pytest.fixture
+def learning(files, tmp_path):
+    """Changes by which one start learns one answer to the questions, and the other next to nothing."""
+    rows = [json.loads(line) for line in (files / "questions.jsonl").read_text().splitlines()]
+    train = written(tmp_path / "train.jsonl", [{"prompt": row["prompt"], "response": "increase"} for row in rows])
+    training = {"max_steps": 24, "batch_size": 4, "schedule": "constant", "warmup": 0, "save_steps": 6}
+    rates = {"bft": [1e-6], "sft": [0.05]}
+    return ARM | {
+        "starts": {label: {"objective": label, "learning_rates": each} for label, each in rates.items()},
+        "corpus": values(files, "", "")["corpus"] | {"train": train},
+        "recipe": values(files, "", "")["recipe"] | {"training": training},
+        "matched": {"checkpoints": 4},
+    }
+
+
 @pytest.mark.slow
-def test_killed_at_three_moments_the_report_is_the_same(finished, files, tiny_model, tmp_path):
+def test_killed_at_three_moments_the_report_is_the_same(files, tiny_model, learning, tmp_path):
+    learning["recipe"]["model"] = str(tiny_model)
+    finished = tmp_path / "whole"
+    run_study(study(files, tiny_model, finished, **learning))
+    # One start was stopped where it knew as little as the other one, and GRPO went out from there.
+    begin = json.loads((finished / "cells" / "matched-sft-s0.json").read_text())["result"]
+    assert begin["step"] < 24
+    assert "trajectory" in json.loads((finished / "cells" / "matched-sft-s0-g0.json").read_text())["result"]
     output, config = tmp_path / "killed", tmp_path / "study.yaml"
-    config.write_text(yaml.safe_dump(values(files, tiny_model, output)))
+    config.write_text(yaml.safe_dump(values(files, tiny_model, output, **learning)))
     seen = sorted(path.relative_to(finished) for path in finished.rglob("*") if path.is_file())
     moments = random.Random(int(time.time())).sample(range(1, len(seen) - 4), 3)
     for number in sorted(moments):  # as many files as that
         killed_when(lambda number=number: sum(path.is_file() for path in output.rglob("*")) >= number, config)
         assert not (output / "report.md").exists(), moments
-    run_study(study(files, tiny_model, output))
+    run_study(study(files, tiny_model, output, **learning))
     for name in ("report.md", "report.html"):
         assert (output / name).read_bytes() == (finished / name).read_bytes(), moments
 
