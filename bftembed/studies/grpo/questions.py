@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from bftembed.studies.grpo.config import Questions
 
+log = logging.getLogger("bftembed")
 #: Above it a constant answer is worth learning.
 MOST_FOR_A_CONSTANT = 0.6
 _OF_EACH = 4
@@ -145,6 +147,7 @@ def prepare(settings: Questions, directory: Path) -> Exam:
             f"a constant. Balance them, or set `questions.unbalanced: allow`."
         )
         raise InputError(msg)
+    log.info("Who always answers `%s` earns %.2f of the rewards of %d questions.", answer, share, len(exam.train))
     return exam
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _CURVES = {
     "reward": "Mean reward",
+    "answered": "Share of answers that can be read",
     "entropy": "Entropy of a token, nats",
     "frac_reward_zero_std": "Share of groups without signal",
     "completions/mean_length": "Tokens of an answer",
@@ -54,7 +55,7 @@ def make_page(config: GRPOStudyConfig, exam: Exam, results: Mapping[str, Any]) -
         Section("Gains", _GAINS, [_outcome_table(values, test) for test in tests] + [_comparison_table(values)]),
         Section("Several answers to a question", (), [_pass_table(values)]),
         Section("Forgetting and distance", (), [_distance_table(values)]),
-        Section("Course of the reinforcement", (), [_figure(values, name) for name in _CURVES]),
+        Section("Course of the reinforcement", (), [_figure(values, exam, name) for name in _CURVES]),
         Section("What stands in the answers", _TRACES, [_trace_table(values, how) for how in ("sampled", "greedy")]),
     ]
     said = verdict(values)
@@ -240,13 +241,17 @@ def _distance_table(values: Values) -> Table:
     )
 
 
-def _figure(values: Values, name: str) -> Figure:
+def _figure(values: Values, exam: Exam, name: str) -> Figure:
+    _, constant = best_constant(exam.train)
+
     def draw(axes: Any) -> None:
         for label in values.config.starts:
             curves = np.array([run["trajectory"][name] for run in values.runs(label)])
             steps = np.arange(1, curves.shape[1] + 1)
             (line,) = axes.plot(steps, curves.mean(axis=0), label=label)
             axes.fill_between(steps, curves.min(axis=0), curves.max(axis=0), alpha=0.15, color=line.get_color())
+        if name == "reward":
+            axes.axhline(constant, color="0.5", linestyle="--", label="best constant answer")
         axes.set(xlabel="Step", ylabel=_CURVES[name])
         axes.legend()
 

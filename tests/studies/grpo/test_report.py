@@ -15,7 +15,7 @@ def test_all_that_was_measured_stands_in_the_report(make, exam):
     assert "| bft | 2.718 to 2.718 | 2.718 to 2.718 | 0.1000 |" in text
     assert "| bft | words | 9 to 9 | +0.000 [+0.000, +0.000] | 1.000 |" in text
     assert "mutations" not in text  # nothing to count in
-    assert sum(isinstance(part, Figure) for section in page.sections for part in section.parts) == 4
+    assert sum(isinstance(part, Figure) for section in page.sections for part in section.parts) == 5
 
 
 def test_the_matched_arm_stands_beside_the_main_one(make, exam):

@@ -98,7 +98,7 @@ def test_the_whole_matrix_is_run_and_reported(finished, files, tiny_model):
     assert "| sft | groups with signal | 0.000 | 0.2 | NO |" in report
     assert "| base | accuracy by rank | " in report
     assert "| test | 4 | 0.500 (decrease) |" in report
-    assert (finished / "report.html").read_text().count("<svg") == 4
+    assert (finished / "report.html").read_text().count("<svg") == 5
     plan = plan_study(study(files, tiny_model, finished))
     assert (plan.runs, plan.finished) == (0, 6)
 
