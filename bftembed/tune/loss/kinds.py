@@ -195,8 +195,8 @@ def find_kind(name: str) -> ObjectiveKind:
         found, source = _in_file(name) if in_file else (load_plugin("objectives", name), None)
         if found is not None:
             kind = found if isinstance(found, ObjectiveKind) else ObjectiveKind(found)
-            known = register_objective(name, kind.weights, per_sample=kind.per_sample, kl=kind.kl)
-            _KINDS[name] = known._replace(source=source if in_file else plugin_source("objectives", name))
+            made = register_objective(name, kind.weights, per_sample=kind.per_sample, kl=kind.kl)
+            _KINDS[name] = made._replace(source=source if in_file else plugin_source("objectives", name))
     if name not in _KINDS:
         known = list(dict.fromkeys([*_KINDS, *plugin_names("objectives")]))
         msg = f"{did_you_mean(name, known)} There are {', '.join(known)}".strip()
