@@ -241,7 +241,7 @@ def test_starts_from_another_model_are_refused(files, tiny_model, tmp_path):
 
 
 def test_fewer_questions_than_a_step_are_refused(files, tiny_model, tmp_path):
-    grpo = {"prompts_per_step": 5, "num_generations": 2}
+    grpo = {"prompts_per_step": 5, "num_generations": 2, "batch_size": 2}
     with pytest.raises(InputError, match="asks 5 questions, and there are 4"):
         plan_study(study(files, tiny_model, tmp_path / "out", grpo=grpo))
 
