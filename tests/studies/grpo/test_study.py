@@ -181,13 +181,13 @@ def killed_when(reached, config):
 def learning(files, tmp_path):
     """Changes by which one start learns one answer to the questions, and the other next to nothing."""
     rows = [json.loads(line) for line in (files / "questions.jsonl").read_text().splitlines()]
-    train = written(tmp_path / "train.jsonl", [{"prompt": row["prompt"], "response": "increase"} for row in rows])
+    train = written(tmp_path / "train.jsonl", [{"prompt": row["prompt"], "response": "Answer: increase"} for row in rows])
     training = {"max_steps": 24, "batch_size": 4, "schedule": "constant", "warmup": 0, "save_steps": 6}
-    rates = {"bft": [1e-6], "sft": [0.05]}
+    rates = {"bft": [1e-6], "sft": [0.005]}
     return ARM | {
         "starts": {label: {"objective": label, "learning_rates": each} for label, each in rates.items()},
         "corpus": values(files, "", "")["corpus"] | {"train": train},
-        "recipe": values(files, "", "")["recipe"] | {"training": training},
+        "recipe": {"lora": None, "training": training},
         "matched": {"checkpoints": 4},
     }
 
