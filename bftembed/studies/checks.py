@@ -98,9 +98,7 @@ def check_recipe(recipe: Recipe, key: str = "recipe") -> None:
         return
     try:
         bare = bare_model(files.path / "config.json", torch.float32)
-    except (
-        ModelError
-    ):  # told when it is loaded, in the first cell; some can be loaded that cannot be made without weights
+    except ModelError:  # told when it is loaded, in the first cell: some cannot be made without their weights
         return
     with told_of(f"{key}.lora"):
         add_lora(bare, files, **recipe.lora.model_dump(exclude={"merge"}))
