@@ -181,7 +181,8 @@ def killed_when(reached, config):
 def learning(files, tmp_path):
     """Changes by which one start learns one answer to the questions, and the other next to nothing."""
     rows = [json.loads(line) for line in (files / "questions.jsonl").read_text().splitlines()]
-    train = written(tmp_path / "train.jsonl", [{"prompt": row["prompt"], "response": "Answer: increase"} for row in rows])
+    answers = [{"prompt": row["prompt"], "response": "Answer: increase"} for row in rows]
+    train = written(tmp_path / "train.jsonl", answers)
     training = {"max_steps": 24, "batch_size": 4, "schedule": "constant", "warmup": 0, "save_steps": 6}
     rates = {"bft": [1e-6], "sft": [0.005]}
     return ARM | {
