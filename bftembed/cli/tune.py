@@ -62,13 +62,10 @@ def tune(
 
 def _refuse_merging(settings: TuneConfig) -> None:
     """Say before processes are started what each of them would refuse."""
-    from bftembed.tune.devices import refuse_split_weights
+    from bftembed.tune.devices import refuse_merges
 
-    if settings.adapter and settings.objective != "grpo":
-        what = f"Starting from the adapter `{settings.adapter}`"
-        refuse_split_weights(what, settings.training.trainer, settings.accelerate)
-    if settings.lora and settings.lora.merge:
-        refuse_split_weights("`lora.merge`", settings.training.trainer, settings.accelerate)
+    merged = None if settings.objective == "grpo" else settings.adapter
+    refuse_merges(merged, settings.lora, settings.training.trainer, settings.accelerate)
 
 
 def _leave_group() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -12,7 +12,7 @@ from bftembed._optional import needs
 from bftembed.errors import BftembedError, InputError, ModelError
 from bftembed.models.causal import add_lora
 from bftembed.models.files import resolve_adapted
-from bftembed.tune.devices import layout_of, refuse_split_weights
+from bftembed.tune.devices import layout_of, refuse_merges
 from bftembed.tune.loss.logprobs import TokenLogprobs
 from bftembed.tune.loss.objectives import OBJECTIVES
 from bftembed.tune.memory import bare_model
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from bftembed.studies.tuning import Recipe
     from bftembed.tune import Objective
-    from bftembed.tune.config import GRPOSettings
+    from bftembed.tune.config import GRPOSettings, Training
+
+    Settings = TypeVar("Settings", Training, GRPOSettings)
 
 _MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 #: Arguments of a trainer that start something or hang on the machine, so that an estimate leaves them out.
@@ -81,14 +83,9 @@ def check_recipe(recipe: Recipe, key: str = "recipe") -> None:
     if recipe.accelerate:
         with told_of(f"{key}.accelerate"):
             layout_of(recipe.accelerate)
-            if recipe.adapter:
-                what = f"Starting from the adapter `{recipe.adapter}`"
-                refuse_split_weights(what, recipe.training.trainer, recipe.accelerate)
-            if recipe.lora and recipe.lora.merge:
-                refuse_split_weights("`lora.merge`", recipe.training.trainer, recipe.accelerate)
-    further = {name: value for name, value in recipe.training.trainer.items() if name not in _OF_MACHINES}
+            refuse_merges(recipe.adapter, recipe.lora, recipe.training.trainer, recipe.accelerate)
     with told_of(key):
-        training_arguments(recipe.training.model_copy(update={"trainer": further}), Path("unused"), evaluate=False)
+        training_arguments(_anywhere(recipe.training), Path("unused"), evaluate=False)
     _check_device_map(recipe.reading.device_map, f"{key}.reading.device_map")
     with told_of(f"{key}.model"):
         if recipe.of_hub:
@@ -102,6 +99,12 @@ def check_recipe(recipe: Recipe, key: str = "recipe") -> None:
         return
     with told_of(f"{key}.lora"):
         add_lora(bare, files, **recipe.lora.model_dump(exclude={"merge"}))
+
+
+def _anywhere(settings: Settings) -> Settings:
+    """Settings without the arguments of the trainer that hang on the machine."""
+    further = {name: value for name, value in settings.trainer.items() if name not in _OF_MACHINES}
+    return settings.model_copy(update={"trainer": further})
 
 
 def _check_device_map(device_map: str | None, key: str) -> None:
@@ -157,8 +160,7 @@ def check_grpo(settings: GRPOSettings, accelerate: str | None) -> None:
     needs("trl")
     from bftembed.tune.grpo.trainer import batches_of, make_arguments
 
-    further = {name: value for name, value in settings.trainer.items() if name not in _OF_MACHINES}
     with told_of("grpo"):
         batches_of(settings, layout_of(accelerate).processes)
         if accelerate is None:
-            make_arguments(settings.model_copy(update={"trainer": further}), Path("unused"))
+            make_arguments(_anywhere(settings), Path("unused"))

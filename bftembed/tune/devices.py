@@ -11,7 +11,7 @@ import yaml
 
 from bftembed._warn import warn
 from bftembed.errors import InputError
-from bftembed.tune.config import find_config
+from bftembed.tune.config import Lora, find_config
 
 _TRUE = {"1", "true", "yes", "on"}
 
@@ -64,6 +64,31 @@ def refuse_split_weights(what: str, trainer: dict[str, Any], accelerate: str | N
             "`peft.AutoPeftModelForCausalLM.from_pretrained(DIRECTORY).merge_and_unload()`."
         )
         raise InputError(msg)
+
+
+def refuse_merges(
+    adapter: str | None, lora: Lora | None, trainer: dict[str, Any], accelerate: str | None = None
+) -> None:
+    """Refuse a run that would merge an adapter into split weights: the one that it starts from, or its own at the end.
+
+    Parameters
+    ----------
+    adapter
+        That the run starts from.
+    lora
+        Of the run.
+    trainer, accelerate
+        See `refuse_split_weights`.
+
+    Raises
+    ------
+    InputError
+        Under FSDP and DeepSpeed ZeRO-3.
+    """
+    if adapter:
+        refuse_split_weights(f"Starting from the adapter `{adapter}`", trainer, accelerate)
+    if lora and lora.merge:
+        refuse_split_weights("`lora.merge`", trainer, accelerate)
 
 
 class Layout(NamedTuple):

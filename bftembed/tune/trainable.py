@@ -8,7 +8,7 @@ import torch
 
 from bftembed.models.causal import adapted, add_lora, load_model, load_tokenizer
 from bftembed.models.files import ModelFiles, resolve_adapted
-from bftembed.tune.devices import refuse_split_weights
+from bftembed.tune.devices import refuse_merges
 
 if TYPE_CHECKING:
     from bftembed.tune.config import Training, TuneConfig
@@ -33,10 +33,7 @@ def find_start(config: TuneConfig) -> Start:
         If there is no such model or adapter, or the tokenizer cannot be loaded.
     """
     files, adapter = resolve_adapted(config.model, config.adapter)
-    if adapter:
-        refuse_split_weights(f"Starting from the adapter `{adapter.name}`", config.training.trainer)
-    if config.lora and config.lora.merge:
-        refuse_split_weights("`lora.merge`", config.training.trainer)
+    refuse_merges(adapter.name if adapter else None, config.lora, config.training.trainer)
     return Start(files, adapter, load_tokenizer(files, adapter))
 
 

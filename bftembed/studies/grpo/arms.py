@@ -8,7 +8,7 @@ import numpy as np
 
 from bftembed.studies.grpo.gates import ERROR, WORDS, compared, told, unusable
 from bftembed.studies.grpo.matching import choose, counts, steps_cell
-from bftembed.studies.grpo.outcomes import PASS_1, RANK, comparisons, corrected, p_value, shown
+from bftembed.studies.grpo.outcomes import PASS_1, RANK, comparisons, corrected, p_value, shown, shown_p
 from bftembed.studies.page import Table
 from bftembed.studies.statistics.hierarchical import interval
 
@@ -123,11 +123,7 @@ def both_table(values: Values, matched: Values) -> Table:
     """Differences of differences of both arms, side by side."""
     rows = []
     for one in both_arms(values, matched):
-        arms = (shown(one.plain.found), shown(one.matched.found), _p(one.matched.p))
-        rows.append((*one.plain[:3], *arms, shown(one.change), _p(one.p)))
+        arms = (shown(one.plain.found), shown(one.matched.found), shown_p(one.matched.p))
+        rows.append((*one.plain[:3], *arms, shown(one.change), shown_p(one.p)))
     columns = ("start", "test", "outcome", "main arm", "matched arm", "p", "main less matched", "p of that")
     return Table(f"Gain less that of {values.config.reference}, in both arms", columns, rows)
-
-
-def _p(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"

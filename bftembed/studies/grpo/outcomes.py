@@ -41,6 +41,11 @@ def shown(found: Interval) -> str:
     return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
+def shown_p(p: float | None) -> str:
+    """A p-value for reading; nothing where there is none."""
+    return "" if p is None else f"{p:.3f}"
+
+
 def start_cell(label: str, seed: int, config: GRPOStudyConfig) -> str:
     """Name of the cell of a start; an untuned or given model is one for all seeds."""
     return f"start-{label}-s{seed}" if config.starts[label].objective else f"start-{label}"

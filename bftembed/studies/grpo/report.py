@@ -19,6 +19,7 @@ from bftembed.studies.grpo.outcomes import (
     corrected,
     p_value,
     shown,
+    shown_p,
 )
 from bftembed.studies.grpo.passes import pass_at_k
 from bftembed.studies.grpo.questions import best_constant, gene_rate
@@ -203,10 +204,7 @@ def _outcome_table(values: Values, test: str) -> Table:
 
 
 def _comparison_table(values: Values) -> Table:
-    rows = [
-        (one.start, one.test, one.outcome, shown(one.found), "" if one.p is None else f"{one.p:.3f}")
-        for one in comparisons(values)
-    ]
+    rows = [(one.start, one.test, one.outcome, shown(one.found), shown_p(one.p)) for one in comparisons(values)]
     title = f"Gain less that of {values.config.reference}"
     return Table(title, ("start", "test", "outcome", "difference", "p"), rows)
 
@@ -268,7 +266,6 @@ def _trace_table(values: Values, how: str) -> Table:
                 continue
             errors.append(p_value(change))
             rows.append([label, name, _change(np.nanmean(before), np.nanmean(after), ".3g"), shown(interval(change))])
-    ps = [("" if p is None else f"{p:.3f}") for p in corrected(errors)]
     title = {"sampled": "Answers at temperature 1", "greedy": "Greedy answers"}[how]
     columns = ("start", "statistic", "before and after", "change", "p")
-    return Table(title, columns, [[*row, p] for row, p in zip(rows, ps, strict=True)])
+    return Table(title, columns, [[*row, shown_p(p)] for row, p in zip(rows, corrected(errors), strict=True)])

@@ -119,6 +119,11 @@ class GRPOStudy(Study):
         """Training questions that starts are measured on before any reinforcement."""
         return self.exam.train[: self.config.questions.n_predict]
 
+    @property
+    def _parts(self) -> int:
+        """Into how many parts a tuning is divided whose models are kept; 0 for none."""
+        return self.config.matched.checkpoints if self.config.matched else 0
+
     def _steps(self, cell: Cell, label: str, seed: int, results: Mapping[str, Any]) -> dict[str, Any]:
         """How many answers to training questions are right along the tuning of a start."""
         right, steps = [], []
@@ -182,17 +187,15 @@ class GRPOStudy(Study):
         if start.objective is None:
             return None if start.model is None else Path(start.model).expanduser()
         place = self.place(f"tuned-{label}-{rate:g}-s{seed}{suffix}")
-        keep = self.config.matched.checkpoints if self.config.matched else 0
-        options: dict[str, Any] = {"objective": start.objective, "learning_rate": rate, "seed": seed, "keep": keep}
-        return train(self.config.recipe, data=self.files["train"], place=place, **options)
+        options: dict[str, Any] = {"objective": start.objective, "learning_rate": rate, "seed": seed}
+        return train(self.config.recipe, data=self.files["train"], place=place, keep=self._parts, **options)
 
     def _along(self, label: str, seed: int, results: Mapping[str, Any]) -> list[Path]:
         """Models along the tuning of a start, tuned once more where that had ended before they were asked for."""
-        parts = self.config.matched.checkpoints if self.config.matched else 0
         rate = results[start_cell(label, seed, self.config)]["learning_rate"]
-        for suffix in ("", f"-in-{parts}"):
+        for suffix in ("", f"-in-{self._parts}"):
             place = self._tuned(label, rate, seed, suffix=suffix)
-            if place and (found := kept(place, parts)) is not None:
+            if place and (found := kept(place, self._parts)) is not None:
                 return found
         msg = (
             f"The checkpoints in `{place}` hold no whole models, as where accelerate writes them in shards "
