@@ -19,8 +19,9 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(PYTEST) -m "not slow"
 
+# Slow tests too, and other examples of the properties than last time.
 test-all: $(INSTALLED)
-	$(PYTEST)
+	$(PYTEST) --hypothesis-profile=new
 
 # vLLM for real, on a CPU. The adapter of the tests is tuned in the other environment.
 test-vllm: $(INSTALLED) $(VLLM)/.installed

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# No test is timed: these machines are shared.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# No test is timed: these machines are shared. Hypothesis tries the same examples in each run, so that a change is
+# judged by what it changes; `make test-all` looks for new ones.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", UNTIMED, derandomize=True)
+settings.register_profile("new", UNTIMED, max_examples=300)
+settings.load_profile("same")
 
 # Before any test module is imported: transformers reads this once, at its import.
 os.environ["HF_HUB_OFFLINE"] = "1"

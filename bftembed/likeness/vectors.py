@@ -9,6 +9,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+#: A row this much shorter than what was taken off it is at the centre but for rounding.
+_ROUNDING = 1e-9
+
 
 def unit(vectors: ArrayLike, *, centre: NDArray[Any] | None = None) -> NDArray[np.float32]:
     """Rows of unit length, so that their products are cosines.
@@ -35,7 +38,8 @@ def unit(vectors: ArrayLike, *, centre: NDArray[Any] | None = None) -> NDArray[n
         centre = x[has].mean(axis=0) if has.any() else np.zeros(x.shape[1])
     x = np.where(has[:, None], x - centre, 0.0)
     norms = np.linalg.norm(x, axis=1, keepdims=True)
-    found: NDArray[np.float32] = np.divide(x, norms, out=np.zeros_like(x), where=norms > 1e-12).astype(np.float32)
+    away = norms > _ROUNDING * np.linalg.norm(centre)
+    found: NDArray[np.float32] = np.divide(x, norms, out=np.zeros_like(x), where=away).astype(np.float32)
     return found
 
 

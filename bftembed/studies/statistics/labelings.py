@@ -29,7 +29,7 @@ MOST = 8
 _DRAWS = 2000
 #: Draws of signs; of up to 13 cells they are all gone through.
 _FLIPS = 10_000
-#: Sums that differ by less are equal: they were added in another order.
+#: Sums that differ by less of the largest number in them are equal: they were added in another order.
 _SAME = 1e-12
 
 
@@ -140,8 +140,9 @@ def labeling_test(matrix: ArrayLike, *, two_sided: bool = False) -> NDArray[np.f
     0.0083
     """
     strength(matrix)  # says what is wrong with the matrix
-    every = relabelled(np.asarray(matrix, dtype=np.float64))
-    tolerance = _SAME * np.maximum(1.0, np.abs(every).max(axis=-1, keepdims=True))
+    values = np.asarray(matrix, dtype=np.float64)
+    every = relabelled(values)
+    tolerance = _SAME * np.abs(values).max(axis=(-2, -1))[..., None]
     if two_sided:
         every = np.abs(every)
     return np.asarray((every >= every[..., :1] - tolerance).mean(axis=-1))

@@ -57,6 +57,12 @@ def test_effects_of_rows_and_columns_cancel(matrix, rows, columns):
     assert centred(moved) == pytest.approx(centred(matrix), abs=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e-15, 1.0, 1e12])
+def test_the_unit_of_the_matrix_is_nothing(rng, scale):
+    matrix = rng.normal(size=(4, 4)) + np.eye(4)
+    assert labeling_test(scale * matrix, two_sided=True) == labeling_test(matrix, two_sided=True) < 1
+
+
 @given(matrices)
 def test_the_labelings_are_all_pairings_of_brute_force_and_their_mean_is_zero(matrix):
     brute = [sum(matrix[i, j] for i, j in enumerate(order)) for order in itertools.permutations(range(4))]
