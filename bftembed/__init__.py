@@ -16,6 +16,7 @@ from bftembed._settings import settings
 if TYPE_CHECKING:
     from bftembed import (
         bench,
+        browse,
         data,
         datasets,
         encoders,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bench",
+    "browse",
     "data",
     "datasets",
     "embed",

@@ -21,6 +21,10 @@ EXAMPLES = {
         "bftembed embed genes.txt -o vectors.csv --engine annotation",
         "bftembed embed genes.txt --dry-run",
     ),
+    "browse": (
+        "bftembed browse embedded.h5ad -o page.html",
+        "bftembed browse genes.h5ad -o genes.html --query 'interferon response' --query 'DNA repair'",
+    ),
     "demo": ("bftembed demo", "bftembed demo -o demo_annotation --engine annotation"),
     "doctor": ("bftembed doctor",),
     "name-sets": (

@@ -14,6 +14,7 @@ from bftembed._optional import advice
 from bftembed.cli import (
     _ray,
     bench,
+    browse,
     corpus,
     data,
     demo,
@@ -53,6 +54,7 @@ app.command("embed", cls=_ray.Command)(embed.embed)
 app.command("name-sets")(name_sets.name_sets)
 app.command("tune")(tune.tune)
 app.command("study")(study.study)
+app.command("browse")(browse.browse)
 app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

@@ -1,0 +1,145 @@
+"""Where each row lies on the map, and which rows are near it."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bftembed._near import did_you_mean
+from bftembed._optional import needs
+from bftembed.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+_FEWEST_FOR_UMAP = 16  # with fewer, scanpy's 15 neighbours are all others
+_COMPUTED = ("umap", "pca")
+
+
+def layout_of(
+    vectors: NDArray[np.float32],
+    known: NDArray[np.bool_],
+    held: Mapping[str, Any],
+    *,
+    layout: str | None,
+    use_rep: str,
+    seed: int = 0,
+) -> tuple[NDArray[np.float32], str]:
+    """Coordinates of the rows of a map.
+
+    Parameters
+    ----------
+    vectors
+        (n, d).
+    known
+        (n,) which rows have a vector.
+    held
+        ``obsm`` or ``varm``, with layouts that exist.
+    layout
+        A key of `held`, ``"umap"`` or ``"pca"``; by default ``f"{use_rep}_umap"`` or ``X_umap`` where there is one,
+        else a UMAP where scanpy is installed and there are 16 vectors or more, else principal components.
+    use_rep
+        Key of the vectors.
+    seed
+        Of the UMAP.
+
+    Returns
+    -------
+    coordinates
+        float32, shape (n, 2); NaN rows are not on the map.
+    words
+        What they are.
+
+    Raises
+    ------
+    InputError
+        If there is no such layout, or it has not two columns.
+    MissingExtraError
+        If ``"umap"`` is asked for without scanpy.
+    """
+    found = layout or next((key for key in (f"{use_rep}_umap", "X_umap") if key in held), None)
+    if found is None:
+        can_umap = importlib.util.find_spec("scanpy") is not None and known.sum() >= _FEWEST_FOR_UMAP
+        found = "umap" if can_umap else "pca"
+    if found in held:
+        return _existing(held[found], found, len(vectors)), f"{found}, as it stands in the file"
+    if found not in _COMPUTED:
+        msg = f"There is no layout `{found}`: give one of {', '.join((*held, *_COMPUTED))}."
+        raise InputError(msg + did_you_mean(found, [*held, *_COMPUTED]))
+    placed = np.full((len(vectors), 2), np.nan, dtype=np.float32)
+    if found == "umap":
+        needs("scanpy")
+        placed[known] = _umap(vectors[known], seed)
+        return placed, f"UMAP of {use_rep} by scanpy (cosine, 15 neighbours, seed {seed})"
+    placed[known], share = _principal(vectors[known].astype(np.float64))
+    return placed, f"first two principal components of {use_rep} ({share:.0%} of the variance)"
+
+
+def neighbours(
+    vectors: NDArray[np.float32], known: NDArray[np.bool_], k: int = 10
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The `k` rows with the largest cosine to each row, itself left out.
+
+    Returns
+    -------
+    rows
+        (n, k), best first, where k is at most the number of other rows with a vector; -1 for rows without one.
+    cosines
+        float32 (n, k), NaN for those.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    places = np.flatnonzero(known)
+    k = max(min(k, len(places) - 1), 0)
+    rows = np.full((len(vectors), k), -1, dtype=np.int64)
+    found = np.full((len(vectors), k), np.nan, dtype=np.float32)
+    if k:
+        near = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(unit(vectors[known]))
+        distances, those = near.kneighbors()
+        rows[known] = places[those]
+        found[known] = 1 - distances**2 / 2  # of vectors of length 1
+    return rows, found
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors of length 1."""
+    made: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return made
+
+
+def _existing(layout: Any, key: str, n: int) -> NDArray[np.float32]:
+    placed = np.array(layout, dtype=np.float32)
+    if placed.shape[:1] != (n,) or placed.ndim != 2 or placed.shape[1] < 2:
+        msg = f"`{key}` has the shape {placed.shape}: a layout has two columns."
+        raise InputError(msg)
+    placed = placed[:, :2]
+    placed[~np.isfinite(placed).all(axis=1)] = np.nan
+    return placed
+
+
+def _umap(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    import scanpy as sc
+    from anndata import AnnData
+
+    scratch = AnnData(obsm={"X": vectors}, shape=(len(vectors), 0))
+    sc.pp.neighbors(scratch, use_rep="X", metric="cosine", random_state=seed)
+    sc.tl.umap(scratch, random_state=seed)
+    return np.asarray(scratch.obsm["X_umap"], dtype=np.float32)
+
+
+def _principal(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Two principal components, the largest loading of each positive, and their share of the variance."""
+    made = np.zeros((len(vectors), 2))
+    if len(vectors) < 2:
+        return made, 0.0
+    centred = vectors - vectors.mean(axis=0)
+    values, axes = np.linalg.eigh(centred.T @ centred)
+    axes = axes[:, ::-1][:, :2]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
+    made[:, : axes.shape[1]] = centred @ axes
+    total = values.sum()
+    return made, float(values[-2:].sum() / total) if total > 0 else 0.0
