@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +17,11 @@ from pathlib import Path
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--remote-debugging-pipe", "about:blank"),
+)
+#: The browser reads from 3 and writes to 4; what is there is copied aside first.
+_HAND_OVER = (
+    "import fcntl, os, sys; a, b = (fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3]); "
+    "os.dup2(a, 3); os.dup2(b, 4); os.execv(sys.argv[3], sys.argv[3:])"
 )
 KEYS = {"Enter": 13, "Escape": 27, "ArrowDown": 40, "ArrowUp": 38, "Tab": 9}
 
@@ -36,9 +42,9 @@ class Chromium:
         self._number, self._buffer, self._session = 0, b"", None
         theirs, self._to = os.pipe()
         self._from, answers = os.pipe()
-        hand_over = f'exec "$@" 3<&{theirs} 4>&{answers}'  # the browser reads from 3 and writes to 4
+        browser = [find_chromium(), *FLAGS, f"--user-data-dir={self._profile}"]
         self._process = subprocess.Popen(
-            ["sh", "-c", hand_over, "sh", find_chromium(), *FLAGS, f"--user-data-dir={self._profile}"],
+            [sys.executable, "-c", _HAND_OVER, str(theirs), str(answers), *browser],
             pass_fds=(theirs, answers),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -19,7 +19,7 @@ TEXTS = {
     "CD3E": "A subunit of the T cell receptor complex. It passes on signals of the receptor.",
     "CD3D": "Another subunit of the T cell receptor complex.",
     "CD8A": "A co-receptor of cytotoxic T cells.",
-    "ALB": "Albumin, the main protein of blood plasma, made by the liver.",
+    "ALB": "Albumin, the protein of blood plasma, made by the liver.",
     "APOA1": "A lipoprotein of blood plasma, made by the liver and the intestine.",
     "INS": "Insulin, a hormone of the pancreas that lowers glucose in blood.",
 }
