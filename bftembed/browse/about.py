@@ -109,20 +109,21 @@ def flags_of(rows: Rows, checks: Any) -> list[list[str]] | None:
 
 
 def _table(checks: Any) -> pd.DataFrame:
-    if isinstance(checks, str | Path):
-        path = Path(checks).expanduser()
-        try:
-            table = pd.read_csv(path, sep="," if path.suffix == ".csv" else "\t", keep_default_na=False)
-        except (OSError, ValueError) as error:
-            how = "`bftembed profiles check STORE --genes-output FILE.tsv` makes one."
-            msg = f"`{path}` cannot be read as checks of profiles ({error}); {how}"
-            raise InputError(msg) from error
-    else:
-        table = checks if isinstance(checks, pd.DataFrame) else getattr(checks, "genes", None)
+    table = _read(Path(checks).expanduser()) if isinstance(checks, str | Path) else checks
+    table = getattr(table, "genes", table)
     if not isinstance(table, pd.DataFrame) or not {"gene", "flags"} <= set(table.columns):
         msg = "`checks` is no table of checked profiles: it has a row for each text, with the columns gene and flags."
         raise InputError(msg)
     return table
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, sep="," if path.suffix == ".csv" else "\t", keep_default_na=False)
+    except (OSError, ValueError) as error:
+        how = "`bftembed profiles check STORE --genes-output FILE.tsv` makes one."
+        msg = f"`{path}` cannot be read as checks of profiles ({error}); {how}"
+        raise InputError(msg) from error
 
 
 def origin(info: Mapping[str, Any]) -> Pairs:
