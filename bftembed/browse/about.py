@@ -109,8 +109,9 @@ def flags_of(rows: Rows, checks: Any) -> list[list[str]] | None:
 
 
 def _table(checks: Any) -> pd.DataFrame:
-    table = _read(Path(checks).expanduser()) if isinstance(checks, str | Path) else checks
-    table = getattr(table, "genes", table)
+    if isinstance(checks, str | Path):
+        checks = _read(Path(checks).expanduser())
+    table = checks if isinstance(checks, pd.DataFrame) else getattr(checks, "genes", None)
     if not isinstance(table, pd.DataFrame) or not {"gene", "flags"} <= set(table.columns):
         msg = "`checks` is no table of checked profiles: it has a row for each text, with the columns gene and flags."
         raise InputError(msg)

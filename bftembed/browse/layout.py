@@ -126,7 +126,8 @@ def _umap(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
     from anndata import AnnData
 
     scratch = AnnData(obsm={"X": vectors}, shape=(len(vectors), 0))
-    sc.pp.neighbors(scratch, use_rep="X", metric="cosine", random_state=seed)
+    # Exact neighbours: those of PyNNDescent 0.7, which scanpy 1.11 would take for many rows, it cannot read (getnnz).
+    sc.pp.neighbors(scratch, use_rep="X", metric="cosine", random_state=seed, transformer="sklearn")
     sc.tl.umap(scratch, random_state=seed)
     return np.asarray(scratch.obsm["X_umap"], dtype=np.float32)
 
