@@ -89,16 +89,19 @@ def sizes(page):
 def timed(page, runs):
     """Medians over fresh loads: seconds until the page can be searched, milliseconds of a search and of a frame."""
     browser = Chromium()
-    names, words, searches, frames = [], [], [], []
+    names, words, searches, frames, busy = [], [], [], [], []
     try:
         browser.size(1280, 800)
+        browser.call("Performance.enable", timeDomain="threadTicks")
         for _ in range(runs):
             browser.open(page)
             browser.wait(f"{READY} === 'words'")
             names.append(browser.run(MARK.format("names")) / 1000)
             words.append(browser.run(MARK.format("words")) / 1000)
             searches.append(browser.run(SEARCHES.format(json.dumps(TEXTS))))
+            before = main_thread(browser)
             frames.append(browser.run(FRAMES))
+            busy.append(1000 * (main_thread(browser) - before) / len(frames[-1]))
         n = browser.run("document.getElementById('count').textContent")
         if browser.errors:
             raise RuntimeError(browser.errors)
@@ -111,9 +114,16 @@ def timed(page, runs):
         "seconds until names can be searched": statistics.median(names),
         "seconds until words can be searched": statistics.median(words),
         **by_text,
+        "CPU ms of the main thread for a frame": statistics.median(busy),
         "ms of a frame, median": statistics.median(flat),
         "ms of a frame, 95th percentile": sorted(flat)[int(0.95 * len(flat))],
     }
+
+
+def main_thread(browser):
+    """Seconds of CPU time of the tasks of the page."""
+    found = {each["name"]: each["value"] for each in browser.call("Performance.getMetrics")["metrics"]}
+    return found["TaskDuration"]
 
 
 if __name__ == "__main__":
