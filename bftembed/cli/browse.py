@@ -15,7 +15,7 @@ def browse(
     output: Annotated[Path, typer.Option("--output", "-o", help="The page: .html.")],
     among: Annotated[
         str | None,
-        typer.Option(help="genes | cells | perturbations; by default perturbations, else genes, else cells."),
+        typer.Option(help="genes, cells, perturbations, ...; by default perturbations, else genes, else cells."),
     ] = None,
     query: Annotated[
         list[str] | None,
