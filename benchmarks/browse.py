@@ -3,7 +3,8 @@
 bftembed embed --all-genes human -o genes.h5ad
 python benchmarks/browse.py genes.h5ad --query 'interferon response' --query 'ion channel' -o browse.json
 
-A page that is there is measured with `--page page.html` in place of the file.
+A page that is there is measured with `--page page.html` in place of the file; `--pictures docs IFIT3 interferon` draws
+a gene of it (browse.png), and a search on a phone (browse_phone.png).
 """
 
 import argparse
@@ -54,6 +55,7 @@ def main():
     asked.add_argument("--query", action="append", default=[])
     asked.add_argument("--layout")
     asked.add_argument("--runs", type=int, default=5)
+    asked.add_argument("--pictures", nargs=3, metavar=("DIRECTORY", "NAME", "TEXT"))
     asked.add_argument("-o", "--output", type=Path)
     given = asked.parse_args()
     if bool(given.file) == bool(given.page):
@@ -64,6 +66,8 @@ def main():
             page = given.keep or Path(directory) / "page.html"
             found |= made(given, page)
         found |= sizes(page) | timed(page, given.runs)
+        if given.pictures:
+            pictures(page, *given.pictures)
     for name, value in found.items():
         print(f"{name:45} {value:,.2f}" if isinstance(value, float) else f"{name:45} {value}")
     if given.output:
@@ -118,6 +122,23 @@ def timed(page, runs):
         "ms of a frame, median": statistics.median(flat),
         "ms of a frame, 95th percentile": sorted(flat)[int(0.95 * len(flat))],
     }
+
+
+def pictures(page, directory, name, text):
+    """PNG files: the page with a gene that is chosen, and a search on a phone whose system is dark."""
+    browser = Chromium()
+    try:
+        browser.size(1280, 800)
+        browser.open(page, f"#{name}")
+        browser.wait(f"{READY} === 'words'")
+        browser.screenshot(Path(directory) / "browse.png")
+        browser.size(390, 844, ratio=1.2, phone=True)
+        browser.scheme("dark")
+        browser.run("document.getElementById('q').focus()")
+        browser.type(text)
+        browser.screenshot(Path(directory) / "browse_phone.png")
+    finally:
+        browser.close()
 
 
 def main_thread(browser):
