@@ -4,10 +4,12 @@ Used by `browse.py` and by the browser tests of `tests/browse`.
 """
 
 import base64
+import contextlib
 import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,7 +35,10 @@ def find_chromium():
 
 
 class Chromium:
-    """One page of a browser; what went wrong in it stands in `errors`, what it asked the network for in `requests`."""
+    """One page of a browser; what went wrong in it stands in `errors`, what it asked the network for in `requests`.
+
+    An answer is waited for `patience` seconds. Whatever happens, `close` leaves no process and no file.
+    """
 
     def __init__(self, *, patience=300):
         self.patience = patience
@@ -48,22 +53,30 @@ class Chromium:
             pass_fds=(theirs, answers),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         os.close(theirs)
         os.close(answers)
+        try:
+            self._attach()
+        except BaseException:
+            self.close()
+            raise
+
+    def _attach(self):
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
     def close(self):
-        """End the browser."""
-        os.write(self._to, b'{"id":0,"method":"Browser.close"}\0')
-        try:
-            self._process.wait(60)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """End the browser and all of its processes."""
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # a broken pipe: it has ended by itself
+            os.write(self._to, b'{"id":0,"method":"Browser.close"}\0')
+            self._process.wait(min(self.patience, 10))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
         os.close(self._to)
         os.close(self._from)
         shutil.rmtree(self._profile, ignore_errors=True)
