@@ -1,6 +1,8 @@
 """What the README promises."""
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +17,33 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-@pytest.mark.slow
-def test_the_python_example_runs_as_it_stands(model_dir, tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=1200)
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def test_the_python_example_prints_and_draws_what_is_shown(mirror, model_dir, tmp_path):
+    (code,), (printed,) = blocks("python"), blocks("text")
+    environment = {**os.environ, "MPLBACKEND": "agg"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1200
+    )
     assert done.returncode == 0, done.stderr
-    assert "similarity" in done.stdout
+    assert printed in done.stdout
+    assert (tmp_path / "figures" / "umap_cells.png").stat().st_size > 20_000
+
+
+@pytest.mark.slow
+def test_all_commands_run_in_this_order_in_an_empty_directory(mirror, model_dir, tmp_path):
+    commands = [line for block in blocks("") for line in block.splitlines() if line.startswith("bftembed ")]
+    assert len(commands) > 10
+    for command in commands:
+        words = [str(Path(sys.executable).with_name("bftembed")), *shlex.split(command, comments=True)[1:]]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=3600)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        if "bench run" in command:
+            for row in re.findall(r"^\| `(.*?)` \| (.*?) \|$", README, re.MULTILINE):
+                assert re.search(r"{} +shared +auroc {}".format(*map(re.escape, row)), done.stdout), row
+    assert (tmp_path / "report.html").exists()
 
 
 def test_every_command_and_option_of_the_readme_exists():

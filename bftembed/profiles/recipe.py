@@ -119,9 +119,8 @@ class Recipe:
         found = []
         if any(self.engine.get(name) != other.engine.get(name) for name in ("weights", "revision")):
             same = self.model == other.model
-            found.append(
-                f"other contents of model {self.model}" if same else f"model {other.model} (here {self.model})"
-            )
+            models = f"model {other.model or 'none'} (here {self.model or 'none'})"
+            found.append(f"other contents of model {self.model}" if same else models)
         if self.template_digest != other.template_digest:
             same = self.template == other.template
             found.append(f"another text of template {self.template}" if same else f"template {other.template}")
@@ -130,7 +129,8 @@ class Recipe:
         for name in {**here, **there}:
             if name not in {*_MODEL, "version"} and here.get(name) != there.get(name):
                 values = (
-                    str(value).removeprefix("sha256:")[:12] or "none" for value in (there.get(name), here.get(name))
+                    "none" if value in (None, "") else str(value).removeprefix("sha256:")[:12]
+                    for value in (there.get(name), here.get(name))
                 )
                 found.append("{} {} (here {})".format(name, *values))
         return found
