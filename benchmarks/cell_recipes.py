@@ -305,7 +305,7 @@ def score(x: NDArray[np.float64], types: NDArray[np.intp], n_seeds: int, n_draws
     weights = draws_of_cells(len(types), n_draws)
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in SCORES}
     graph = anndata.AnnData(obs=pd.DataFrame(index=[str(i) for i in range(len(x))]), obsm={"X": x})
-    sc.pp.neighbors(graph, n_neighbors=N_NEIGHBORS, use_rep="X", random_state=0)
+    sc.pp.neighbors(graph, n_neighbors=N_NEIGHBORS, use_rep="X", random_state=0, transformer="sklearn")
     for seed in range(n_seeds):
         clusters = KMeans(types.max() + 1, n_init=1, random_state=seed).fit_predict(x)
         found["k-means ARI"].append(agreement(types, clusters, weights)["ARI"])

@@ -14,13 +14,14 @@ import numpy as np
 from bftembed._files import replacing
 from bftembed.browse.about import columns_told, facts_of, flags_of, notes_of, origin, provenance_lines, symbols
 from bftembed.browse.columns import Column, colour_columns
-from bftembed.browse.layout import layout_of, neighbours, unit
+from bftembed.browse.near import neighbours, unit
 from bftembed.browse.packing import cosines, packed
 from bftembed.browse.rows import read_parts, rows_of
 from bftembed.browse.words import word_index
 from bftembed.encoders import encode_cached, restore_encoder
 from bftembed.errors import DataError, InputError
 from bftembed.expression import checked_anndata
+from bftembed.vectors import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

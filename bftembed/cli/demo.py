@@ -11,6 +11,7 @@ import typer
 
 from bftembed._files import make_directory
 from bftembed._optional import needs
+from bftembed._scanpy import neighbors
 from bftembed.cli import _arguments as arg
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _scores(adata: AnnData, key: str) -> tuple[float, float]:
     import scanpy as sc
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-    sc.pp.neighbors(adata, use_rep=key, key_added=f"neighbors_{key}", random_state=0)
+    neighbors(adata, use_rep=key, key_added=f"neighbors_{key}")
     clusters = f"leiden_{key}"
     sc.tl.leiden(
         adata,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bftembed._keys import check_embedded
 from bftembed._optional import needs
+from bftembed._scanpy import umap
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FEWEST = 4
-_KEPT = 8
-#: UMAPs of this process by their input, the latest last: another colour needs no other UMAP.
-_maps: dict[tuple[str, int, int], NDArray[np.float32]] = {}
 
 
 def embedding(
@@ -39,7 +36,7 @@ def embedding(
     use_rep
         Key of the embedding.
     n_neighbors, random_state
-        Handed to ``scanpy.pp.neighbors`` and ``scanpy.tl.umap``.
+        Of ``scanpy.pp.neighbors`` (exact up to 50,000 rows) and ``scanpy.tl.umap``.
     kwargs
         Handed to ``scanpy.pl.embedding``: ``color``, ``ax``, ``show``, ``save``, ``return_fig`` ...
 
@@ -65,11 +62,11 @@ def embedding(
 
     checked_anndata(adata)
     check_embedded(adata.obsm, use_rep, "obsm", "embed_cells")
-    umap = _umap(np.asarray(adata.obsm[use_rep]), use_rep, n_neighbors, random_state)
+    placed = _placed(np.asarray(adata.obsm[use_rep]), use_rep, n_neighbors, random_state)
     drawn = (adata.to_memory() if adata.isbacked else adata.copy()) if adata.is_view else adata
     basis = f"{use_rep}_umap"
     before = drawn.obsm.get(basis)
-    drawn.obsm[basis] = umap
+    drawn.obsm[basis] = placed
     try:
         axes: Axes | Figure | list[Axes] | None = sc.pl.embedding(drawn, basis=basis, **kwargs)
     finally:
@@ -79,27 +76,12 @@ def embedding(
     return axes
 
 
-def _umap(vectors: NDArray[Any], use_rep: str, n_neighbors: int, random_state: int) -> NDArray[np.float32]:
+def _placed(vectors: NDArray[Any], use_rep: str, n_neighbors: int, random_state: int) -> NDArray[np.float32]:
     """Coordinates (n, 2), NaN where a row has no vector."""
-    import scanpy as sc
-    from anndata import AnnData
-
     known = np.isfinite(vectors).all(axis=1)
     if known.sum() < _FEWEST:
         msg = f"{known.sum()} of {len(vectors)} rows of `{use_rep}` have a vector: a UMAP needs at least {_FEWEST}."
         raise InputError(msg)
-    content = hashlib.sha256(f"{vectors.dtype} {vectors.shape}".encode())
-    content.update(np.ascontiguousarray(vectors).data)
-    made_from = (content.hexdigest(), n_neighbors, random_state)
-    if made_from not in _maps:
-        scratch = AnnData(obsm={use_rep: vectors[known]}, shape=(int(known.sum()), 0))
-        neighbours = min(n_neighbors, scratch.n_obs - 1)
-        sc.pp.neighbors(scratch, use_rep=use_rep, n_neighbors=neighbours, random_state=random_state)
-        sc.tl.umap(scratch, random_state=random_state)
-        umap = np.full((len(vectors), 2), np.nan, dtype=np.float32)
-        umap[known] = scratch.obsm["X_umap"]
-        _maps[made_from] = umap
-    _maps[made_from] = _maps.pop(made_from)
-    if len(_maps) > _KEPT:
-        del _maps[next(iter(_maps))]
-    return _maps[made_from]
+    placed = np.full((len(vectors), 2), np.nan, dtype=np.float32)
+    placed[known] = umap(vectors[known], n_neighbors=n_neighbors, seed=random_state)
+    return placed

@@ -1,6 +1,7 @@
-"""Vectors with names in files: tables, word2vec text and arrays; in the order of a model's vocabulary on request."""
+"""Vectors with names in files (tables, word2vec text, arrays), in the order of a vocabulary on request, and on maps."""
 
 from bftembed.vectors.frames import read_table, read_vectors, vectors_frame, write_vectors
+from bftembed.vectors.layout import layout_of
 from bftembed.vectors.reading import Vectors, impostor, read_file
 from bftembed.vectors.writing import check_target
 
@@ -8,6 +9,7 @@ __all__ = [
     "Vectors",
     "check_target",
     "impostor",
+    "layout_of",
     "read_file",
     "read_table",
     "read_vectors",

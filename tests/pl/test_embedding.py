@@ -100,3 +100,21 @@ def test_few_rows(cells, n):
 def test_a_missing_key_is_named(cells):
     with pytest.raises(InputError, match="no `X_none`"):
         bft.pl.embedding(cells, use_rep="X_none")
+
+
+def test_scanpy_draws_what_is_written(tmp_path):
+    import scanpy as sc
+
+    texts = {"CD3E": "T cell receptor.", "CD3D": "The T cell receptor.", "ALB": "Blood plasma.", "INS": "A hormone."}
+    genes = bft.embed(list(texts), facts="none", profiles=texts)
+    adata = anndata.AnnData(np.random.default_rng(0).poisson(3, (12, 4)).astype(np.float32))
+    adata.var_names = list(texts)
+    adata.varm["X_bft"] = np.asarray(genes.obsm["X_bft"])
+    bft.tl.embed_cells(adata, key_added="X_contrast")
+    for made in (genes, adata):
+        made.write_h5ad(tmp_path / "made.h5ad")
+        read = anndata.read_h5ad(tmp_path / "made.h5ad")
+        key = "X_contrast" if "X_contrast" in read.obsm else "X_bft"
+        ax = sc.pl.embedding(read, basis=key, dimensions=(1, 3), show=False)
+        np.testing.assert_allclose(ax.collections[0].get_offsets(), read.obsm[key][:, [1, 3]])
+        plt.close("all")

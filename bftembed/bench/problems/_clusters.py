@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bftembed._scanpy import neighbors
 from bftembed.bench.scoring.metrics import METRICS, drawn, plain
 from bftembed.bench.scoring.scores import N_DRAWS, Score, seed_of
 
@@ -57,13 +58,12 @@ def k_means(x: NDArray[np.float64], types: NDArray[np.intp], n_seeds: int) -> li
 def neighbour_graph(x: NDArray[np.float64]) -> AnnData:
     """The graph of nearest neighbours that all resolutions share."""
     import anndata
-    import scanpy as sc
     from scipy.sparse import SparseEfficiencyWarning
 
     cells = anndata.AnnData(obs=pd.DataFrame(index=[str(i) for i in range(len(x))]), obsm={"X": x})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SparseEfficiencyWarning)  # cells that are equal, as of a constant embedding
-        sc.pp.neighbors(cells, n_neighbors=N_NEIGHBORS, use_rep="X", random_state=0)
+        neighbors(cells, n_neighbors=N_NEIGHBORS, use_rep="X")
     return cells
 
 

@@ -1,4 +1,4 @@
-"""Where each row lies on the map, and which rows are near it."""
+"""Where each row lies on a map."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from bftembed._near import did_you_mean
 from bftembed._optional import needs
+from bftembed._scanpy import umap
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,42 +74,10 @@ def layout_of(
     placed = np.full((len(vectors), 2), np.nan, dtype=np.float32)
     if found == "umap":
         needs("scanpy")
-        placed[known] = _umap(vectors[known], seed)
+        placed[known] = umap(vectors[known], metric="cosine", seed=seed)
         return placed, f"UMAP of {use_rep} by scanpy (cosine, 15 neighbours, seed {seed})"
     placed[known], share = _principal(vectors[known].astype(np.float64))
     return placed, f"first two principal components of {use_rep} ({share:.0%} of the variance)"
-
-
-def neighbours(
-    vectors: NDArray[np.float32], known: NDArray[np.bool_], k: int = 10
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The `k` rows with the largest cosine to each row, itself left out.
-
-    Returns
-    -------
-    rows
-        (n, k), best first, where k is at most the number of other rows with a vector; -1 for rows without one.
-    cosines
-        float32 (n, k), NaN for those.
-    """
-    from sklearn.neighbors import NearestNeighbors
-
-    places = np.flatnonzero(known)
-    k = max(min(k, len(places) - 1), 0)
-    rows = np.full((len(vectors), k), -1, dtype=np.int64)
-    found = np.full((len(vectors), k), np.nan, dtype=np.float32)
-    if k:
-        near = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(unit(vectors[known]))
-        distances, those = near.kneighbors()
-        rows[known] = places[those]
-        found[known] = 1 - distances**2 / 2  # of vectors of length 1
-    return rows, found
-
-
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors of length 1."""
-    made: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return made
 
 
 def _existing(layout: Any, key: str, n: int) -> NDArray[np.float32]:
@@ -119,17 +88,6 @@ def _existing(layout: Any, key: str, n: int) -> NDArray[np.float32]:
     placed = placed[:, :2]
     placed[~np.isfinite(placed).all(axis=1)] = np.nan
     return placed
-
-
-def _umap(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    import scanpy as sc
-    from anndata import AnnData
-
-    scratch = AnnData(obsm={"X": vectors}, shape=(len(vectors), 0))
-    # Exact neighbours: those of PyNNDescent 0.7, which scanpy 1.11 would take for many rows, it cannot read (getnnz).
-    sc.pp.neighbors(scratch, use_rep="X", metric="cosine", random_state=seed, transformer="sklearn")
-    sc.tl.umap(scratch, random_state=seed)
-    return np.asarray(scratch.obsm["X_umap"], dtype=np.float32)
 
 
 def _principal(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

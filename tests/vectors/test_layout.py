@@ -3,11 +3,10 @@ import importlib.util
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
-from sklearn.metrics.pairwise import cosine_similarity
 
-from bftembed.browse import layout as module
-from bftembed.browse.layout import layout_of, neighbours
 from bftembed.errors import InputError
+from bftembed.vectors import layout as module
+from bftembed.vectors import layout_of
 
 VECTORS = np.random.default_rng(1).normal(size=(12, 5)).astype(np.float32)
 VECTORS[3] = np.nan
@@ -65,40 +64,8 @@ def test_without_scanpy_principal_components(monkeypatch):
 def test_umap_is_the_same_for_a_seed(monkeypatch):
     pytest.importorskip("scanpy", reason="scanpy is not installed")
     asked = []
-    monkeypatch.setattr(module, "_umap", lambda vectors, seed: asked.append(seed) or vectors[:, :2])
+    monkeypatch.setattr(module, "umap", lambda vectors, metric, seed: asked.append((metric, seed)) or vectors[:, :2])
     many = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
     _, words = layout_of(many, np.ones(40, bool), {}, layout=None, use_rep="X_bft", seed=3)
-    assert asked == [3]
+    assert asked == [("cosine", 3)]
     assert words == "UMAP of X_bft by scanpy (cosine, 15 neighbours, seed 3)"
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("n", [60, 4200])  # from 4,096 rows on scanpy looks for neighbours in another way by itself
-def test_umap_by_scanpy(n):
-    pytest.importorskip("scanpy", reason="scanpy is not installed")
-    many = np.random.default_rng(0).normal(size=(n, 3)).astype(np.float32)
-    many[n // 2 :] += 10
-    first, _ = layout_of(many, np.ones(n, bool), {}, layout="umap", use_rep="X_bft")
-    again, _ = layout_of(many, np.ones(n, bool), {}, layout="umap", use_rep="X_bft")
-    np.testing.assert_array_equal(first, again)
-    assert np.isfinite(first).all()
-
-
-def test_neighbours_are_those_of_a_full_table_of_cosines():
-    rows, cosines = neighbours(VECTORS, KNOWN, 4)
-    table = cosine_similarity(np.nan_to_num(VECTORS.astype(float)))
-    table[:, ~KNOWN] = -2
-    np.fill_diagonal(table, -2)
-    np.testing.assert_array_equal(rows[KNOWN], np.argsort(-table, axis=1)[KNOWN, :4])
-    np.testing.assert_allclose(cosines[KNOWN], -np.sort(-table, axis=1)[KNOWN, :4], atol=1e-5)
-    assert (rows[~KNOWN] == -1).all()
-    assert np.isnan(cosines[~KNOWN]).all()
-
-
-def test_neighbours_of_few():
-    assert neighbours(VECTORS[:1], KNOWN[:1])[0].shape == (1, 0)
-    assert neighbours(VECTORS[2:4], KNOWN[2:4])[0].shape == (2, 0)
-    assert neighbours(VECTORS[:2], KNOWN[:2])[0].tolist() == [[1], [0]]
-    twins = np.ones((3, 2), np.float32)
-    assert all(i not in row for i, row in enumerate(neighbours(twins, np.ones(3, bool))[0].tolist()))
