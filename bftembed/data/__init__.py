@@ -1,5 +1,6 @@
 """Data sets: what there is (`list_manifests`), getting it (`fetch`) and reading it (`load`)."""
 
+from bftembed.data._download import download_url
 from bftembed.data._pickles import read_pickle
 from bftembed.data._texts import read_gmt
 from bftembed.data.fetch import FileStatus, available, fetch, verify
@@ -12,6 +13,7 @@ __all__ = [
     "Manifest",
     "ManifestFile",
     "available",
+    "download_url",
     "fetch",
     "get_manifest",
     "given_file",

@@ -83,7 +83,7 @@ def download(file: ManifestFile, target: Path) -> None:
         _remove_stale(target)
         for source in sources(file):
             try:
-                _bring(file, source, target)
+                _bring(source, target, sha256=file.sha256, n_bytes=file.bytes)
             except _SourceError as failure:
                 failures.append(f"  - {source}: {failure}")
                 logger.warning("%s could not be had from %s: %s", file.path, source, failure)
@@ -99,13 +99,39 @@ def download(file: ManifestFile, target: Path) -> None:
     raise DataError(msg)
 
 
-def _bring(file: ManifestFile, source: str | Path, target: Path) -> None:
+def download_url(url: str, target: Path, *, sha256: str | None = None, n_bytes: int | None = None) -> None:
+    """Put what is at a url at `target`, atomically and verified as far as it is known what it has to be.
+
+    Parameters
+    ----------
+    url
+        ``https://``, ``http://`` or ``file://``.
+    target
+        File to write.
+    sha256, n_bytes
+        What it has to be; without `n_bytes` no more than 1 MiB is taken.
+
+    Raises
+    ------
+    DataError
+        If it cannot be had, is another file, or cannot be written.
+    """
+    try:
+        _bring(url, target, sha256=sha256, n_bytes=n_bytes)
+    except _SourceError as failure:
+        msg = f"`{url}` could not be had: {failure}. Check the address, or try again later."
+        raise DataError(msg) from failure
+    except OSError as error:
+        raise DataError(_explain_cache(error, target)) from error
+
+
+def _bring(source: str | Path, target: Path, *, sha256: str | None, n_bytes: int | None) -> None:
     with replacing(target) as part:
         with part.open("wb") as out:
-            _copy(source, out, file.bytes)
+            _copy(source, out, n_bytes or 0)
             out.flush()
             os.fsync(out.fileno())
-        _check(file, part)
+        _check(part, sha256=sha256, n_bytes=n_bytes)
 
 
 def _copy(source: str | Path, out: IO[bytes], expected: int) -> None:
@@ -139,19 +165,21 @@ def _copy(source: str | Path, out: IO[bytes], expected: int) -> None:
             response.close()
 
 
-def _check(file: ManifestFile, part: Path) -> None:
+def _check(part: Path, *, sha256: str | None, n_bytes: int | None) -> None:
     import pooch
 
     found = pooch.file_hash(str(part))
-    if found == file.sha256:
+    if found == sha256:
         return
     size = part.stat().st_size
     if page := _web_page(part):
         msg = f"a web page ({page}) came in place of the data; a login, a proxy or a changed address may be the cause"
-    elif size != file.bytes:
-        msg = f"it gave {size} bytes, but {file.bytes} are expected; it is cut off or another version"
+    elif n_bytes is not None and size != n_bytes:
+        msg = f"it gave {size} bytes, but {n_bytes} are expected; it is cut off or another version"
+    elif sha256 is not None:
+        msg = f"its checksum is wrong: expected sha256 {sha256}, found {found}"
     else:
-        msg = f"its checksum is wrong: expected sha256 {file.sha256}, found {found}"
+        return
     raise _SourceError(msg)
 
 

@@ -73,6 +73,11 @@ class Manifest(BaseModel):
         version = self.version or (self.commit or "")[:7]
         return f"{self.title} ({version})" if version else self.title
 
+    @property
+    def credit(self) -> str:
+        """Title, version, licence and whom to cite, in a sentence for each."""
+        return f"{self}. Licence: {self.licence}. {self.citation}"
+
     @model_validator(mode="after")
     def _distinct(self) -> Manifest:
         for what in ("name", "path"):

@@ -250,3 +250,13 @@ def test_cache_that_is_a_file(cache, write_manifest):
     with pytest.raises(DataError, match=r"The cache cannot be written \(Not a directory\)"):
         fetch("toy")
     assert cache.read_text() == "not a directory"
+
+
+def test_a_url_of_unknown_size_gives_no_more_than_a_mebibyte(cache, serve, answers, tmp_path):
+    server = serve(answers(b"x" * (1 << 20)))
+    module.download_url(server.url, tmp_path / "fits")
+    assert (tmp_path / "fits").stat().st_size == 1 << 20
+    server.answer = answers(b"x" * ((1 << 20) + 1))
+    with pytest.raises(DataError, match="much more than the file should hold"):
+        module.download_url(server.url, tmp_path / "more")
+    assert {path.name for path in tmp_path.iterdir()} <= {"fits", "cache"}
