@@ -1,5 +1,15 @@
 """Data sets and gene tables that are ready to use."""
 
+from bftembed.datasets._cells import (
+    PROTEIN_GENES,
+    bremsc_pbmc,
+    by_symbol,
+    hpa_tissues,
+    joined_cells,
+    norman,
+    pbmc_stim,
+    symphony_pbmc,
+)
 from bftembed.datasets._drugs import drug_facts
 from bftembed.datasets._genes import (
     FACT_SOURCES,
@@ -8,6 +18,7 @@ from bftembed.datasets._genes import (
     gene_facts,
     gene_sources,
     gene_table,
+    one_per_gene,
     protein_coding_genes,
     required,
 )
@@ -16,12 +27,21 @@ from bftembed.datasets._pbmc import pbmc68k_reduced
 __all__ = [
     "FACT_SOURCES",
     "NAME_SOURCES",
+    "PROTEIN_GENES",
+    "bremsc_pbmc",
+    "by_symbol",
     "drug_facts",
     "fetch_gene_tables",
     "gene_facts",
     "gene_sources",
     "gene_table",
+    "hpa_tissues",
+    "joined_cells",
+    "norman",
+    "one_per_gene",
     "pbmc68k_reduced",
+    "pbmc_stim",
     "protein_coding_genes",
     "required",
+    "symphony_pbmc",
 ]

@@ -1,11 +1,12 @@
 """What a name stands for: genes, types of cells, drugs, gene sets, perturbations, with what is known about them."""
 
+from bftembed.datasets import one_per_gene
 from bftembed.entities.cell_types import read_cell_types
 from bftembed.entities.compounds import compounds, drug_names
 from bftembed.entities.controls import CONTROLS
 from bftembed.entities.drugs import drug_entities
 from bftembed.entities.facts import Facts
-from bftembed.entities.genes import canonical, gene_entities, gene_set_entities, one_per_gene
+from bftembed.entities.genes import canonical, gene_entities, gene_set_entities
 from bftembed.entities.names import (
     NameKind,
     all_human_genes,

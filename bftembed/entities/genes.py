@@ -7,8 +7,6 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bftembed import datasets
 from bftembed._near import did_you_mean
 from bftembed._warn import warn
@@ -20,6 +18,7 @@ from bftembed.profiles import Entity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from bftembed.entities.facts import Facts
@@ -53,32 +52,6 @@ def canonical(names: Iterable[Any], *, check: bool = False) -> NDArray[np.object
     if check:
         check_mapped(result, table)
     return result.symbols
-
-
-def one_per_gene(
-    names: Iterable[Any], totals: NDArray[Any] | None = None
-) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
-    """Canonical symbols of names, and which name stands for a gene that several of them mean.
-
-    A weak match never displaces a strong one, see `bftembed.genes.MappingResult.representatives`.
-
-    Parameters
-    ----------
-    names
-        n gene names or Ensembl ids.
-    totals
-        (n,) decides among matches of one rule, e.g. the counts of each column; by default the first.
-
-    Returns
-    -------
-    symbols
-        (n,) as by `canonical`.
-    stands
-        (n,) bool: exactly one name of each gene.
-    """
-    result = map_names(list(names), datasets.gene_table())
-    chosen = result.representatives(totals)
-    return result.symbols, chosen == np.arange(len(chosen))
 
 
 def symbols_of(names: Sequence[str], *, remedy: str = "", check: bool = True) -> list[str]:

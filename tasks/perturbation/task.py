@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bftembed import data
+from bftembed import data, datasets
 from bftembed.bench import (
     LINEAR,
     PERTURBQA_INFO,
@@ -169,11 +169,10 @@ def drug_distance(fast: bool) -> DrugDistances:
 )
 def norman(fast: bool) -> ExpressionResponse:
     """The cells of Norman et al.; those of McFaline-Figueroa et al. are noise."""
-    cells = data.load("norman_perturbench", "cells")
-    ours = (cells.obs["dataset"] == "norman19").to_numpy()
-    noise = int((~ours).sum())
+    cells = datasets.joined_cells("norman")
     if fast:
-        ours &= cells.obs["condition"].isin(["control", *sorted(cells.obs["condition"].unique())[:16]]).to_numpy()
+        few = ["control", *sorted(cells.obs["perturbation"].unique())[:16]]
+        cells = cells[cells.obs["perturbation"].isin(few)]
     return ExpressionResponse.from_anndata(
-        cells[ours], removed={"cells of McFaline-Figueroa et al. (noise)": noise}, words=gene_words
+        cells, condition="perturbation", removed=cells.uns["removed"], words=gene_words
     )

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from bftembed import data, datasets
-from bftembed.entities import one_per_gene
-from bftembed.errors import DataError
+from bftembed import datasets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,19 +37,6 @@ CELL_DATA_INFO: dict[str, dict[str, Any]] = {
     },
 }
 _COUNTS = 1e4
-#: Gene of each surface protein of BREM-SC, by the name of the antibody (HGNC).
-PROTEIN_GENES = {
-    "CD154": "CD40LG",
-    "CD4": "CD4",
-    "CD56": "NCAM1",
-    "CD3": "CD3E",
-    "CD19": "CD19",
-    "CD11c": "ITGAX",
-    "CD14": "CD14",
-    "CD8a": "CD8A",
-    "CD16": "FCGR3A",
-    "CD127": "IL7R",
-}
 
 
 def load_cells(name: CellData) -> AnnData:
@@ -67,13 +52,14 @@ def load_cells(name: CellData) -> AnnData:
     adata = _LOADERS[name]()
     for column in adata.obs:
         adata.obs[column] = adata.obs[column].astype("category").cat.remove_unused_categories()
-    return _by_symbol(adata)
+    adata = datasets.by_symbol(adata)
+    adata.var = adata.var[[]]
+    return adata
 
 
 def _symphony() -> AnnData:
-    adata = data.load("symphony_pbmc", "expression")
-    cells = data.load("symphony_pbmc", "cells").set_index("cell_id").loc[adata.obs_names]
-    adata.obs = pd.DataFrame({"cell_type": cells["cell_type"], "batch": cells["donor"]}, index=adata.obs_names)
+    adata = datasets.joined_cells("symphony_pbmc")
+    adata.obs = adata.obs[["cell_type", "batch"]]
     return adata
 
 
@@ -86,25 +72,19 @@ def _pbmc68k() -> AnnData:
 
 
 def _bremsc() -> AnnData:
-    adata, protein = data.load("bremsc_pbmc", "rna"), data.load("bremsc_pbmc", "protein")
-    types = data.load("bremsc_pbmc", "cell_types").set_index("Barcode")["trueType"]
-    if list(protein.obs_names) != list(adata.obs_names):
-        msg = "bremsc_pbmc: the cells of rna and protein differ."
-        raise DataError(msg)
-    genes = [PROTEIN_GENES[name.partition("-")[0]] for name in protein.var_names]
-    logs = np.log1p(protein.X.toarray())  # centred log ratio, cell by cell
-    adata.obsm["protein"] = pd.DataFrame(logs - logs.mean(axis=1, keepdims=True), index=adata.obs_names, columns=genes)
-    known = types.reindex(adata.obs_names).replace("unknown", np.nan)
-    adata.obs = pd.DataFrame({"cell_type": known}, index=adata.obs_names)
+    adata = datasets.joined_cells("bremsc_pbmc")
+    protein = adata.obsm["protein"].rename(columns=datasets.PROTEIN_GENES)
+    logs = np.log1p(protein.to_numpy())  # centred log ratio, cell by cell
+    adata.obsm["protein"] = pd.DataFrame(
+        logs - logs.mean(axis=1, keepdims=True), index=protein.index, columns=protein.columns
+    )
     return _normalised(adata)
 
 
 def _stim() -> AnnData:
-    import anndata
-
-    parts = data.load("pbmc_stim")
-    parts = {name.removeprefix("pbmc."): part for name, part in parts.items()}
-    return _normalised(anndata.concat(parts, label="batch", index_unique="-"))
+    adata = datasets.joined_cells("pbmc_stim")
+    adata.obs = adata.obs.rename(columns={"condition": "batch"})
+    return _normalised(adata)
 
 
 _LOADERS: dict[CellData, Callable[[], Any]] = {
@@ -130,25 +110,6 @@ def _normalised(adata: AnnData) -> AnnData:
     sc.pp.log1p(adata)
     adata.uns = {}
     return adata
-
-
-def _by_symbol(adata: AnnData) -> AnnData:
-    """Columns by canonical symbol, those without one by their own name.
-
-    Of two of one name the one that means the gene by the better rule is kept, among equal ones the larger.
-    """
-    own = adata.var_names.to_numpy().astype(object)
-    totals = np.asarray(adata.X.sum(axis=0)).ravel()
-    symbols, stands = one_per_gene(own, totals)
-    names = pd.Index(np.where([symbol is None for symbol in symbols], own, symbols).astype(str))
-    best = np.lexsort((np.arange(len(names)), -totals, ~stands))
-    kept = np.sort(best[~names[best].duplicated()])
-    result = adata[:, kept].copy()
-    result.var = pd.DataFrame(index=names[kept])
-    result.X = result.X.tocsr().astype(np.float32)
-    n_double = len(names) - len(kept)
-    result.uns = {"removed": {"columns of a gene that another column means better": n_double} if n_double else {}}
-    return result
 
 
 def small_part(adata: AnnData, n: int = 250, n_genes: int = 150) -> AnnData:
