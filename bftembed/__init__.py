@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         profiles,
         quality,
         scale,
+        sharing,
         tl,
         tune,
     )
@@ -53,6 +54,7 @@ __all__ = [
     "read_vectors",
     "scale",
     "settings",
+    "sharing",
     "tl",
     "tune",
     "write_vectors",

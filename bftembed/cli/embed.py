@@ -55,7 +55,7 @@ def embed(
         Path | None,
         typer.Option(
             rich_help_panel=arg.TEXTS,
-            help="Existing texts, in place of an engine: .csv, .tsv, .parquet, or a store.",
+            help="Existing texts, in place of an engine: .csv, .tsv, .parquet, a store, or a bundle (a directory).",
         ),
     ] = None,
     recipe: Annotated[
@@ -150,7 +150,9 @@ def embed(
         msg = "With --profiles nothing is generated: leave --engine, --adapter and --dry-run out."
         raise InputError(msg)
     else:
-        texts = {"profiles": profiles, "recipe": recipe}
+        from bftembed.datasets import load_bundle
+
+        texts = {"profiles": load_bundle(profiles) if profiles.is_dir() else profiles, "recipe": recipe}
     encode = partial(
         arg.make_encoder,
         encoder,

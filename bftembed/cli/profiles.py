@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bftembed.cli import _arguments as arg
 from bftembed.cli._gene_sets import read_gene_sets
 from bftembed.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from bftembed.profiles import Recipe
 
 app = typer.Typer(help="Write, show, export and import profile texts.", no_args_is_help=True)
 
@@ -102,6 +97,35 @@ def export(
         )
 
 
+@app.command()
+def bundle(
+    store: Annotated[Path, typer.Argument(help="Profile store (SQLite), or a Parquet export of one.", exists=True)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Directory to write: a new one, or a bundle to replace.")
+    ],
+    kind: arg.AnyKindOption = None,
+    recipe: OfRecipe = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Vectors too, by this encoder: default | sentence-transformers:MODEL | ...")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Of the bundle, as the hub calls it: cc-by-4.0, ...")] = "unknown",
+    name: Annotated[str | None, typer.Option(help="What it is called; by default as the directory.")] = None,
+    check: Annotated[bool, typer.Option(help="Hold texts of genes against the gene tables.")] = True,
+) -> None:
+    """Write profiles into a directory for others: texts, vectors, and a card with licences and how they were made.
+
+    Read by `bft.datasets.load_bundle(DIRECTORY or URL)` and `bftembed embed --profiles DIRECTORY`; the directory can be
+    uploaded to the Hugging Face hub as a dataset as it is.
+    """
+    from bftembed.sharing import bundle_profiles
+
+    made = bundle_profiles(
+        store, output, kind=kind, recipe=recipe, encoder=encoder, licence=licence, name=name, check=check
+    )
+    print(f"wrote {len(made):,} texts to {output}")
+    print(f'read by: bft.datasets.load_bundle("{output}", sha256="{made.sha256}")')
+
+
 @app.command("import")
 def load(
     path: Annotated[Path, typer.Argument(help="Parquet file of `export`.")], store: arg.StoreOption = None
@@ -116,7 +140,7 @@ def load(
 @app.command()
 def stats(store: arg.StoreOption = None) -> None:
     """Count the profiles by recipe and kind."""
-    from bftembed.profiles import ProfileStore
+    from bftembed.profiles import ProfileStore, prompts_with_facts
 
     with ProfileStore(store, read_only=True) as opened:
         frame, recipes = opened.frame(), opened.recipes()
@@ -127,7 +151,7 @@ def stats(store: arg.StoreOption = None) -> None:
         counts = Counter(map(str, group["status"]))
         counts.update(issue for issues in group["issues"] for issue in issues.split())
         said = [f"{number:,} {_issues().get(name, name)}" for name, number in counts.items()]
-        with_facts = _with_facts(group, recipes[recipe])
+        with_facts = prompts_with_facts(group, recipes[recipe])
         facts = "" if with_facts is None else f"; facts in {with_facts:,} prompts"
         median = group["text"].str.len().median()
         print(f"    {len(group):,} x {kind}: {', '.join(said)}; median {median:.0f} characters{facts}")
@@ -179,18 +203,3 @@ def _issues() -> dict[str, str]:
     from bftembed.profiles.clean import ISSUES
 
     return ISSUES
-
-
-def _with_facts(group: pd.DataFrame, recipe: Recipe) -> int | None:
-    """How many prompts hold more than the name; None where that version of the template is not available."""
-    from bftembed.errors import TemplateError
-    from bftembed.profiles import Entity, load_template
-
-    try:
-        template = load_template(recipe.template)
-    except TemplateError:
-        return None
-    if template.digest != recipe.template_digest:
-        return None
-    rows = zip(group["kind"], group["entity"], group["prompt"], strict=True)
-    return sum(bool(template.render(Entity(kind, entity)).user != prompt) for kind, entity, prompt in rows)

@@ -1,5 +1,6 @@
 """Data sets and gene tables that are ready to use."""
 
+from bftembed.datasets._bundle import load_bundle
 from bftembed.datasets._cells import (
     PROTEIN_GENES,
     bremsc_pbmc,
@@ -37,6 +38,7 @@ __all__ = [
     "gene_table",
     "hpa_tissues",
     "joined_cells",
+    "load_bundle",
     "norman",
     "one_per_gene",
     "pbmc68k_reduced",

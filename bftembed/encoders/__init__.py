@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     from bftembed.encoders.base import Encoder
     from bftembed.encoders.cache import encode_cached
-    from bftembed.encoders.given import FileEncoder, NoEncoder
+    from bftembed.encoders.given import FileEncoder, KnownVectors, NoEncoder
     from bftembed.encoders.openai import OpenAIEncoder
     from bftembed.encoders.sentence_transformers import SentenceTransformersEncoder
 
 __all__ = [
     "Encoder",
     "FileEncoder",
+    "KnownVectors",
     "NoEncoder",
     "OpenAIEncoder",
     "SentenceTransformersEncoder",
@@ -36,6 +37,7 @@ __getattr__, __dir__ = attach(
     {
         "Encoder": "base",
         "FileEncoder": "given",
+        "KnownVectors": "given",
         "NoEncoder": "given",
         "OpenAIEncoder": "openai",
         "SentenceTransformersEncoder": "sentence_transformers",

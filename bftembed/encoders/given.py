@@ -12,7 +12,7 @@ from bftembed.encoders.base import Encoder
 from bftembed.errors import EncoderError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -93,6 +93,54 @@ class FileEncoder(_Given):
     def _encode(self, texts: Sequence[str], *, query: bool) -> NDArray[np.float32]:
         if absent := [text for text in texts if text not in self._rows]:
             msg = f"`{self._path}` has no vector of {len(absent)} of {len(texts)} texts, e.g. {absent[0][:80]!r}."
+            raise EncoderError(msg)
+        return self._vectors[[self._rows[text] for text in texts]]
+
+
+class KnownVectors(_Given):
+    """Vectors of texts that an encoder made elsewhere, in its place: what is embedded so was embedded by that encoder.
+
+    Parameters
+    ----------
+    texts
+        n texts.
+    vectors
+        Their vectors: float32, shape (n, d).
+    made_with
+        What `Encoder.record` said of the encoder that made them.
+
+    Raises
+    ------
+    EncoderError
+        On use, if a text is none of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bftembed.encoders import KnownVectors
+    >>> known = KnownVectors(["Guards the genome."], np.ones((1, 2), dtype=np.float32), {"encoder": "mine"})
+    >>> known.encode(["Guards the genome."])[0]
+    array([[1., 1.]], dtype=float32)
+    """
+
+    def __init__(self, texts: Sequence[str], vectors: NDArray[np.float32], made_with: Mapping[str, str]) -> None:
+        self._rows = {text: row for row, text in enumerate(texts)}
+        self._vectors = vectors
+        self._described = {name: value for name, value in made_with.items() if name != "spec"}
+        self.name = self._described.get("encoder", "unknown")
+        self.spec = made_with.get("spec", "")
+        self.query_prompt = made_with.get("query_prompt", "")
+
+    def describe(self) -> dict[str, str]:
+        """What the encoder that made the vectors said of itself."""
+        return dict(self._described)
+
+    def _encode(self, texts: Sequence[str], *, query: bool) -> NDArray[np.float32]:
+        if absent := [text for text in texts if query or text not in self._rows]:
+            msg = (
+                f"Vectors of {len(self._rows):,} texts are known, and none of {absent[0][:80]!r}: give the encoder "
+                "that made them."
+            )
             raise EncoderError(msg)
         return self._vectors[[self._rows[text] for text in texts]]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bftembed._unicode import writable
 from bftembed.errors import InputError
+from bftembed.profiles.bundles import INDEX, Bundle
 from bftembed.profiles.exports import read_export
 from bftembed.profiles.recipe import Recipe, matching
 from bftembed.profiles.store import ProfileStore
@@ -16,7 +17,7 @@ from bftembed.profiles.store import ProfileStore
 if TYPE_CHECKING:
     import pandas as pd
 
-    Texts = Mapping[str, str] | pd.Series | pd.DataFrame | ProfileStore | str | Path
+    Texts = Mapping[str, str] | pd.Series | pd.DataFrame | ProfileStore | Bundle | str | Path
 
 log = logging.getLogger("bftembed")
 _TEXT = ("text", "profile", "description", "summary")
@@ -26,7 +27,7 @@ _NAME = (
 )
 _FORMS = (
     "Texts are a mapping from names to texts, a Series (index: names), a DataFrame or CSV with a column of names and a "
-    "column `text` (names may be the index), a Parquet export or a profile store"
+    "column `text` (names may be the index), a Parquet export, a profile store or a bundle"
 )
 
 
@@ -43,7 +44,8 @@ def read_texts(
     profiles
         A mapping from names to texts; a Series whose index holds the names; a DataFrame, or the path of a CSV, TSV or
         Parquet file, with a column of names (``gene``, ``name``, ...; else the index) and a column ``text``; what
-        `ProfileStore.frame` gives or `ProfileStore.export` wrote; a store or its path.
+        `ProfileStore.frame` gives or `ProfileStore.export` wrote; a store or its path; a bundle that
+        `bftembed.datasets.load_bundle` read.
     kind
         Of the names, where `profiles` says of which kind each is.
     recipe
@@ -109,6 +111,8 @@ def _table(profiles: Texts) -> pd.DataFrame:
 
     if isinstance(profiles, ProfileStore):
         frame = profiles.frame()
+    elif isinstance(profiles, Bundle):
+        frame = profiles.profiles
     elif isinstance(profiles, str | Path):
         frame = _read(Path(profiles).expanduser())
     elif isinstance(profiles, Mapping):
@@ -127,6 +131,9 @@ def _read(path: Path) -> pd.DataFrame:
     """The table in a file."""
     import pandas as pd
 
+    if (path / INDEX).is_file():
+        msg = f"`{path}` is a bundle: pass bft.datasets.load_bundle({str(path)!r})."
+        raise InputError(msg)
     if not path.is_file():
         msg = f"There is no file `{path}` with texts."
         raise InputError(msg)

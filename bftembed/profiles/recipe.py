@@ -8,9 +8,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from bftembed.engines import Sampling
+from bftembed.errors import TemplateError
+from bftembed.profiles.entity import Entity
+from bftembed.profiles.template import load_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    import pandas as pd
 
     from bftembed.engines import Engine, Request
     from bftembed.profiles.template import PromptTemplate
@@ -134,6 +139,31 @@ class Recipe:
                 )
                 found.append("{} {} (here {})".format(name, *values))
         return found
+
+
+def prompts_with_facts(frame: pd.DataFrame, recipe: Recipe) -> int | None:
+    """How many prompts hold more than the name.
+
+    Parameters
+    ----------
+    frame
+        As `ProfileStore.frame` gives it, of one recipe.
+    recipe
+        That recipe.
+
+    Returns
+    -------
+    int or None
+        None where that version of the template is not available.
+    """
+    try:
+        template = load_template(recipe.template)
+    except TemplateError:
+        return None
+    if template.digest != recipe.template_digest:
+        return None
+    rows = zip(frame["kind"], frame["entity"], frame["prompt"], strict=True)
+    return sum(bool(template.render(Entity(kind, entity)).user != prompt) for kind, entity, prompt in rows)
 
 
 def key_of(recipe: str, request: Request) -> str:

@@ -78,8 +78,8 @@ def embed_genes(  # noqa: PLR0913 -- one signature with all options, as users of
         Profile store or its path; by default the one in the user cache.
     profiles
         Texts to use instead of an engine, by canonical name or ``var_names``: ``{"TP53": "..."}``, a Series, a
-        DataFrame with a column of names and ``text``, or the path of a CSV file, a Parquet export or a store; see
-        :func:`bftembed.profiles.read_texts`.
+        DataFrame with a column of names and ``text``, the path of a CSV file, a Parquet export or a store, or what
+        :func:`bftembed.datasets.load_bundle` read; see :func:`bftembed.profiles.read_texts`.
     recipe
         Beginning of the digest of the recipe to take, where `profiles` has texts of several.
     key_added

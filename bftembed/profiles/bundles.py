@@ -1,0 +1,109 @@
+"""`Bundle`: profile texts that came as a directory which others can read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bftembed.encoders import KnownVectors
+from bftembed.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+INDEX, CARD, NAMES, PROFILES, VECTORS = "bundle.json", "README.md", "names.txt", "profiles.parquet", "vectors.parquet"
+FORMAT, SCHEMA = "bftembed bundle", 1
+
+
+class BundledFile(BaseModel):
+    """Size and checksum of a file of a bundle."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(gt=0)
+
+
+class BundleIndex(BaseModel):
+    """What ``bundle.json`` says; it fixes all files that are read, so that its own checksum fixes the bundle."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: str = Field(pattern=f"^{FORMAT}$")
+    schema_version: int = Field(ge=1)
+    name: str
+    kind: str
+    n: int = Field(gt=0)
+    recipe: str
+    made_by: str
+    licence: str
+    sources: list[str] = []
+    encoder: dict[str, str] = {}
+    files: dict[str, BundledFile]
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """Profile texts of one kind by one recipe, as `bftembed.datasets.load_bundle` reads them.
+
+    Give it as ``profiles=`` to any function that embeds.
+
+    Attributes
+    ----------
+    profiles
+        One row per name: ``entity`` (the name), ``ensembl`` and ``entrez`` (of genes), ``kind``, ``text``, ``recipe``
+        (digest), ``engine`` (in words), and what else the store knew of the text.
+    vectors
+        float32, shape (n, d), in the order of `profiles`; None where the bundle has none.
+    index
+        What ``bundle.json`` says: name, licence, sources of the facts, how texts and vectors were made.
+    path
+        The directory on this machine.
+    sha256
+        Of ``bundle.json``; as ``load_bundle(..., sha256=)`` it makes sure that it is this bundle.
+    """
+
+    profiles: pd.DataFrame
+    vectors: NDArray[np.float32] | None
+    index: BundleIndex
+    path: Path
+    sha256: str = field(default="")
+
+    def __len__(self) -> int:
+        return len(self.profiles)
+
+    def __repr__(self) -> str:
+        """In words, a line for each thing."""
+        vectors = "no vectors" if self.vectors is None else f"vectors of {self.vectors.shape[1]} dimensions"
+        lines = [
+            f"Bundle {self.index.name!r}: {len(self):,} texts ({self.index.kind}), {vectors}",
+            f"made by: {self.index.made_by}",
+            f"licence: {self.index.licence}",
+            f"sha256: {self.sha256}",
+        ]
+        return "\n".join(lines)
+
+    def encoder(self) -> KnownVectors:
+        """The vectors of the bundle in place of an encoder: ``embed_genes(adata, profiles=b, encoder=b.encoder())``.
+
+        Raises
+        ------
+        InputError
+            If the bundle has no vectors.
+
+        Examples
+        --------
+        >>> bundle = bft.datasets.load_bundle("genes")  # doctest: +SKIP
+        >>> bft.tl.embed_genes(adata, profiles=bundle, encoder=bundle.encoder())  # doctest: +SKIP
+        """
+        if self.vectors is None:
+            msg = f"The bundle {self.index.name!r} has texts alone: give an encoder, e.g. encoder='default'."
+            raise InputError(msg)
+        made_with: dict[str, Any] = self.index.encoder
+        return KnownVectors(self.profiles["text"].tolist(), self.vectors, made_with)
