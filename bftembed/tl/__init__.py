@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bftembed.tl._name_gene_set import name_gene_set
     from bftembed.tl._perturbation_model import PerturbationModel
     from bftembed.tl._score_text import score_text
+    from bftembed.tl._transfer_labels import transfer_labels
 
 __all__ = [
     "PerturbationModel",
@@ -29,6 +30,7 @@ __all__ = [
     "embed_perturbations",
     "name_gene_set",
     "score_text",
+    "transfer_labels",
 ]
 
 

@@ -1,0 +1,323 @@
+"""Labels of one set of cells for another, in the space of gene vectors."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from bftembed._keys import check_embedded, check_place, with_provenance
+from bftembed._near import check_choice, check_number
+from bftembed.entities import canonical
+from bftembed.errors import InputError
+from bftembed.expression import check_columns, checked_anndata, made_actual
+from bftembed.tl._annotate import UNASSIGNED
+from bftembed.tl._embed_cells import embed_cells
+from bftembed.tl._text_query import columns_made
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+log = logging.getLogger("bftembed")
+Usual = Literal["own", "ref"]
+_TEXTS = "texts"
+_FOLDS = 5
+
+
+def transfer_labels(  # noqa: PLR0913
+    ref: AnnData,
+    query: AnnData,
+    label_key: str,
+    *,
+    use_rep: str = "X_bft",
+    n_neighbors: int = 15,
+    threshold: float = 0.0,
+    reference: Usual = "own",
+    batch_key: str | None = None,
+    truth_key: str | None = None,
+    layer: str | None = None,
+    n_controls: int = 5,
+    seed: int = 0,
+    key_added: str = "bft_label",
+) -> None:
+    """Give the cells of `query` the labels of the cells of `ref` that are nearest in the space of gene vectors.
+
+    Cells of both are made of the genes that both have (`embed_cells`: contrasts with whitened vectors), and a vote of
+    the nearest cells of `ref` by cosine decides (`sklearn.neighbors.KNeighborsClassifier`). No model is trained.
+
+    How much of that is due to the texts? The same is done with random vectors of the genes, which know nothing but
+    which gene is which: their scores stand beside. Where texts do no better, expression alone decided.
+
+    Parameters
+    ----------
+    ref
+        Cells with labels, and vectors of genes in ``varm[use_rep]`` (:func:`bftembed.tl.embed_genes`).
+    query
+        Cells to be labelled; genes are found by ``var["bft_gene"]``, else by canonical symbol.
+    label_key
+        Column of ``ref.obs``; cells without a label are left out.
+    use_rep
+        Key of the gene vectors.
+    n_neighbors
+        How many cells vote.
+    threshold
+        A cell is "unassigned" where a smaller share of its neighbours than this has its label.
+    reference
+        What the cells of `query` are compared with: what is usual in `query` (``"own"``), which takes out what differs
+        between the data sets, or in `ref` (``"ref"``), where `query` holds few types or few cells.
+    batch_key
+        Column of ``ref.obs``: these batches are compared each with its own reference, and are held out one by one for
+        the score of the reference.
+    truth_key
+        Column of ``query.obs`` with known labels, of the same names: scored beside.
+    layer
+        Layer to use in place of X, of both.
+    n_controls
+        How many times random vectors are drawn.
+    seed
+        Of the random vectors and of folds.
+    key_added
+        Name of the results.
+
+    Returns
+    -------
+    None
+        Sets the following fields of `query`:
+
+        ``.obs[key_added]`` : categorical
+            The label, or ``"unassigned"``, also for cells that express none of the genes.
+        ``.obs[f"{key_added}_confidence"]`` : float64
+            Share of the neighbours that have it; NaN for cells that express none of the genes.
+        ``.uns["bft"][key_added]["labels"]`` : dict
+            ``scores``: a row for the texts and one for each draw of random vectors: ``ref`` (mean recall of the labels
+            of held-out cells of `ref`, by five random folds or by batch), ``query`` (the same against `truth_key`),
+            ``agreement`` (share of the cells of `query` that get the label that they get by the texts); ``n_genes``,
+            parameters, version, date.
+
+    Raises
+    ------
+    InputError
+        If there are no such vectors, labels or batches, fewer than two labels, no genes in common, or fewer cells with
+        a label than neighbours.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np
+    >>> import bftembed as bft
+    >>> x = np.random.default_rng(0).poisson(1.0, (40, 4)).astype(np.float32)
+    >>> x[:20, :2] += 5
+    >>> x[20:, 2:] += 5
+    >>> ref, query = anndata.AnnData(x[::2]), anndata.AnnData(x[1::2])
+    >>> ref.var_names = query.var_names = ["CD3E", "CD3D", "ALB", "APOA1"]
+    >>> ref.obs["type"] = ["T cell"] * 10 + ["hepatocyte"] * 10
+    >>> ref.varm["X_bft"] = np.eye(4, dtype=np.float32)
+    >>> bft.tl.transfer_labels(ref, query, "type", n_neighbors=3)
+    >>> query.obs["bft_label"].value_counts().to_dict()
+    {'hepatocyte': 10, 'T cell': 10}
+    """
+    checked_anndata(ref)
+    checked_anndata(query)
+    check_place(query, key_added)
+    check_choice("reference", reference, get_args(Usual))
+    check_number("n_neighbors", n_neighbors, least=1, whole=True)
+    check_number("n_controls", n_controls, least=1, whole=True)
+    check_number("threshold", threshold, least=0)
+    check_embedded(ref.varm, use_rep, "varm", "embed_genes")
+    check_columns(ref.obs, "ref.obs", [label_key, *([batch_key] if batch_key else [])])
+    check_columns(query.obs, "query.obs", [truth_key] if truth_key else [])
+    columns = columns_made(query, key_added, "labels", [key_added, f"{key_added}_confidence"], place="obs")
+    labels = ref.obs[label_key].astype(object)
+    known = labels.notna().to_numpy()
+    labels = labels[known].astype(str).to_numpy(dtype=str)
+    _check_labels(labels, label_key, n_neighbors)
+    batches = None if batch_key is None else ref.obs[batch_key].astype(str).to_numpy(dtype=str)[known]
+    space = _Space(ref[known], query, use_rep=use_rep, layer=layer, usual=reference, batch_key=batch_key)
+    truth = None if truth_key is None else query.obs[truth_key].astype(object).to_numpy()
+    rng = np.random.default_rng(seed)
+    votes, held = {}, {}
+    for which in (_TEXTS, *(f"random {i + 1}" for i in range(n_controls))):
+        cells, asked = space.cells(None if which == _TEXTS else rng)
+        votes[which] = _voted(cells, labels, asked, n_neighbors)
+        held[which] = _held_out(cells, labels, batches, n_neighbors, seed)
+    called = votes[_TEXTS]
+    scored = pd.DataFrame([_scores(which, held[which], made, called, truth) for which, made in votes.items()])
+    result = _assigned(called, np.unique(labels), threshold)
+    info = {
+        "scores": scored,
+        "label_key": label_key,
+        "use_rep": use_rep,
+        "n_genes": space.n_genes,
+        "n_cells_ref": len(labels),
+        "n_neighbors": n_neighbors,
+        "threshold": threshold,
+        "reference": reference,
+        "batch_key": batch_key or "",
+        "truth_key": truth_key or "",
+        "columns": columns,
+        "bftembed_version": version("bftembed"),
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    }
+    with made_actual():
+        query.obs[key_added] = result.array
+        query.obs[f"{key_added}_confidence"] = called["confidence"].to_numpy()
+        query.uns["bft"] = with_provenance(query.uns.get("bft", {}), key_added, "labels", info)
+    _tell(result, scored, key_added)
+
+
+def _check_labels(labels: NDArray[np.str_], label_key: str, n_neighbors: int) -> None:
+    if len(found := np.unique(labels)) < 2:
+        msg = f"`ref.obs[{label_key!r}]` has {len(found)} labels in {len(labels)} cells: at least two are needed."
+        raise InputError(msg)
+    if len(labels) <= n_neighbors:
+        msg = f"{len(labels)} cells of `ref` have a label, which is too few for n_neighbors={n_neighbors}."
+        raise InputError(msg)
+    if UNASSIGNED in found:
+        msg = f"{UNASSIGNED!r} is what cells without a label are called: rename that label of `ref`."
+        raise InputError(msg)
+
+
+class _Space:
+    """Cells of both data sets by the genes that both have."""
+
+    def __init__(
+        self, ref: AnnData, query: AnnData, *, use_rep: str, layer: str | None, usual: Usual, batch_key: str | None
+    ) -> None:
+        self._usual, self._batch_key = usual, batch_key
+        vectors = np.asarray(ref.varm[use_rep], dtype=np.float32)
+        self._table = vectors[np.isfinite(vectors).all(axis=1)]
+        first = _first_rows(_genes(ref), np.isfinite(vectors).all(axis=1))
+        second = _first_rows(_genes(query), np.ones(query.n_vars, dtype=bool))
+        shared = [gene for gene in first if gene in second]
+        if len(shared) < 2:
+            shown = ", ".join([*list(first)[:3], "..."]), ", ".join([*list(second)[:3], "..."])
+            msg = (
+                f"`ref` (genes with a vector: {shown[0]}) and `query` ({shown[1]}) have {len(shared)} genes in common: "
+                "name both alike, e.g. by bft.pp.map_genes."
+            )
+            raise InputError(msg)
+        self.n_genes = len(shared)
+        columns = [first[gene] for gene in shared]
+        self._vectors = vectors[columns]
+        self._ref = _bare(ref, columns, shared, layer, "ref")
+        self._query = _bare(query, [second[gene] for gene in shared], shared, layer, "query")
+        if batch_key is not None:
+            self._ref.obs[batch_key] = ref.obs[batch_key].astype(str).to_numpy()
+
+    def cells(self, rng: np.random.Generator | None) -> tuple[Floats, Floats]:
+        """Vectors of the cells of `ref` and of `query`; with `rng` by random vectors of the genes."""
+        vectors, table = self._vectors, self._table
+        if rng is not None:
+            vectors = table = rng.standard_normal(vectors.shape).astype(np.float32)
+        for adata in (self._ref, self._query):
+            adata.varm["v"] = vectors
+        given = pd.DataFrame(table, index=[f"g{i}" for i in range(len(table))])
+        how: dict[str, Any] = {"use_rep": "v", "key_added": "cells", "empty": "nan", "table": given, "progress": False}
+        embed_cells(self._ref, batch_key=self._batch_key, **how)
+        usual = None
+        if self._usual == "ref":
+            from bftembed import pp
+
+            usual = pp.reference(self._ref, progress=False)
+        embed_cells(self._query, reference=usual, **how)
+        return np.asarray(self._ref.obsm["cells"]), np.asarray(self._query.obsm["cells"])
+
+
+def _genes(adata: AnnData) -> list[str]:
+    if "bft_gene" in adata.var:
+        return [name if isinstance(name, str) else "" for name in adata.var["bft_gene"].astype(object)]
+    found = canonical(adata.var_names)
+    return [symbol or name for symbol, name in zip(found, adata.var_names, strict=True)]
+
+
+def _first_rows(names: list[str], usable: NDArray[np.bool_]) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for row, name in enumerate(names):
+        if name and usable[row]:
+            rows.setdefault(name, row)
+    return rows
+
+
+def _bare(adata: AnnData, columns: list[int], names: list[str], layer: str | None, what: str) -> AnnData:
+    """The matrix of some genes in memory, and nothing else."""
+    from anndata import AnnData
+
+    if layer is not None and layer not in adata.layers:
+        msg = f"`{what}.layers` has no {layer!r}; there are {', '.join(adata.layers) or 'none'}."
+        raise InputError(msg)
+    chosen = adata[:, columns]
+    chosen = chosen.to_memory() if adata.isbacked else chosen
+    x = chosen.X if layer is None else chosen.layers[layer]
+    if x is None:
+        msg = f"`{what}.X` is empty: name a layer."
+        raise InputError(msg)
+    return AnnData(x.copy(), obs=pd.DataFrame(index=adata.obs_names), var=pd.DataFrame(index=names))
+
+
+def _voted(cells: Floats, labels: NDArray[np.str_], asked: Floats, n: int) -> pd.DataFrame:
+    """``label`` and ``confidence`` of each cell that is asked for; missing where it has no vector."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    usable, answerable = _nonzero(cells), _nonzero(asked)
+    made = pd.DataFrame({"label": np.array([None] * len(asked), dtype=object), "confidence": np.nan})
+    if answerable.any() and usable.any():
+        voting = KNeighborsClassifier(min(n, int(usable.sum())), metric="cosine", algorithm="brute")
+        shares = voting.fit(cells[usable], labels[usable]).predict_proba(asked[answerable])
+        made.loc[answerable, "label"] = voting.classes_[shares.argmax(axis=1)].astype(object)
+        made.loc[answerable, "confidence"] = shares.max(axis=1)
+    return made
+
+
+def _nonzero(cells: Floats) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(cells).all(axis=1) & (cells != 0).any(axis=1))
+
+
+def _held_out(cells: Floats, labels: NDArray[np.str_], batches: NDArray[np.str_] | None, n: int, seed: int) -> float:
+    """Mean recall of the labels of cells that took no part in the vote."""
+    from sklearn.model_selection import KFold, LeaveOneGroupOut
+
+    by_batch = batches is not None and len(np.unique(batches)) > 1
+    folds: Any = LeaveOneGroupOut() if by_batch else KFold(_FOLDS, shuffle=True, random_state=seed)
+    found = np.array([None] * len(labels), dtype=object)
+    for train, test in folds.split(cells, labels, batches if by_batch else None):
+        found[test] = _voted(cells[train], labels[train], cells[test], n)["label"]
+    return _recall(labels.astype(object), pd.Series(found))
+
+
+def _scores(
+    which: str, held: float, made: pd.DataFrame, called: pd.DataFrame, truth: NDArray[np.object_] | None
+) -> dict[str, Any]:
+    agree = made["label"].fillna("") == called["label"].fillna("")
+    return {"vectors": which, "ref": held, "query": _recall(truth, made["label"]), "agreement": float(agree.mean())}
+
+
+def _recall(truth: NDArray[np.object_] | None, called: pd.Series[Any]) -> float:
+    """Mean over labels of the share of cells that get theirs; NaN without known labels."""
+    if truth is None:
+        return float("nan")
+    known = pd.Series(truth).notna().to_numpy()
+    right = pd.Series(truth[known].astype(str) == called.fillna("").to_numpy(dtype=object)[known].astype(str))
+    return float(right.groupby(truth[known].astype(str)).mean().mean())
+
+
+def _assigned(called: pd.DataFrame, names: NDArray[np.str_], threshold: float) -> pd.Series[Any]:
+    sure = called["label"].notna() & ~(called["confidence"] < threshold)
+    values = called["label"].where(sure, UNASSIGNED)
+    return pd.Series(pd.Categorical(values, categories=[*names.tolist(), UNASSIGNED]))
+
+
+def _tell(result: pd.Series[Any], scored: pd.DataFrame, key_added: str) -> None:
+    told = []
+    for where in ("ref", "query"):
+        texts, *random = scored[where]
+        if np.isfinite(texts):
+            held = "held-out cells of ref" if where == "ref" else "cells of query"
+            told.append(f"{held}: recall {texts:.3f}, by random vectors {np.mean(random):.3f}")
+    unassigned = int((result == UNASSIGNED).sum())
+    log.info("%d cells, %d unassigned -> obs[%r]; %s", len(result), unassigned, key_added, "; ".join(told))
