@@ -26,6 +26,7 @@ from bftembed.cli import (
     profiles,
     study,
     tune,
+    vectors,
 )
 from bftembed.cli._common import complete, start
 from bftembed.errors import BftembedError, InputError
@@ -51,6 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("embed", cls=_ray.Command)(embed.embed)
+app.command("vectors")(vectors.vectors)
 app.command("name-sets")(name_sets.name_sets)
 app.command("tune")(tune.tune)
 app.command("study")(study.study)

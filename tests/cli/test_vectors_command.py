@@ -1,0 +1,54 @@
+"""``bftembed vectors``."""
+
+import anndata
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import bftembed as bft
+from bftembed.cli.main import app
+from bftembed.errors import BftembedError, InputError
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(app, ["vectors", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def source(tmp_path):
+    adata = anndata.AnnData(np.ones((2, 3), dtype=np.float32))
+    adata.var_names, adata.obs_names = ["TP53", "NA", "ALB"], ["c1", "c2"]
+    adata.varm["X_bft"] = np.array([[0, 1], [np.nan, np.nan], [2, 3]], dtype=np.float32)
+    adata.obsm["X_bft"] = np.array([[0.5, 1], [2, 3]], dtype=np.float32)
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    return tmp_path / "a.h5ad"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz", "vec"])
+def test_genes_and_cells_of_a_file_in_every_form(source, tmp_path, suffix):
+    for among, names in (("genes", ["TP53", "ALB"]), ("cells", ["c1", "c2"])):
+        invoke(source, "-o", tmp_path / f"{among}.{suffix}", "--among", among)
+        read = bft.read_vectors(tmp_path / f"{among}.{suffix}")
+        assert read.obs_names.tolist() == names
+        assert read.X.shape == (2, 2)
+    invoke(tmp_path / f"cells.{suffix}", "-o", tmp_path / "again.parquet")
+    np.testing.assert_array_equal(bft.read_vectors(tmp_path / "again.parquet").X, [[0.5, 1], [2, 3]])
+
+
+def test_bad_input(source, tmp_path):
+    for arguments, told in (
+        ((source, "-o", source.with_suffix(".xlsx")), "must end in"),
+        ((source, "-o", tmp_path / "no" / "x.csv"), "no directory"),
+        ((tmp_path / "gone.h5ad", "-o", tmp_path / "x.csv"), "no file"),
+        ((source, "-o", tmp_path / "x.csv", "--use-rep", "X_pca"), "no `X_pca`"),
+    ):
+        with pytest.raises(InputError, match=told):
+            invoke(*arguments)
+    invoke(source, "-o", tmp_path / "x.csv")
+    with pytest.raises(InputError, match="is the file that is read"):
+        invoke(tmp_path / "x.csv", "-o", tmp_path / "x.csv")
+    (tmp_path / "bad.h5ad").write_text("no")
+    with pytest.raises(BftembedError):
+        invoke(tmp_path / "bad.h5ad", "-o", tmp_path / "y.csv")

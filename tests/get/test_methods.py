@@ -1,0 +1,88 @@
+import anndata
+import numpy as np
+import pytest
+
+import bftembed as bft
+from bftembed import data
+from bftembed.errors import InputError
+
+TEXTS = {"TP53": "Guards the genome.", "CD3E": "Part of the T cell receptor.", "ALB": "Blood plasma."}
+ENCODER = {
+    "encoder": "sentence-transformers",
+    "model": "all-MiniLM-L6-v2",
+    "version": "st 5.1",
+    "dim": 384,
+    "n_split": 2,
+}
+SIDE = {
+    "kind": "gene",
+    "n_entities": 765,
+    "n_with_facts": 754,
+    "n_embedded": 760,
+    "encoder": ENCODER,
+    "engine": {
+        "engine": "transformers",
+        "model": "big/model",
+        "revision": "abc",
+        "dtype": "bfloat16",
+        "directory": "/x/y",
+    },
+    "template": "gene",
+    "template_digest": "0",
+    "sampling": {"max_new_tokens": np.int64(512), "temperature": np.float64(0.7), "top_p": 1.0, "seed": 3},
+    "bftembed_version": "0.1.0",
+}
+
+
+def embedded(**side):
+    adata = anndata.AnnData(np.zeros((1, 1), dtype=np.float32))
+    adata.uns["bft"] = {"X_bft": {"genes": {**SIDE, **side}}}
+    return adata
+
+
+def test_what_made_texts_vectors_and_cells_is_said(tmp_path):
+    used = f"sha256:0 (754 of 765 genes from {data.get_manifest('hgnc_genes')}, {data.get_manifest('go_annotations')})"
+    adata = embedded(facts=used)
+    cells = {"method": "contrast", "weights": "contrast", "n_cells": 700, "n_genes_used": 500, "values": "lognorm"}
+    cells |= {"matrix": "X", "whiten": 1.0, "batch_key": "donor", "reference": "these cells", "n_empty": 1}
+    adata.uns["bft"]["X_bft"]["cells"] = {**cells, "bftembed_version": "0.1.0"}
+    adata.uns["source"] = "PBMC. Licence: GPL. Somebody 2021."
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    text = bft.get.methods(anndata.read_h5ad(tmp_path / "a.h5ad"))
+    for said in (
+        "bftembed 0.1.0.",
+        "760 of 765 genes were written by a language model (transformers big/model, bfloat16; template gene; at most",
+        "temperature 0.7, seed 3; revision abc)",
+        "prompts of 754 of them",
+        "all-MiniLM-L6-v2 (st 5.1) into 384 dimensions, 2 of them split",
+        "700 cells were made of those of 500 genes weighted by the departure of log-normalised",
+        "mean of its batch (donor) over these cells (X, lognorm); gene vectors were whitened (power 1)",
+        "1 cells expressed none",
+        "- Data: PBMC. Licence: GPL. Somebody 2021.",
+    ):
+        assert said in text
+    assert text.count("- Facts: ") == 2
+    assert text.count("Licence: ") == 3
+    assert "/x/y" not in text
+
+
+def test_annotation_and_bare_names_are_called_so():
+    text = bft.get.methods(embedded(engine={"engine": "annotation"}, facts="none", n_with_facts=0))
+    assert "without a language model" in text
+    assert "The prompts held no facts" in text
+    assert "Sources:" not in text
+
+
+def test_given_texts_and_no_encoder():
+    genes = bft.embed(list(TEXTS), facts="none", profiles=TEXTS, encoder="none")
+    text = bft.get.methods(genes)
+    assert "Texts of 3 of 3 genes were given." in text
+    assert "encoded" not in text
+
+
+def test_an_unknown_key_and_a_side_that_says_nothing():
+    with pytest.raises(InputError, match="embeddings there: X_bft"):
+        bft.get.methods(embedded(), "X_mine")
+    adata = anndata.AnnData(np.zeros((1, 1), dtype=np.float32))
+    adata.uns["bft"] = {"X_bft": {"cells": {"method": "profile"}, "odd": 3}}
+    assert bft.get.methods(adata).startswith("Embeddings were made with bftembed (version not recorded).")
