@@ -208,7 +208,8 @@ def _vectors(path: Path, names: list[str]) -> NDArray[np.float32]:
     if "name" not in frame or not frame.shape[1] > 1 or set(numbers.dtypes.map(lambda kind: kind.kind)) != {"f"}:
         msg = f"{VECTORS} has no column `name` and numbers beside it."
         raise DataError(msg)
-    if frame["name"].tolist() != names or not np.isfinite(values := numbers.to_numpy(dtype=np.float32)).all():
+    values: NDArray[np.float32] = numbers.to_numpy(dtype=np.float32)
+    if frame["name"].tolist() != names or not np.isfinite(values).all():
         msg = f"{VECTORS} has vectors of other names than {PROFILES}, or numbers that are missing."
         raise DataError(msg)
     return values

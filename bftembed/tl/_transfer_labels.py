@@ -191,8 +191,9 @@ class _Space:
     ) -> None:
         self._usual, self._batch_key = usual, batch_key
         vectors = np.asarray(ref.varm[use_rep], dtype=np.float32)
-        self._table = vectors[np.isfinite(vectors).all(axis=1)]
-        first = _first_rows(_genes(ref), np.isfinite(vectors).all(axis=1))
+        known = np.asarray(np.isfinite(vectors).all(axis=1))
+        self._table = vectors[known]
+        first = _first_rows(_genes(ref), known)
         second = _first_rows(_genes(query), np.ones(query.n_vars, dtype=bool))
         shared = [gene for gene in first if gene in second]
         if len(shared) < 2:

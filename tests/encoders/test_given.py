@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import bftembed as bft
-from bftembed.encoders import FileEncoder, NoEncoder, encode_cached, get_encoder
+from bftembed.encoders import FileEncoder, KnownVectors, NoEncoder, encode_cached, get_encoder
 from bftembed.errors import EncoderError, InputError
 
 TEXTS = {"TP53": "A tumour suppressor, the NA of cancer.", "CD3E": "A part of the T cell receptor."}
@@ -84,3 +84,13 @@ def test_cells_have_no_vectors_where_genes_have_none():
     adata.varm["X_bft"] = np.empty((2, 0), dtype=np.float32)
     with pytest.raises(InputError, match=r"\(2, 0\): its texts were not encoded"):
         bft.tl.embed_cells(adata)
+
+
+def test_known_vectors_stand_for_the_encoder_that_made_them():
+    known = KnownVectors(["b", "a"], np.eye(2, dtype=np.float32), {"encoder": "mine", "weights": "0", "spec": "mine:x"})
+    np.testing.assert_array_equal(known.encode(["a", "b", "a"])[0], [[0, 1], [1, 0], [0, 1]])
+    assert known.describe() == {"encoder": "mine", "weights": "0"}
+    assert known.record() == {"encoder": "mine", "weights": "0", "spec": "mine:x"}
+    for texts, query in ((["c"], False), (["a"], True)):
+        with pytest.raises(EncoderError, match="give the encoder that made them"):
+            known.encode(texts, query=query)

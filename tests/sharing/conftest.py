@@ -88,7 +88,7 @@ def secrets():
 @pytest.fixture
 def store(no_tables, tmp_path):
     """Three genes by one recipe, one of which failed."""
-    path = tmp_path / "s.sqlite"
+    path = tmp_path / "mine7.sqlite"
     entities = [Entity("gene", "TP53", {"summary": "It acts."}), Entity("gene", "NA"), Entity("gene", "BAD1")]
     with ProfileStore(path) as opened:
         write_profiles(entities, Leaky(), store=opened, sampling=Sampling(max_new_tokens=9), progress=False)

@@ -36,7 +36,7 @@ def test_no_place_of_the_maker_is_in_any_file(store, letters, tmp_path, secrets)
             import pyarrow.parquet as pq
 
             held += repr((pq.read_table(file).to_pylist(), pq.read_schema(file).metadata)).encode()
-        for secret in (*secrets, str(tmp_path), "s.sqlite"):
+        for secret in (*secrets, str(tmp_path), "mine7.sqlite"):
             assert secret.encode() not in held, f"{secret} in {file.name}"
 
 
@@ -78,7 +78,13 @@ def test_a_full_disk_is_told_and_leaves_the_former_bundle(store, tmp_path, small
     with small_files(2000), pytest.raises(StoreError, match=r"b` cannot be written .* Free space"):
         bundle_profiles(store, target, name="other")
     assert bft.datasets.load_bundle(target).sha256 == former.sha256
-    assert {path.name for path in tmp_path.iterdir()} <= {"b", "s.sqlite", "cache", "s.sqlite-wal", "s.sqlite-shm"}
+    assert {path.name for path in tmp_path.iterdir()} <= {
+        "b",
+        "mine7.sqlite",
+        "cache",
+        "mine7.sqlite-wal",
+        "mine7.sqlite-shm",
+    }
 
 
 def test_what_is_not_clear_has_to_be_chosen(store, write, tmp_path):
