@@ -47,7 +47,7 @@ def methods(adata: AnnData, use_rep: str = "X_bft") -> str:
     >>> print(bft.get.methods(genes).split(". ")[1])
     Texts of 1 of 1 genes were given
     """
-    sides = provenance(adata, use_rep)
+    sides = {name: side for name, side in provenance(adata, use_rep).items() if hasattr(side, "get")}
     said = [sentence for name, side in sides.items() for sentence in _sentences(name, side)]
     versions = dict.fromkeys(str(side["bftembed_version"]) for side in sides.values() if "bftembed_version" in side)
     head = f"Embeddings were made with bftembed {', '.join(versions) or '(version not recorded)'}."
@@ -58,9 +58,7 @@ def methods(adata: AnnData, use_rep: str = "X_bft") -> str:
     return "\n\n".join([paragraph, *(["Sources:\n" + "\n".join(f"- {line}" for line in lines)] if lines else [])])
 
 
-def _sentences(name: str, side: Any) -> Iterator[str]:
-    if not hasattr(side, "get"):
-        return
+def _sentences(name: str, side: Mapping[str, Any]) -> Iterator[str]:
     if "encoder" in side and "n_entities" in side:
         yield from _of_texts(side)
     elif name == "cells":
@@ -113,10 +111,8 @@ def _of_cells(side: Mapping[str, Any]) -> str:
     return f"{head} {how} {matrix}{whitened}.{without}"
 
 
-def _sources(side: Any) -> list[str]:
+def _sources(side: Mapping[str, Any]) -> list[str]:
     """Title, version, licence and citation of what stood in prompts, found again by the titles that were recorded."""
-    if not hasattr(side, "get"):
-        return []
     if len(listed := side.get("sources", [])):
         return [str(each) for each in listed]
     used = str(side.get("facts", "none"))

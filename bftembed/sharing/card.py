@@ -29,6 +29,7 @@ _CARD = """\
 
 {n:,} texts about {kind}s, a text for each name, made by: {made_by}.
 {what}
+
 ## Use
 
 With [bftembed](https://pypi.org/project/bftembed/), without the model that wrote them{without}:

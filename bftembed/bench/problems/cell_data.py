@@ -74,7 +74,7 @@ def _pbmc68k() -> AnnData:
 def _bremsc() -> AnnData:
     adata = datasets.joined_cells("bremsc_pbmc")
     protein = adata.obsm["protein"].rename(columns=datasets.PROTEIN_GENES)
-    logs = np.log1p(protein.to_numpy())  # centred log ratio, cell by cell
+    logs = np.log1p(np.ascontiguousarray(protein))  # centred log ratio, cell by cell
     adata.obsm["protein"] = pd.DataFrame(
         logs - logs.mean(axis=1, keepdims=True), index=protein.index, columns=protein.columns
     )
