@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -277,7 +278,10 @@ def _tissues() -> AnnData:
     wide = rows.pivot_table(index="Sample", columns=["Gene name", "Gene"], values="Value", observed=True)
     names, ensembl = (wide.columns.get_level_values(level).astype(str) for level in (0, 1))
     var = pd.DataFrame({"ensembl": ensembl}, index=names)
-    return AnnData(wide.to_numpy(dtype=np.float32, na_value=0), obs=pd.DataFrame(index=wide.index.astype(str)), var=var)
+    obs = pd.DataFrame(index=wide.index.astype(str))
+    with warnings.catch_warnings():  # names that repeat are what is repaired next
+        warnings.filterwarnings("ignore", "Variable names are not unique", UserWarning)
+        return AnnData(wide.to_numpy(dtype=np.float32, na_value=0), obs=obs, var=var)
 
 
 _JOINED: dict[Joined, Callable[[], AnnData]] = {
