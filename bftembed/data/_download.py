@@ -115,6 +115,18 @@ def download_url(url: str, target: Path, *, sha256: str | None = None, n_bytes: 
     ------
     DataError
         If it cannot be had, is another file, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from bftembed.data import download_url
+    >>> with tempfile.TemporaryDirectory() as home:
+    ...     there = Path(home, "a.txt")
+    ...     _ = there.write_text("whole")
+    ...     download_url(there.as_uri(), Path(home, "b.txt"))
+    ...     Path(home, "b.txt").read_text()
+    'whole'
     """
     try:
         _bring(url, target, sha256=sha256, n_bytes=n_bytes)

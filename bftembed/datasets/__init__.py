@@ -4,7 +4,6 @@ from bftembed.datasets._bundle import load_bundle
 from bftembed.datasets._cells import (
     PROTEIN_GENES,
     bremsc_pbmc,
-    by_symbol,
     hpa_tissues,
     joined_cells,
     norman,
@@ -19,11 +18,11 @@ from bftembed.datasets._genes import (
     gene_facts,
     gene_sources,
     gene_table,
-    one_per_gene,
     protein_coding_genes,
     required,
 )
 from bftembed.datasets._pbmc import pbmc68k_reduced
+from bftembed.datasets._symbols import by_symbol, one_per_gene
 
 __all__ = [
     "FACT_SOURCES",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,12 @@ from bftembed import data
 from bftembed._files import replacing
 from bftembed._paths import cache_dir
 from bftembed.errors import DataError, InputError
-from bftembed.genes import GeneFacts, GeneTable, facts, map_names, table
+from bftembed.genes import GeneFacts, GeneTable, facts, table
 from bftembed.genes.fact_sources import GO_DOMAINS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
 logger = logging.getLogger("bftembed")
 
@@ -223,32 +221,6 @@ def gene_sources(*, tissues: bool = False) -> list[str]:
     """
     names = dict.fromkeys((*NAME_SOURCES, *FACT_SOURCES, *([TISSUE_SOURCE] if tissues else [])))
     return [data.get_manifest(name).credit for name in _available(list(names))]
-
-
-def one_per_gene(
-    names: Iterable[Any], totals: NDArray[Any] | None = None
-) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
-    """Canonical symbols of names, and which name stands for a gene that several of them mean.
-
-    A weak match never displaces a strong one, see `bftembed.genes.MappingResult.representatives`.
-
-    Parameters
-    ----------
-    names
-        n gene names or Ensembl ids.
-    totals
-        (n,) decides among matches of one rule, e.g. the counts of each column; by default the first.
-
-    Returns
-    -------
-    symbols
-        (n,) canonical symbols, None where a name is unknown or ambiguous.
-    stands
-        (n,) bool: exactly one name of each gene.
-    """
-    result = map_names(list(names), gene_table())
-    chosen = result.representatives(totals)
-    return result.symbols, chosen == np.arange(len(chosen))
 
 
 def fetch_gene_tables() -> None:

@@ -1,6 +1,5 @@
 """What a name stands for: genes, types of cells, drugs, gene sets, perturbations, with what is known about them."""
 
-from bftembed.datasets import one_per_gene
 from bftembed.entities.cell_types import read_cell_types
 from bftembed.entities.compounds import compounds, drug_names
 from bftembed.entities.controls import CONTROLS
@@ -35,7 +34,6 @@ __all__ = [
     "gene_entities",
     "gene_set_entities",
     "listed_names",
-    "one_per_gene",
     "perturbation_entities",
     "read_cell_types",
 ]

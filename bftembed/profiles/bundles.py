@@ -99,8 +99,16 @@ class Bundle:
 
         Examples
         --------
-        >>> bundle = bft.datasets.load_bundle("genes")  # doctest: +SKIP
-        >>> bft.tl.embed_genes(adata, profiles=bundle, encoder=bundle.encoder())  # doctest: +SKIP
+        >>> import numpy as np, pandas as pd
+        >>> from bftembed.profiles import Bundle, BundleIndex
+        >>> index = BundleIndex(
+        ...     format="bftembed bundle", schema_version=1, name="mine", kind="gene", n=1, recipe="", made_by="me",
+        ...     licence="cc0-1.0", files={},
+        ... )
+        >>> texts = pd.DataFrame({"entity": ["TP53"], "kind": "gene", "text": "Guards the genome.", "recipe": ""})
+        >>> bundle = Bundle(texts, np.ones((1, 2), dtype=np.float32), index, path=None)
+        >>> bundle.encoder().encode(["Guards the genome."])[0]
+        array([[1., 1.]], dtype=float32)
         """
         if self.vectors is None:
             msg = f"The bundle {self.index.name!r} has texts alone: give an encoder, e.g. encoder='default'."

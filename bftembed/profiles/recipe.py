@@ -155,6 +155,18 @@ def prompts_with_facts(frame: pd.DataFrame, recipe: Recipe) -> int | None:
     -------
     int or None
         None where that version of the template is not available.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from bftembed.engines import get_engine
+    >>> from bftembed.profiles import Entity, ProfileStore, prompts_with_facts, write_profiles
+    >>> genes = [Entity("gene", "TP53", {"full name": "tumor protein p53"}), Entity("gene", "ALB")]
+    >>> with tempfile.TemporaryDirectory() as home, ProfileStore(f"{home}/s.sqlite") as store:
+    ...     _ = write_profiles(genes, get_engine("annotation"), store=store)
+    ...     (recipe,) = store.recipes().values()
+    ...     prompts_with_facts(store.frame(), recipe)
+    1
     """
     try:
         template = load_template(recipe.template)

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from bftembed import _progress
+from bftembed.datasets import one_per_gene
 from bftembed.encoders import get_encoder
-from bftembed.entities import one_per_gene
 from bftembed.errors import InputError
 from bftembed.profiles import read_profiles
 from bftembed.quality.form import copied, is_refusal, repetition

@@ -5,18 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from bftembed._keys import check_embedded, check_place, with_provenance
 from bftembed._near import check_choice, check_number
-from bftembed.entities import canonical
 from bftembed.errors import InputError
 from bftembed.expression import check_columns, checked_anndata, made_actual
 from bftembed.tl._annotate import UNASSIGNED
-from bftembed.tl._embed_cells import embed_cells
+from bftembed.tl._shared_genes import SharedGenes, Usual
 from bftembed.tl._text_query import columns_made
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 log = logging.getLogger("bftembed")
-Usual = Literal["own", "ref"]
 _TEXTS = "texts"
 _FOLDS = 5
 
@@ -119,8 +117,8 @@ def transfer_labels(  # noqa: PLR0913
     >>> ref.obs["type"] = ["T cell"] * 10 + ["hepatocyte"] * 10
     >>> ref.varm["X_bft"] = np.eye(4, dtype=np.float32)
     >>> bft.tl.transfer_labels(ref, query, "type", n_neighbors=3)
-    >>> query.obs["bft_label"].value_counts().to_dict()
-    {'hepatocyte': 10, 'T cell': 10}
+    >>> query.obs["bft_label"].iloc[[0, -1]].tolist()
+    ['T cell', 'hepatocyte']
     """
     checked_anndata(ref)
     checked_anndata(query)
@@ -138,7 +136,7 @@ def transfer_labels(  # noqa: PLR0913
     labels = labels[known].astype(str).to_numpy(dtype=str)
     _check_labels(labels, label_key, n_neighbors)
     batches = None if batch_key is None else ref.obs[batch_key].astype(str).to_numpy(dtype=str)[known]
-    space = _Space(ref[known], query, use_rep=use_rep, layer=layer, usual=reference, batch_key=batch_key)
+    space = SharedGenes(ref[known], query, use_rep=use_rep, layer=layer, usual=reference, batch_key=batch_key)
     truth = None if truth_key is None else query.obs[truth_key].astype(object).to_numpy()
     rng = np.random.default_rng(seed)
     votes, held = {}, {}
@@ -181,84 +179,6 @@ def _check_labels(labels: NDArray[np.str_], label_key: str, n_neighbors: int) ->
     if UNASSIGNED in found:
         msg = f"{UNASSIGNED!r} is what cells without a label are called: rename that label of `ref`."
         raise InputError(msg)
-
-
-class _Space:
-    """Cells of both data sets by the genes that both have."""
-
-    def __init__(
-        self, ref: AnnData, query: AnnData, *, use_rep: str, layer: str | None, usual: Usual, batch_key: str | None
-    ) -> None:
-        self._usual, self._batch_key = usual, batch_key
-        vectors = np.asarray(ref.varm[use_rep], dtype=np.float32)
-        known = np.asarray(np.isfinite(vectors).all(axis=1))
-        self._table = vectors[known]
-        first = _first_rows(_genes(ref), known)
-        second = _first_rows(_genes(query), np.ones(query.n_vars, dtype=bool))
-        shared = [gene for gene in first if gene in second]
-        if len(shared) < 2:
-            shown = ", ".join([*list(first)[:3], "..."]), ", ".join([*list(second)[:3], "..."])
-            msg = (
-                f"`ref` (genes with a vector: {shown[0]}) and `query` ({shown[1]}) have {len(shared)} genes in common: "
-                "name both alike, e.g. by bft.pp.map_genes."
-            )
-            raise InputError(msg)
-        self.n_genes = len(shared)
-        columns = [first[gene] for gene in shared]
-        self._vectors = vectors[columns]
-        self._ref = _bare(ref, columns, shared, layer, "ref")
-        self._query = _bare(query, [second[gene] for gene in shared], shared, layer, "query")
-        if batch_key is not None:
-            self._ref.obs[batch_key] = ref.obs[batch_key].astype(str).to_numpy()
-
-    def cells(self, rng: np.random.Generator | None) -> tuple[Floats, Floats]:
-        """Vectors of the cells of `ref` and of `query`; with `rng` by random vectors of the genes."""
-        vectors, table = self._vectors, self._table
-        if rng is not None:
-            vectors = table = rng.standard_normal(vectors.shape).astype(np.float32)
-        for adata in (self._ref, self._query):
-            adata.varm["v"] = vectors
-        given = pd.DataFrame(table, index=[f"g{i}" for i in range(len(table))])
-        how: dict[str, Any] = {"use_rep": "v", "key_added": "cells", "empty": "nan", "table": given, "progress": False}
-        embed_cells(self._ref, batch_key=self._batch_key, **how)
-        usual = None
-        if self._usual == "ref":
-            from bftembed import pp
-
-            usual = pp.reference(self._ref, progress=False)
-        embed_cells(self._query, reference=usual, **how)
-        return np.asarray(self._ref.obsm["cells"]), np.asarray(self._query.obsm["cells"])
-
-
-def _genes(adata: AnnData) -> list[str]:
-    if "bft_gene" in adata.var:
-        return [name if isinstance(name, str) else "" for name in adata.var["bft_gene"].astype(object)]
-    found = canonical(adata.var_names)
-    return [symbol or name for symbol, name in zip(found, adata.var_names, strict=True)]
-
-
-def _first_rows(names: list[str], usable: NDArray[np.bool_]) -> dict[str, int]:
-    rows: dict[str, int] = {}
-    for row, name in enumerate(names):
-        if name and usable[row]:
-            rows.setdefault(name, row)
-    return rows
-
-
-def _bare(adata: AnnData, columns: list[int], names: list[str], layer: str | None, what: str) -> AnnData:
-    """The matrix of some genes in memory, and nothing else."""
-    from anndata import AnnData
-
-    if layer is not None and layer not in adata.layers:
-        msg = f"`{what}.layers` has no {layer!r}; there are {', '.join(adata.layers) or 'none'}."
-        raise InputError(msg)
-    chosen = adata[:, columns]
-    chosen = chosen.to_memory() if adata.isbacked else chosen
-    x = chosen.X if layer is None else chosen.layers[layer]
-    if x is None:
-        msg = f"`{what}.X` is empty: name a layer."
-        raise InputError(msg)
-    return AnnData(x.copy(), obs=pd.DataFrame(index=adata.obs_names), var=pd.DataFrame(index=names))
 
 
 def _voted(cells: Floats, labels: NDArray[np.str_], asked: Floats, n: int) -> pd.DataFrame:

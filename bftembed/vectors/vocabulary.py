@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bftembed.entities import canonical, one_per_gene
+from bftembed.datasets import one_per_gene
+from bftembed.entities import canonical
 from bftembed.errors import DataError, InputError
 
 if TYPE_CHECKING:

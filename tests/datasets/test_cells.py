@@ -47,3 +47,15 @@ def test_perturbations_of_norman_alone(mirror):
     assert (ours.obs["condition"].astype(str) == adata.obs["perturbation"].astype(str)).all()
     assert adata.uns["removed"]["cells of McFaline-Figueroa et al. (noise)"] == whole.n_obs - adata.n_obs > 0
     assert {"control", "KLF1+MAP2K6"} < set(adata.obs["perturbation"])
+
+
+def test_tissues_keep_the_id_of_the_gene_that_was_kept(mirror):
+    adata = datasets.hpa_tissues()
+    rows = data.load("hpa_rna_tissue").astype({"Sample": str}).set_index(["Gene", "Sample"])["Value"]
+    assert adata.n_obs == 37
+    assert adata.var_names.is_unique
+    assert adata.var["ensembl"].is_unique
+    for gene, ensembl in {"ALB": "ENSG00000163631", "BTBD8": "ENSG00000189195"}.items():  # two rows are called BTBD8
+        assert adata.var.loc[gene, "ensembl"] == ensembl
+        np.testing.assert_array_equal(adata[:, gene].to_df()[gene], rows[ensembl][adata.obs_names].astype(np.float32))
+    assert adata[:, "ALB"].to_df()["ALB"].idxmax() == "liver"

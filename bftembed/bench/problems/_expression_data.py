@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bftembed.entities import canonical, one_per_gene
+from bftembed.datasets import one_per_gene
+from bftembed.entities import canonical
 from bftembed.errors import InputError
 from bftembed.expression import check_columns, chosen_matrix, group_moments, parts_of
 

@@ -14,7 +14,7 @@ import numpy as np
 from bftembed import data, datasets
 from bftembed.bench.scoring.scores import seed_of
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
-from bftembed.entities import one_per_gene
+from bftembed.datasets import one_per_gene
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bftembed.bench.scoring.scores import digest_of
-from bftembed.entities import one_per_gene
+from bftembed.datasets import one_per_gene
 from bftembed.entities.controls import CONTROLS, is_control, plain_name
 from bftembed.errors import DataError
 from bftembed.expression import check_columns, chosen_matrix, column_of, gene_names, normalised_chunks, opened
