@@ -52,6 +52,7 @@ def test_files_that_hold_none_are_refused(tmp_path):
 
 def test_names_are_matched_exactly_without_tables(monkeypatch, caplog):
     monkeypatch.setattr("bftembed.datasets.gene_table", lambda: None)
+    monkeypatch.setattr("bftembed.datasets._symbols.gene_table", lambda: None)
     frame = pd.DataFrame(np.eye(3, dtype=np.float32), index=["A", "B", "C"])
     with caplog.at_level(logging.INFO, logger="bftembed"):
         found = in_order(frame, ["C", "<pad>", "A"])

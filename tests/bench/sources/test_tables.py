@@ -32,7 +32,7 @@ def test_an_approved_symbol_without_a_vector_leaves_the_gene_to_its_alias(tmp_pa
 
 
 def test_names_without_gene_tables_and_no_names(monkeypatch):
-    monkeypatch.setattr("bftembed.datasets.gene_table", lambda: None)
+    monkeypatch.setattr("bftembed.datasets._symbols.gene_table", lambda: None)
     assert rows_by_gene(["P53", "TP53", "P53"], "x") == {"P53": 0, "TP53": 1}
     assert rows_by_gene([], "x") == {}
 
