@@ -112,9 +112,17 @@ def overlap(
 
     Examples
     --------
+    >>> import json
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
     >>> import bftembed as bft
-    >>> found = bft.bench.overlap("corpus/train.jsonl", "medical.medqa", results="runs/first")  # doctest: +SKIP
-    >>> found.items.query("flagged")  # doctest: +SKIP
+    >>> sample = {"prompt": "What is the capital of France?", "response": "Paris."}
+    >>> with TemporaryDirectory() as corpus:
+    ...     path = Path(corpus) / "train.jsonl"
+    ...     _ = path.write_text(json.dumps(sample))
+    ...     found = bft.bench.overlap(path, "medical.pubmedqa")
+    >>> bool(found.items["flagged"].any())
+    False
     """
     task = _named(task) if isinstance(task, str) else task
     if task.info.kind != "language":

@@ -40,6 +40,12 @@ def find_tasks(
     ------
     InputError
         If a directory has no task, two tasks have one name, or a name or preset fits none.
+
+    Examples
+    --------
+    >>> from bftembed.bench import find_tasks
+    >>> [task.name for task in find_tasks(names=["gene_property.dosage"])]
+    ['gene_property.dosage']
     """
     every = all_tasks(directories)
     known = [each.name for each in every]

@@ -253,6 +253,15 @@ def read_results(directory: str | Path, *, fast: bool = False) -> list[Result]:
     ------
     DataError
         If there is not one.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.bench import find_tasks, read_results, run
+    >>> with TemporaryDirectory() as runs:
+    ...     _ = run(find_tasks(names=["gene_property.dosage"]), ["random"], runs, fast=True)
+    ...     {(result.embedding, result.status) for result in read_results(runs, fast=True)}
+    {('random', 'ok')}
     """
     paths = sorted(Path(directory).expanduser().glob(f"{_FOLDERS[fast]}/*/[!.]*.json"))  # .* is being written
     results = [result for path in paths if (result := read_result(path)) is not None]

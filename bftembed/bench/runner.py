@@ -90,8 +90,12 @@ def run(
 
     Examples
     --------
+    >>> from tempfile import TemporaryDirectory
     >>> from bftembed.bench import find_tasks, run
-    >>> run(find_tasks(names=["gene_property.dosage"]), ["random", "tfidf"], "runs/first")  # doctest: +SKIP
+    >>> with TemporaryDirectory() as runs:
+    ...     results = run(find_tasks(names=["gene_property.dosage"]), ["random"], runs, fast=True)
+    >>> results[0].main.metric
+    'balanced_accuracy'
     """
     check_choice("overwrite", overwrite, get_args(Overwrite))
     tasks = _listed(tasks)
@@ -163,6 +167,14 @@ def pending(
     ------
     InputError
         As `run` does, but for embeddings that cannot be read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.bench import find_tasks, pending
+    >>> with TemporaryDirectory() as runs:
+    ...     pending(find_tasks(names=["gene_property.dosage"]), ["random"], runs, fast=True)
+    [('gene_property.dosage', 'random')]
     """
     sources = _sources(embeddings, encoder, fast=fast)
     settings = RunSettings(

@@ -76,6 +76,18 @@ def read_pickle(path: Path) -> object:
     ------
     DataError
         If it asks for anything else; the class or function is named and not imported.
+
+    Examples
+    --------
+    >>> import pickle
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.data import read_pickle
+    >>> with TemporaryDirectory() as directory:
+    ...     path = Path(directory) / "vectors.pickle"
+    ...     _ = path.write_bytes(pickle.dumps({"TP53": [0.5, 1.0]}))
+    ...     read_pickle(path)
+    {'TP53': [0.5, 1.0]}
     """
     with path.open("rb") as file:
         try:

@@ -18,12 +18,23 @@ def _text(path: Path) -> str:
 
 
 def read_gmt(path: Path) -> dict[str, list[str]]:
-    """Read gene sets, one a line (name, description, genes, all separated by tabs), as name to genes.
+    r"""Read gene sets, one a line (name, description, genes, all separated by tabs), as name to genes.
 
     Raises
     ------
     DataError
         If a line has no description field or two sets have the same name.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.data import read_gmt
+    >>> with TemporaryDirectory() as directory:
+    ...     path = Path(directory) / "sets.gmt"
+    ...     _ = path.write_text("T cell\tno description\tCD3D\tCD3E\n")
+    ...     read_gmt(path)
+    {'T cell': ['CD3D', 'CD3E']}
     """
     sets: dict[str, list[str]] = {}
     for number, line in enumerate(_text(path).splitlines(), start=1):

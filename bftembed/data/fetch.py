@@ -50,6 +50,12 @@ def fetch(name: str, *, force: bool = False) -> dict[str, Path]:
     ------
     DataError
         If there is no such data set, no source gives the right file, or the cache cannot be written.
+
+    Examples
+    --------
+    >>> from bftembed.data import fetch
+    >>> fetch("hgnc_genes")["genes"].suffix  # from BFTEMBED_MIRROR, or the network
+    '.csv'
     """
     manifest = get_manifest(name)
     paths = {file.name: local_path(file) for file in manifest.files}
@@ -69,6 +75,12 @@ def available(name: str) -> bool:
     ------
     DataError
         If there is no such data set.
+
+    Examples
+    --------
+    >>> from bftembed.data import available
+    >>> available("hgnc_genes")
+    True
     """
     return all(any(_has_size(path, file) for path in _places(file)) for file in get_manifest(name).files)
 
@@ -82,6 +94,12 @@ def verify(name: str) -> list[FileStatus]:
     ------
     DataError
         If there is no such data set.
+
+    Examples
+    --------
+    >>> from bftembed.data import verify
+    >>> {file.status for file in verify("hgnc_genes")}
+    {'ok'}
     """
     return [_verify_file(file) for file in get_manifest(name).files]
 

@@ -53,6 +53,13 @@ def given_file(name: str) -> Path:
     ------
     NotGivenError
         If none was given.
+
+    Examples
+    --------
+    >>> from bftembed.data import given_file, given_files
+    >>> with given_files({"labels": __file__}):
+    ...     given_file("labels").suffix
+    '.py'
     """
     path = (_GIVEN.get() or {}).get(name)
     if path is None:
@@ -62,5 +69,13 @@ def given_file(name: str) -> Path:
 
 
 def is_given(name: str) -> bool:
-    """Whether the user gave a file under this name."""
+    """Whether the user gave a file under this name.
+
+    Examples
+    --------
+    >>> from bftembed.data import given_files, is_given
+    >>> with given_files({"labels": __file__}):
+    ...     is_given("labels"), is_given("something else")
+    (True, False)
+    """
     return name in (_GIVEN.get() or {})

@@ -134,6 +134,12 @@ def list_manifests(directory: Path | str | None = None) -> list[Manifest]:
     ------
     DataError
         If a manifest is malformed.
+
+    Examples
+    --------
+    >>> from bftembed.data import list_manifests
+    >>> "hgnc_genes" in [manifest.name for manifest in list_manifests()]
+    True
     """
     return [read_manifest(path) for _, path in sorted(_paths_by_name(directory).items())]
 
@@ -145,6 +151,12 @@ def get_manifest(name: str) -> Manifest:
     ------
     DataError
         If there is none (the message names the nearest right one), or if it is malformed.
+
+    Examples
+    --------
+    >>> from bftembed.data import get_manifest
+    >>> get_manifest("pbmc_stim").title
+    'PBMC with and without interferon beta'
     """
     paths = _paths_by_name(None)
     if name in paths:

@@ -21,6 +21,13 @@ def drug_facts() -> dict[str, dict[str, str]] | None:
     dict or None
         Facts by name in lower case; None where the data set ``broad_repurposing`` is not on this machine (it is never
         downloaded by itself).
+
+    Examples
+    --------
+    >>> from bftembed.datasets import drug_facts
+    >>> facts = drug_facts()  # None without `bftembed data fetch broad_repurposing`
+    >>> facts["imatinib"]["mechanism"] if facts else "not here"
+    'Bcr-Abl kinase inhibitor, KIT inhibitor, PDGFR tyrosine kinase receptor inhibitor'
     """
     if not available("broad_repurposing"):
         return None

@@ -62,7 +62,7 @@ def required(found: Found | None, name: str) -> Found:
     Examples
     --------
     >>> from bftembed.datasets import gene_facts, required
-    >>> required(gene_facts(), "genes").of("TP53")["full_name"]  # doctest: +SKIP
+    >>> required(gene_facts(), "genes").of("TP53")["full name"]
     'tumor protein p53'
     """
     if found is None:
@@ -230,6 +230,13 @@ def fetch_gene_tables() -> None:
     ------
     DataError
         If a download fails.
+
+    Examples
+    --------
+    >>> from bftembed.datasets import fetch_gene_tables, gene_table
+    >>> fetch_gene_tables()
+    >>> gene_table() is None
+    False
     """
     for source in dict.fromkeys((*NAME_SOURCES, *FACT_SOURCES)):
         data.fetch(source)

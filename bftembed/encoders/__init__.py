@@ -73,7 +73,10 @@ def get_encoder(spec: str | Encoder = "default", **options: Any) -> Encoder:
     Examples
     --------
     >>> from bftembed.encoders import get_encoder
-    >>> encoder = get_encoder("default", batch_size=64)  # doctest: +SKIP
+    >>> encoder = get_encoder("default", batch_size=64)
+    >>> vectors, was_split = encoder.encode(["A T cell."])
+    >>> vectors.shape
+    (1, 384)
     """
     if not isinstance(spec, str):
         return spec
@@ -122,6 +125,13 @@ def restore_encoder(made_with: Mapping[str, Any], encoder: str | Encoder | None 
     ------
     InputError
         If it is not the encoder of the embedding, or `made_with` does not tell how to make it.
+
+    Examples
+    --------
+    >>> from bftembed.encoders import get_encoder, restore_encoder
+    >>> encoder = get_encoder()
+    >>> restore_encoder(encoder.record()).describe() == encoder.describe()
+    True
     """
     spec = encoder or made_with.get("spec")
     if not spec:

@@ -62,6 +62,13 @@ def encode_cached(
         float32, shape (n, d).
     n_split
         How many different texts were longer than the encoder takes, and so split.
+
+    Examples
+    --------
+    >>> from bftembed.encoders import encode_cached, get_encoder
+    >>> vectors, n_split = encode_cached(["Guards the genome.", "In blood plasma."], get_encoder())
+    >>> vectors.shape, n_split
+    ((2, 384), 0)
     """
     if not encoder.cached:
         vectors, split = encoder.encode(texts, query=query, progress=progress)

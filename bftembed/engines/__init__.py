@@ -70,6 +70,12 @@ def get_engine(spec: str | Engine = "default", **options: Any) -> Engine:
     ------
     InputError
         If there is no such back end, it has no such option, or the option is of another type.
+
+    Examples
+    --------
+    >>> from bftembed.engines import get_engine
+    >>> get_engine("annotation").generates  # no language model
+    False
     """
     if isinstance(spec, Engine):
         return spec
@@ -97,6 +103,12 @@ def engine_class(spec: str) -> type[Engine]:
         If there is no such back end.
     PluginError
         If a plug-in of that name cannot be loaded.
+
+    Examples
+    --------
+    >>> from bftembed.engines import engine_class
+    >>> engine_class("transformers:some/model").__name__
+    'TransformersEngine'
     """
     backend, _, model = _full(spec).partition(":")
     if backend in _BACKENDS and (backend == "annotation") != bool(model):

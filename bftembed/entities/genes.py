@@ -46,6 +46,12 @@ def canonical(names: Iterable[Any], *, check: bool = False) -> NDArray[np.object
     ------
     GeneNameError
         With `check`.
+
+    Examples
+    --------
+    >>> from bftembed.entities import canonical
+    >>> canonical(["MARCH1", "TP53", "no such gene"])
+    ['MARCHF1', 'TP53', None]
     """
     table = datasets.gene_table()
     result = map_names(list(names), table)

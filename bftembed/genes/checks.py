@@ -49,6 +49,16 @@ def check_mapped(result: MappingResult, table: GeneTable | None) -> None:
     ------
     GeneNameError
         With what the names look like and how to mend them.
+
+    Examples
+    --------
+    >>> from bftembed.genes import check_mapped, map_names
+    >>> check_mapped(map_names(["TP53", "ALB"], None), None)  # these may be genes
+    >>> try:
+    ...     check_mapped(map_names(["1", "2", "3"], None), None)
+    ... except ValueError as error:
+    ...     print(type(error).__name__)
+    GeneNameError
     """
     numbers = all(is_number(str(name)) for name in result.frame["original"])
     if len(result.frame) and next_to_none(result) and (numbers or len(result.frame) >= SHORT_LIST):

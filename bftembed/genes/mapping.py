@@ -148,6 +148,14 @@ def map_names(
     ------
     InputError
         If `species` or `gene_id_type` is none of the above.
+
+    Examples
+    --------
+    >>> from bftembed.datasets import gene_table
+    >>> from bftembed.genes import map_names
+    >>> mapped = map_names(["ENSG00000141510", "MARCH1", "1-Mar"], gene_table())
+    >>> mapped.frame["rule"].tolist()
+    ['ensembl', 'previous', 'ambiguous']
     """
     if species not in ("human", "mouse"):
         msg = f"`species` must be 'human' or 'mouse', not {species!r}."

@@ -60,7 +60,17 @@ class Naming:
 
 
 def name_once(sets: Mapping[str, Sequence[str]], ask: Ask) -> dict[str, Naming]:
-    """Name sets by one prompt each; a set whose prompt failed has no name, and the reason in ``kept_at``."""
+    r"""Name sets by one prompt each; a set whose prompt failed has no name, and the reason in ``kept_at``.
+
+    Examples
+    --------
+    >>> from bftembed.engines import Completion
+    >>> from bftembed.naming import name_once
+    >>> def ask(requests):  # in place of a language model
+    ...     return [Completion("Process: mismatch repair\nConfidence: 0.9", "stop", 10, 10) for _ in requests]
+    >>> name_once({"set": ["MLH1", "MSH2"]}, ask)["set"].name
+    'mismatch repair'
+    """
     run = _Run(sets, ask)
     run.name()
     return run.found

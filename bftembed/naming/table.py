@@ -77,6 +77,13 @@ def name_sets(
         If the sets or an argument cannot be used.
     BftembedError
         If not one set could be named; the message has the reasons.
+
+    Examples
+    --------
+    >>> from bftembed.naming import name_sets
+    >>> table, info = name_sets({"mine": ["MLH1", "MSH2", "MSH6", "PMS2"]}, engine="annotation")
+    >>> table["name"].tolist()
+    ['mismatch repair']
     """
     check_number("n_terms", n_terms, least=1, whole=True)
     writes = (engine_class(engine) if isinstance(engine, str) else engine).generates

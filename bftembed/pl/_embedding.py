@@ -51,11 +51,14 @@ def embedding(
 
     Examples
     --------
-    >>> import scanpy as sc, bftembed as bft
-    >>> adata = sc.datasets.pbmc68k_reduced()
-    >>> bft.tl.embed_genes(adata)  # doctest: +SKIP
-    >>> bft.tl.embed_cells(adata, use_raw=True)  # doctest: +SKIP
-    >>> bft.pl.embedding(adata, color="bulk_labels")  # doctest: +SKIP
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import anndata, numpy as np, bftembed as bft
+    >>> adata = anndata.AnnData(np.ones((30, 1)))
+    >>> adata.obsm["X_bft"] = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
+    >>> ax = bft.pl.embedding(adata, show=False)
+    >>> ax.get_xlabel()
+    'X_bft_umap1'
     """
     needs("scanpy")
     import scanpy as sc

@@ -58,10 +58,17 @@ def text_scores(
 
     Examples
     --------
-    >>> import bftembed as bft
-    >>> bft.tl.score_text(adata, {"NK": "A cytotoxic lymphocyte with killer cell receptors."})  # doctest: +SKIP
-    >>> bft.pl.text_scores(adata)  # doctest: +SKIP
-    >>> bft.pl.text_scores(adata, groupby="leiden")  # doctest: +SKIP
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import anndata, numpy as np, bftembed as bft
+    >>> about = {"CD3E": "T cell receptor.", "CD3D": "The T cell receptor.", "ALB": "Blood plasma.", "APOA1": "Plasma."}
+    >>> adata = anndata.AnnData(np.array([[5, 4, 0, 0], [0, 0, 3, 6], [4, 6, 0, 1]], dtype=np.float32))
+    >>> adata.var_names = list(about)
+    >>> adata.obs["leiden"] = ["0", "1", "0"]
+    >>> bft.tl.embed_genes(adata, facts="none", profiles=about)
+    >>> bft.tl.score_text(adata, {"T cell": "T cell receptor complex"}, n_genes=2)
+    >>> list(bft.pl.text_scores(adata, groupby="leiden", show=False))
+    ['mainplot_ax', 'color_legend_ax']
     """
     needs("scanpy")
     import scanpy as sc

@@ -62,6 +62,12 @@ def load_template(template: str | Path) -> PromptTemplate:
     ------
     TemplateError
         If there is none, a section is missing or unknown, or a placeholder is unknown.
+
+    Examples
+    --------
+    >>> from bftembed.profiles import Entity, load_template
+    >>> "TP53" in load_template("gene").render(Entity("gene", "TP53")).user
+    True
     """
     shipped = files("bftembed.profiles") / "templates" / f"{template}.txt"
     path = Path(template).expanduser()

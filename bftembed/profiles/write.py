@@ -73,7 +73,18 @@ def plan_profiles(
     template: str | Path | None = None,
     sampling: Sampling | None = None,
 ) -> Plan:
-    """Render all prompts and look which of them the store has; nothing is generated."""
+    """Render all prompts and look which of them the store has; nothing is generated.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.engines import get_engine
+    >>> from bftembed.profiles import Entity, ProfileStore, plan_profiles
+    >>> gene = Entity("gene", "TP53", {"full name": "tumor protein p53"})
+    >>> with TemporaryDirectory() as directory, ProfileStore(f"{directory}/texts.sqlite") as store:
+    ...     len(plan_profiles([gene], get_engine("annotation"), store=store).missing)
+    1
+    """
     kind = entities[0].kind if entities else "gene"
     parsed = load_template(template or engine.template or kind)
     recipe = Recipe.by(engine, parsed, sampling or Sampling())
@@ -97,6 +108,17 @@ def estimate(plan: Plan, engine: Engine, store: ProfileStore) -> dict[str, float
     dict
         ``unique`` prompts, ``stored``, ``missing``, ``prompt_tokens``, ``new_tokens`` (at most), ``seconds`` and
         ``measured`` (1 where the speed comes from this store, 0 where it is assumed: 250 tokens/s read and written).
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.engines import get_engine
+    >>> from bftembed.profiles import Entity, ProfileStore, estimate, plan_profiles
+    >>> engine = get_engine("annotation")
+    >>> gene = Entity("gene", "TP53", {"full name": "tumor protein p53"})
+    >>> with TemporaryDirectory() as directory, ProfileStore(f"{directory}/texts.sqlite") as store:
+    ...     estimate(plan_profiles([gene], engine, store=store), engine, store)["missing"]
+    1
     """
     missing = plan.missing
     prompt_tokens = engine.count_tokens(missing) if missing else 0
@@ -114,7 +136,18 @@ def estimate(plan: Plan, engine: Engine, store: ProfileStore) -> dict[str, float
 
 
 def nearby(plan: Plan, entities: Sequence[Entity], engine: Engine, store: ProfileStore) -> list[str]:
-    """What other recipes of a store have of names whose texts are missing, and how they differ; at most three lines."""
+    """What other recipes of a store have of names whose texts are missing, and how they differ; at most three lines.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.engines import get_engine
+    >>> from bftembed.profiles import Entity, ProfileStore, nearby, plan_profiles
+    >>> engine, genes = get_engine("annotation"), [Entity("gene", "TP53", {"full name": "tumor protein p53"})]
+    >>> with TemporaryDirectory() as directory, ProfileStore(f"{directory}/texts.sqlite") as store:
+    ...     nearby(plan_profiles(genes, engine, store=store), genes, engine, store)  # an empty store has nothing near
+    []
+    """
     wanted = {request.id for request in plan.missing}
     names = [entity.id for entity, key in zip(entities, plan.keys, strict=True) if key in wanted]
     known = store.recipes()
@@ -165,6 +198,16 @@ def write_profiles(
     ------
     EngineError, StoreError
         If the engine or the store cannot be used. What was finished is stored.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.engines import get_engine
+    >>> from bftembed.profiles import Entity, ProfileStore, write_profiles
+    >>> gene = Entity("gene", "TP53", {"full name": "tumor protein p53"})
+    >>> with TemporaryDirectory() as directory, ProfileStore(f"{directory}/texts.sqlite") as store:
+    ...     write_profiles([gene], get_engine("annotation"), store=store).profiles[0].text
+    'TP53. tumor protein p53.'
     """
     plan = plan_profiles(entities, engine, store=store, template=template, sampling=sampling)
     draw = sampling or Sampling()

@@ -84,8 +84,8 @@ def check_profiles(
     --------
     >>> import bftembed as bft
     >>> texts = {"CTSL": "A protease on chromosome 1p36."}
-    >>> checked = bft.quality.check_profiles(texts, controls=False)  # doctest: +SKIP
-    >>> checked.genes["flags"].tolist()  # doctest: +SKIP
+    >>> checked = bft.quality.check_profiles(texts, controls=False)
+    >>> checked.genes["flags"].tolist()
     ['wrong chromosome; wrong band']
     """
     known = known_genes()
@@ -130,6 +130,14 @@ def check_texts(texts: pd.DataFrame, *, encoder: Encoder | None = None) -> pd.Da
         ``tfidf_rank_masked`` (1 is best, NaN for a gene without summary and GO term), with an encoder also
         ``encoder_rank`` and ``encoder_rank_masked``; what `statements` gives; ``unknown_symbols``, ``refusal``,
         ``repetition``, ``copied`` (NaN without prompt), ``n_words``; ``flags``, what is wrong, in words.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.quality import check_texts
+    >>> checks = check_texts(pd.DataFrame({"gene": ["CTSL"], "text": ["A protease on chromosome 1p36."]}))
+    >>> checks["flags"].tolist()
+    ['wrong chromosome; wrong band']
     """
     known = known_genes()
     genes, said = texts["gene"].tolist(), texts["text"].tolist()

@@ -155,7 +155,7 @@ def gene_annotations() -> dict[str, str]:
     Examples
     --------
     >>> from bftembed.quality import gene_annotations
-    >>> gene_annotations()["CTSL"][:28]  # doctest: +SKIP
+    >>> gene_annotations()["CTSL"][:28]
     'CTSL. cathepsin L. 9q21.33. '
     """
     return known_genes().annotations

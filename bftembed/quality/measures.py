@@ -43,6 +43,14 @@ def measure_values(genes: pd.DataFrame) -> pd.DataFrame:
         One row per row of `genes`, float64. Shares are 0 or 1. Of every statement: right and wrong (of all genes),
         ``right of stated``; where prompts are known both once more for genes whose prompt held the truth, and for the
         others.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.quality import check_texts, measure_values
+    >>> checks = check_texts(pd.DataFrame({"gene": ["CTSL"], "text": ["A protease on chromosome 1p36."]}))
+    >>> float(measure_values(checks)["chromosome wrong"].iloc[0])
+    1.0
     """
     found: dict[str, pd.Series] = {}
     for column, by in _RANKS.items():
@@ -74,6 +82,13 @@ def estimates(values: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns ``measure``, ``value``, ``low``, ``high``, ``n``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.quality import estimates
+    >>> estimates(pd.DataFrame({"n words": [80.0, 100.0, 120.0]})).round(1).to_dict("records")
+    [{'measure': 'n words', 'value': 100.0, 'low': 50.3, 'high': 149.7, 'n': 3}]
     """
     rows = []
     for measure, column in values.items():
@@ -89,6 +104,14 @@ def paired(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """Mean difference of every measure, first minus second, over the rows (genes) for which both have it.
 
     The interval is Student's, of the differences.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.quality import paired
+    >>> first, second = pd.DataFrame({"n words": [80.0, 100.0]}), pd.DataFrame({"n words": [70.0, 92.0]})
+    >>> paired(first, second)["value"].tolist()
+    [9.0]
     """
     common = first.index.intersection(second.index)
     rows = []

@@ -123,6 +123,12 @@ def report_path(path: str | Path) -> Path:
     ------
     InputError
         If its suffix is none that there is a format for.
+
+    Examples
+    --------
+    >>> from bftembed.quality import report_path
+    >>> report_path("check.md").name
+    'check.md'
     """
     return _with_suffix(path, "a report", (".md", ".json", *_SEPARATORS))
 
@@ -134,6 +140,12 @@ def table_path(path: str | Path) -> Path:
     ------
     InputError
         If its suffix is none that there is a format for.
+
+    Examples
+    --------
+    >>> from bftembed.quality import table_path
+    >>> table_path("genes.tsv").name
+    'genes.tsv'
     """
     return _with_suffix(path, "a table of texts", tuple(_SEPARATORS))
 

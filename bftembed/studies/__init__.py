@@ -31,6 +31,16 @@ def check_study(name: str) -> None:
     ------
     InputError
         With the names that there are.
+
+    Examples
+    --------
+    >>> from bftembed.studies import check_study
+    >>> check_study("window")
+    >>> try:
+    ...     check_study("windw")
+    ... except ValueError as error:
+    ...     print(str(error)[-24:])
+    Did you mean `window`?
     """
     if name not in STUDIES:
         msg = f"There is no study `{name}`; there are {', '.join(STUDIES)}.{did_you_mean(name, STUDIES)}"

@@ -99,8 +99,12 @@ def embed(
     Examples
     --------
     >>> import bftembed as bft
-    >>> genes = bft.embed(["TP53", "BRCA1"])  # doctest: +SKIP
-    >>> pert = bft.embed(["KLF1", "KLF1+MAP2K6"], kind="perturbation", how="activation")  # doctest: +SKIP
+    >>> genes = bft.embed(["TP53", "BRCA1"], engine="annotation")
+    >>> genes.obsm["X_bft"].shape
+    (2, 384)
+    >>> pert = bft.embed(["KLF1+MAP2K6"], kind="perturbation", how="activation", engine="annotation")
+    >>> pert.obs["parts"].tolist()
+    ['KLF1+MAP2K6']
     >>> genome = bft.embed("human")  # doctest: +SKIP
     >>> bft.write_vectors(genome, "genes.parquet")  # doctest: +SKIP
     """

@@ -112,9 +112,14 @@ def embed_genes(  # noqa: PLR0913 -- one signature with all options, as users of
 
     Examples
     --------
-    >>> import scanpy as sc, bftembed as bft
-    >>> adata = sc.datasets.pbmc68k_reduced()
-    >>> bft.tl.embed_genes(adata, mask_var="highly_variable")  # doctest: +SKIP
+    >>> import bftembed as bft
+    >>> adata = bft.datasets.pbmc68k_reduced()
+    >>> adata.var["chosen"] = adata.var_names.isin(["CD79A", "NKG7"])
+    >>> bft.tl.embed_genes(adata, mask_var="chosen", engine="annotation")
+    >>> adata.varm["X_bft"].shape
+    (765, 384)
+    >>> bft.get.profiles(adata)["text"]["NKG7"][:43]
+    'NKG7. natural killer cell granule protein 7'
     """
     checked_anndata(adata)
     check_place(adata, key_added)

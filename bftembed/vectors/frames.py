@@ -197,7 +197,7 @@ def read_vectors(path: str | Path, *, key_added: str = "X_bft") -> AnnData:
 
 
 def read_table(path: str | os.PathLike[str], name: str) -> AnnData:
-    """A table of vectors by name: an AnnData file, or a file that `read_vectors` reads.
+    r"""A table of vectors by name: an AnnData file, or a file that `read_vectors` reads.
 
     Parameters
     ----------
@@ -212,6 +212,17 @@ def read_table(path: str | os.PathLike[str], name: str) -> AnnData:
         If there is no such file.
     DataError
         If it cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.vectors import read_table
+    >>> with TemporaryDirectory() as directory:
+    ...     path = Path(directory) / "genes.csv"
+    ...     _ = path.write_text("gene,0,1\nTP53,0.5,1\nALB,2,0\n")
+    ...     read_table(path, "table").obs_names.tolist()
+    ['TP53', 'ALB']
     """
     import anndata
 

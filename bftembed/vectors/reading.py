@@ -34,7 +34,7 @@ class Vectors(NamedTuple):
 
 
 def read_file(path: Path) -> Vectors:
-    """Read a file of gene vectors, in the way that its suffix names.
+    r"""Read a file of gene vectors, in the way that its suffix names.
 
     ``.csv``, ``.tsv``, also ``.gz``
         A header line, then names in the first column and numbers in all others.
@@ -59,6 +59,17 @@ def read_file(path: Path) -> Vectors:
     ------
     DataError
         If the file is not there, of an unknown kind, damaged, or its rows are not as above.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.vectors import read_file
+    >>> with TemporaryDirectory() as directory:
+    ...     path = Path(directory) / "genes.csv"
+    ...     _ = path.write_text("gene,0,1\nTP53,0.5,1\nALB,2,0\n")
+    ...     read_file(path).names
+    ['TP53', 'ALB']
     """
     suffix = _suffix(path)
     try:
@@ -74,7 +85,14 @@ def read_file(path: Path) -> Vectors:
 
 
 def impostor(head: bytes) -> str | None:
-    """What a file really is whose first bytes are a web page or a git-lfs pointer, and what to do; otherwise None."""
+    """What a file really is whose first bytes are a web page or a git-lfs pointer, and what to do; otherwise None.
+
+    Examples
+    --------
+    >>> from bftembed.vectors import impostor
+    >>> impostor(b"<!DOCTYPE html><html>")[:13]
+    'is a web page'
+    """
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
         return "is a web page, not the file it is named after. Download the file itself (the `raw` link)."

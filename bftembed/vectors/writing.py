@@ -34,6 +34,12 @@ def check_target(path: Path) -> None:
         If the suffix is another one, or the directory does not exist.
     MissingExtraError
         If the package for the format is not installed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from bftembed.vectors import check_target
+    >>> check_target(Path("genes.parquet"))
     """
     if path.suffix not in WRITERS:
         hint = " An AnnData is written with adata.write_h5ad(path)." if path.suffix in {".h5ad", ".zarr"} else ""

@@ -52,6 +52,15 @@ def clean_pairs(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         With ``gene_a`` before ``gene_b`` in the alphabet.
     removed
         Pairs without a canonical name, of a gene with itself, with both labels, and repeated ones.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.bench import clean_pairs
+    >>> rows = [("TP53", "MDM2", 1), ("MDM2", "P53", 1), ("TP53", "TP53", 0)]
+    >>> pairs, removed = clean_pairs(pd.DataFrame(rows, columns=["gene_a", "gene_b", "label"]))
+    >>> pairs.to_numpy().tolist(), removed
+    ([['MDM2', 'TP53', 1]], {'pairs of a gene with itself': 1, 'repeated pairs': 1})
     """
     names = pd.unique(pd.concat([frame["gene_a"], frame["gene_b"]]))
     symbols = dict(zip(names, canonical(names), strict=True))
@@ -77,6 +86,15 @@ def without_leaks(pairs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Drop training and validation pairs of genes that the test has under another name.
 
     A split can be disjoint by the names it uses and not by genes, once old names became canonical ones.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.bench import without_leaks
+    >>> rows = [("A", "B", "train"), ("C", "D", "train"), ("B", "E", "test")]
+    >>> kept, _ = without_leaks(pd.DataFrame(rows, columns=["gene_a", "gene_b", "split"]))
+    >>> kept["gene_a"].tolist()
+    ['C', 'B']
     """
     genes = {part: set(rows["gene_a"]) | set(rows["gene_b"]) for part, rows in pairs.groupby("split")}
     leaks = pd.Series(False, index=pairs.index)
@@ -101,6 +119,14 @@ def degree_matched(positives: pd.DataFrame, *, seed: int = 0, rounds: int = 100)
     Returns
     -------
     ``gene_a``, ``gene_b``, ``label``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.bench import degree_matched
+    >>> pairs = degree_matched(pd.DataFrame({"gene_a": ["A", "B", "C"], "gene_b": ["X", "Y", "Z"]}))
+    >>> sorted(pairs.loc[pairs["label"] == 0, "gene_b"])
+    ['X', 'Y', 'Z']
     """
     rng = np.random.default_rng(seed)
     a, b = (positives[column].to_numpy(dtype=object) for column in ("gene_a", "gene_b"))

@@ -48,6 +48,13 @@ def load_cells(name: CellData) -> AnnData:
     canonical symbols where there is one; ``obs["cell_type"]``, missing for cells of unknown type, and ``obs["batch"]``,
     where the data have them; of bremsc_pbmc ``obsm["protein"]``, centred log ratios by the protein's gene;
     ``uns["removed"]``, how many genes were left out, and why.
+
+    Examples
+    --------
+    >>> from bftembed.bench import load_cells
+    >>> adata = load_cells("pbmc68k_reduced")
+    >>> adata.obs["cell_type"].nunique()
+    10
     """
     adata = _LOADERS[name]()
     for column in adata.obs:
@@ -113,7 +120,14 @@ def _normalised(adata: AnnData) -> AnnData:
 
 
 def small_part(adata: AnnData, n: int = 250, n_genes: int = 150) -> AnnData:
-    """About `n` cells with the shares of types and batches that all have; the most variable genes and the proteins'."""
+    """About `n` cells with the shares of types and batches that all have; the most variable genes and the proteins'.
+
+    Examples
+    --------
+    >>> from bftembed.bench import load_cells, small_part
+    >>> small_part(load_cells("pbmc68k_reduced"), n=100, n_genes=50).n_vars
+    50
+    """
     from sklearn.utils.sparsefuncs import mean_variance_axis
 
     groups = [column for column in ("cell_type", "batch") if column in adata.obs]

@@ -51,6 +51,13 @@ def drug_labels(names: Sequence[str], labels: Sequence[str], *, least: int) -> t
         By the first of the compound's names, sorted.
     removed
         Names that repeat a compound, compounds with two labels, and those of small classes.
+
+    Examples
+    --------
+    >>> from bftembed.bench import drug_labels
+    >>> labels, removed = drug_labels(["aspirin", "imatinib", "dasatinib"], ["COX", "ABL", "ABL"], least=2)
+    >>> labels.to_dict(), removed
+    ({'dasatinib': 'ABL', 'imatinib': 'ABL'}, {'compounds of classes with fewer than 2': 1})
     """
     frame = pd.DataFrame({"name": [" ".join(name.split()) for name in names], "label": list(labels)})
     of_compound = frame.groupby(compounds(frame["name"].tolist()))

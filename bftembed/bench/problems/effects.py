@@ -47,6 +47,15 @@ def clean_effects(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     removed
         Rows with a name that is unknown or ambiguous, of a gene upon itself, with both labels, repeated ones, and
         training rows of a perturbation that is tested under another name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.bench import clean_effects
+    >>> rows = [("TP53", "MDM2", 1, "train"), ("P53", "MDM2", 1, "train"), ("GATA1", "GATA1", 0, "test")]
+    >>> kept, removed = clean_effects(pd.DataFrame(rows, columns=["pert", "gene", "label", "split"]))
+    >>> len(kept), removed
+    (1, {'rows of a gene upon itself': 1, 'repeated rows': 1})
     """
     names = pd.unique(pd.concat([frame["pert"], frame["gene"]]))
     symbols = dict(zip(names, canonical(names), strict=True))

@@ -17,12 +17,28 @@ __all__ = ["canonical", "few_genes", "few_names", "gene_labels"]
 
 
 def few_names(names: Iterable[str], n: int) -> list[str]:
-    """At most `n` of the names, for fast runs: chosen by a hash, so that tasks share genes, and so their texts."""
+    """At most `n` of the names, for fast runs: chosen by a hash, so that tasks share genes, and so their texts.
+
+    Examples
+    --------
+    >>> from bftembed.bench import few_names
+    >>> few_names(["TP53", "ALB", "CD3E"], 2) == few_names(["CD3E", "TP53", "ALB"], 2)
+    True
+    """
     return sorted(names, key=lambda name: (crc32(name.encode()), name))[:n]
 
 
 def few_genes(frame: pd.DataFrame, columns: Sequence[str], n: int) -> pd.DataFrame:
-    """Rows among few genes, for fast runs: in `columns` the `n` genes that have most rows of their rarer label."""
+    """Rows among few genes, for fast runs: in `columns` the `n` genes that have most rows of their rarer label.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.bench import few_genes
+    >>> frame = pd.DataFrame({"gene": ["A", "A", "B", "B", "B"], "label": [0, 1, 1, 1, 1]})
+    >>> few_genes(frame, ["gene"], 1)["gene"].tolist()
+    ['A', 'A']
+    """
     rows = pd.concat([frame[[column, "label"]].set_axis(["gene", "label"], axis=1) for column in columns])
     rarer = pd.crosstab(rows["gene"], rows["label"]).min(axis=1)
     kept = rarer.nlargest(n).index
@@ -43,6 +59,13 @@ def gene_labels(names: Sequence[Any], labels: Sequence[Any]) -> tuple[pd.Series[
         By canonical symbol, sorted.
     removed
         Rows without a canonical name or label, rows that repeat one, and genes with two labels, which are left out.
+
+    Examples
+    --------
+    >>> from bftembed.bench import gene_labels
+    >>> labels, removed = gene_labels(["TP53", "P53", "GATA1", "no such gene"], [1, 1, 0, 1])
+    >>> labels.to_dict(), removed
+    ({'GATA1': 0, 'TP53': 1}, {'rows without a canonical name or a label': 1, 'repeated rows': 1})
     """
     frame = pd.DataFrame({"gene": canonical(names), "label": list(labels)})
     known = frame.dropna()

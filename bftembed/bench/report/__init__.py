@@ -42,9 +42,14 @@ def write_report(
 
     Examples
     --------
-    >>> from bftembed.bench import read_results
-    >>> from bftembed.bench.report import write_report
-    >>> write_report(read_results("runs/first"), "report.html")  # doctest: +SKIP
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.bench import find_tasks, read_results, run, write_report
+    >>> with TemporaryDirectory() as runs:
+    ...     _ = run(find_tasks(names=["gene_property.dosage"]), ["random"], runs, fast=True)
+    ...     _ = write_report(read_results(runs, fast=True), f"{runs}/report.html")
+    ...     "gene_property.dosage" in Path(f"{runs}/report.html").read_text("utf8")
+    True
     """
     path = Path(output).expanduser()
     text = _text(results, path, stale=stale, timings=timings)

@@ -99,6 +99,15 @@ def build_corpus(
         If there is no such kind, `limit` or `shares` cannot be, or the directory is not empty.
     DataError
         If the sources are not available, or the corpus cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.tune import build_corpus
+    >>> with TemporaryDirectory() as directory:
+    ...     report = build_corpus("genes", f"{directory}/genes", limit=20)
+    >>> sum(report.samples.values())
+    20
     """
     kinds = {"genes": _genes, "pubmedqa": _pubmedqa, "medical": _medical}
     if kind not in kinds:

@@ -94,6 +94,14 @@ def token_logprobs(
     InputError
         If shapes do not fit together, ``chunk_size`` is below 1, a target lies outside the vocabulary, or ``k`` is not
         between 1 and the size of the vocabulary.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bftembed.tune import token_logprobs
+    >>> hidden, weight = torch.zeros(2, 4), torch.ones(8, 4)  # all 8 tokens are alike
+    >>> token_logprobs(hidden, weight, torch.tensor([0, 5])).logprobs.exp()
+    tensor([0.1250, 0.1250])
     """
     _check(hidden, weight, targets, chunk_size)
     asked = Asked(entropy, k, purity)

@@ -70,6 +70,14 @@ def few_questions(rows: Iterable[ClosedQuestion], n: int) -> list[ClosedQuestion
     """At most `n` questions: of each right answer in turn the one whose id has the smallest SHA-256.
 
     Which ones that are changes little when questions are added.
+
+    Examples
+    --------
+    >>> from bftembed.bench import find_tasks, few_questions
+    >>> [task] = find_tasks(names=["medical.pubmedqa"])
+    >>> rows = task.load().rows
+    >>> sorted({row.gold for row in few_questions(rows, 3)}) == sorted({row.gold for row in rows})
+    True
     """
     by_gold: dict[str, list[ClosedQuestion]] = {}
     for row in sorted(rows, key=lambda row: digest_of([row.id])):

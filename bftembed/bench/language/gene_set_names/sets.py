@@ -84,7 +84,16 @@ def fewer_genes(each: GeneSet, n: int) -> GeneSet:
 
 
 def few_sets(sets: Sequence[GeneSet]) -> list[GeneSet]:
-    """Eight sets for a fast run, of at most twenty genes where there are as many, chosen by a hash of their ids."""
+    """Eight sets for a fast run, of at most twenty genes where there are as many, chosen by a hash of their ids.
+
+    Examples
+    --------
+    >>> from bftembed.bench import GeneSet, few_sets
+    >>> sets = [GeneSet(f"s{i}", "a process", tuple(f"G{j}" for j in range(i))) for i in range(5, 40)]
+    >>> chosen = few_sets(sets)
+    >>> len(chosen), max(len(each.genes) for each in chosen)
+    (8, 20)
+    """
 
     def order(each: GeneSet) -> tuple[int, int]:
         return max(len(each.genes), FAST_GENES), crc32(each.id.encode())

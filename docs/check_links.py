@@ -1,0 +1,59 @@
+"""Check that every link within a built site leads to a file, and to a place in it: `python docs/check_links.py build/site`."""
+
+from __future__ import annotations
+
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+
+class _Page(HTMLParser):
+    """Links and anchors of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: set[str] = set()
+        self.anchors: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what a tag points to, and what may point to it."""
+        found = dict(attrs)
+        self.links.update(value for name in ("href", "src") if (value := found.get(name)))
+        self.anchors.update(value for name in ("id", "name") if (value := found.get(name)))
+
+
+def broken(site: Path) -> list[str]:
+    """List links to nothing.
+
+    Parameters
+    ----------
+    site
+        Directory of the HTML files.
+
+    Returns
+    -------
+    One line for each, ``page: link``.
+    """
+    pages = {path.resolve(): _Page(path.read_text("utf8")) for path in site.rglob("*.html")}
+    wrong = []
+    for path, page in pages.items():
+        for link in page.links:
+            url = urlsplit(link)
+            if url.scheme or url.netloc:
+                continue
+            target = (path.parent / unquote(url.path)).resolve() if url.path else path
+            known = pages.get(target)
+            lost = url.fragment and known and unquote(url.fragment) not in known.anchors
+            if not target.exists() or lost:
+                wrong.append(f"{path.relative_to(site.resolve())}: {link}")
+    return sorted(wrong)
+
+
+if __name__ == "__main__":
+    root = Path(sys.argv[1])
+    lines = broken(root)
+    n = sum(1 for _ in root.rglob("*.html"))
+    print("\n".join([*lines, f"{n} pages, {len(lines)} broken links"]))
+    sys.exit(bool(lines) or not n)
