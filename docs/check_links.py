@@ -1,4 +1,4 @@
-"""Check that every link within a built site leads to a file, and to a place in it: `python docs/check_links.py build/site`."""
+"""Check the links within a built site, to files and to places in them: `python docs/check_links.py build/site`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 project = "bftembed"
 author = "the authors of bftembed"
-copyright = "2026, the authors of bftembed"  # noqa: A001
+copyright = "2026, the authors of bftembed"
 release = bftembed.__version__
 version = release
 
@@ -34,13 +34,17 @@ extensions = [
 root_doc = "docs/index"
 include_patterns = [
     "docs/**",
-    "tasks/**/README.md",
+    "tasks/README.md",
+    "tasks/*/README.md",
     "data_manifests/README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "RELEASING.md",
 ]
-exclude_patterns = ["docs/README.md", "docs/_*", "build", "dist", "demo", "runs", "corpus", ".*", "bftembed", "tests"]
+exclude_patterns = [
+    *("docs/README.md", "docs/_*", "docs/screenshots"),
+    *("build", "dist", "demo", "runs", "corpus", ".*", "bftembed", "tests"),
+]
 
 # Reference
 autosummary_generate = True
@@ -49,7 +53,11 @@ autosummary_ignore_module_all = False
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"exclude-members": "model_config, model_post_init"}
+# What pydantic and scikit-learn add to every class.
+autodoc_default_options = {
+    "exclude-members": "model_config, model_post_init, get_metadata_routing, set_fit_request, set_predict_request, "
+    "set_score_request"
+}
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 default_role = "literal"
@@ -61,7 +69,8 @@ nitpicky = True
 # Pages
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
-suppress_warnings = ["myst.xref_missing_pages"]
+# Attributes of several classes may have one name; without a run no notebook says in which language it is.
+suppress_warnings = ["ref.python", *(["myst-nb.lexer"] if os.environ.get("NOTEBOOKS") == "off" else [])]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -78,4 +87,10 @@ html_static_path = ["_static"]
 html_extra_path = ["_root"]
 html_css_files = ["site.css"]
 html_copy_source = False
-html_theme_options = {"show_navbar_depth": 1, "home_page_in_toc": False, "use_download_button": False, "show_toc_level": 2}
+html_theme_options = {
+    "show_navbar_depth": 1,
+    "home_page_in_toc": False,
+    "use_download_button": False,
+    "show_toc_level": 2,
+    "navbar_persistent": [],
+}

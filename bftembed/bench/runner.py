@@ -95,7 +95,7 @@ def run(
     >>> with TemporaryDirectory() as runs:
     ...     results = run(find_tasks(names=["gene_property.dosage"]), ["random"], runs, fast=True)
     >>> results[0].main.metric
-    'balanced_accuracy'
+    'auroc'
     """
     check_choice("overwrite", overwrite, get_args(Overwrite))
     tasks = _listed(tasks)

@@ -55,7 +55,7 @@ def fetch(name: str, *, force: bool = False) -> dict[str, Path]:
     --------
     >>> from bftembed.data import fetch
     >>> fetch("hgnc_genes")["genes"].suffix  # from BFTEMBED_MIRROR, or the network
-    '.csv'
+    '.tsv'
     """
     manifest = get_manifest(name)
     paths = {file.name: local_path(file) for file in manifest.files}

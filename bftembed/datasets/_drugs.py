@@ -26,7 +26,7 @@ def drug_facts() -> dict[str, dict[str, str]] | None:
     --------
     >>> from bftembed.datasets import drug_facts
     >>> facts = drug_facts()  # None without `bftembed data fetch broad_repurposing`
-    >>> facts["imatinib"]["mechanism"] if facts else "not here"
+    >>> facts["imatinib"]["mechanism of action"] if facts else "not here"
     'Bcr-Abl kinase inhibitor, KIT inhibitor, PDGFR tyrosine kinase receptor inhibitor'
     """
     if not available("broad_repurposing"):

@@ -62,7 +62,7 @@ def required(found: Found | None, name: str) -> Found:
     Examples
     --------
     >>> from bftembed.datasets import gene_facts, required
-    >>> required(gene_facts(), "genes").of("TP53")["full name"]
+    >>> required(gene_facts(), "genes").of("TP53")["full_name"]
     'tumor protein p53'
     """
     if found is None:

@@ -50,7 +50,7 @@ def canonical(names: Iterable[Any], *, check: bool = False) -> NDArray[np.object
     Examples
     --------
     >>> from bftembed.entities import canonical
-    >>> canonical(["MARCH1", "TP53", "no such gene"])
+    >>> canonical(["MARCH1", "TP53", "no such gene"]).tolist()
     ['MARCHF1', 'TP53', None]
     """
     table = datasets.gene_table()

@@ -67,8 +67,8 @@ def name_once(sets: Mapping[str, Sequence[str]], ask: Ask) -> dict[str, Naming]:
     >>> from bftembed.engines import Completion
     >>> from bftembed.naming import name_once
     >>> def ask(requests):  # in place of a language model
-    ...     return [Completion("Process: mismatch repair\nConfidence: 0.9", "stop", 10, 10) for _ in requests]
-    >>> name_once({"set": ["MLH1", "MSH2"]}, ask)["set"].name
+    ...     return [Completion(each.id, "Process: mismatch repair", "stop") for each in requests]
+    >>> name_once({"set": ["MLH1", "MSH2"]}, ask)["set"].named.name
     'mismatch repair'
     """
     run = _Run(sets, ask)
@@ -107,6 +107,16 @@ def cascade(
     -------
     dict
         A `Naming` for every id.
+
+    Examples
+    --------
+    >>> from bftembed.engines import Completion
+    >>> from bftembed.naming import TermSets, Tools, cascade
+    >>> def ask(requests):  # in place of a language model, which says one thing at every stage
+    ...     return [Completion(each.id, "Process: mismatch repair", "stop") for each in requests]
+    >>> tools = Tools(TermSets({"mismatch repair": ["MLH1", "MSH2", "MSH6"], "globins": ["HBA1", "HBB"]}))
+    >>> cascade({"set": ["MLH1", "MSH2"]}, ask, tools, summarise=False)["set"].named.name
+    'mismatch repair'
     """
     run = _Run(sets, ask)
     run.name()

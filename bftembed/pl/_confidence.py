@@ -56,6 +56,21 @@ def confidence(
     ------
     InputError
         If there is no such corpus or track, or `ax` is not a pair.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import numpy as np, bftembed as bft
+    >>> from bftembed.tune.diagnosis.analysis import DiagnosisSettings, analyse
+    >>> from bftembed.tune.diagnosis.confidences import TokenTrack
+    >>> spans = np.stack([np.arange(40) * 2, np.arange(40) * 2 + 1], axis=1)
+    >>> confidence = np.where((np.arange(40) > 20) & (np.arange(40) < 30), 0.01, 0.8).astype(np.float32)
+    >>> tracks = {name: [TokenTrack(0, 0, "a " * 40, np.arange(40), spans, confidence)] for name in ("genes", "news")}
+    >>> diagnosis = analyse(tracks, biomedical=["genes"], settings=DiagnosisSettings(), lexicons=[])
+    >>> text, windows = bft.pl.confidence(diagnosis, show=False)
+    >>> text.get_title(loc="left").splitlines()[0]
+    'genes, text 1: 1 runs of 6 low tokens or more'
     """
     import matplotlib.pyplot as plt
 

@@ -87,8 +87,8 @@ def estimates(values: pd.DataFrame) -> pd.DataFrame:
     --------
     >>> import pandas as pd
     >>> from bftembed.quality import estimates
-    >>> estimates(pd.DataFrame({"n words": [80.0, 100.0, 120.0]})).round(1).to_dict("records")
-    [{'measure': 'n words', 'value': 100.0, 'low': 50.3, 'high': 149.7, 'n': 3}]
+    >>> estimates(pd.DataFrame({"n_words": [80.0, 100.0, 120.0]})).round(1).to_dict("records")
+    [{'measure': 'n_words', 'value': 100.0, 'low': 50.3, 'high': 149.7, 'n': 3}]
     """
     rows = []
     for measure, column in values.items():

@@ -39,7 +39,7 @@ def check_study(name: str) -> None:
     >>> try:
     ...     check_study("windw")
     ... except ValueError as error:
-    ...     print(str(error)[-24:])
+    ...     print(str(error)[-22:])
     Did you mean `window`?
     """
     if name not in STUDIES:
@@ -68,8 +68,12 @@ def open_study(name: str, config: str | Path, **overrides: Any) -> Study:
 
     Examples
     --------
+    >>> from tempfile import TemporaryDirectory
     >>> from bftembed.studies import open_study
-    >>> study = open_study("objectives", "embedded-cpu", output="runs/objectives")  # doctest: +SKIP
+    >>> with TemporaryDirectory() as directory:
+    ...     study = open_study("objectives", "embedded-cpu", output=f"{directory}/objectives")
+    >>> type(study).__name__
+    'Objectives'
     """
     check_study(name)
     needs("torch", "transformers", "peft", extra="tune")

@@ -104,7 +104,7 @@ def embed(
     (2, 384)
     >>> pert = bft.embed(["KLF1+MAP2K6"], kind="perturbation", how="activation", engine="annotation")
     >>> pert.obs["parts"].tolist()
-    ['KLF1+MAP2K6']
+    ['KLF1 + MAP2K6']
     >>> genome = bft.embed("human")  # doctest: +SKIP
     >>> bft.write_vectors(genome, "genes.parquet")  # doctest: +SKIP
     """

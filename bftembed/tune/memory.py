@@ -99,7 +99,8 @@ def plan(config: TuneConfig) -> MemoryPlan:
     --------
     >>> from bftembed.tune import plan
     >>> from bftembed.tune.config import load_config
-    >>> print(plan(load_config("embedded-cpu")))  # doctest: +SKIP
+    >>> plan(load_config("embedded-cpu")).parameters > 100_000_000
+    True
     """
     require("accelerate")
     if config.objective == "grpo":

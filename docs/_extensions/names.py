@@ -6,8 +6,6 @@ import importlib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import bftembed
-
 if TYPE_CHECKING:
     from docutils.nodes import Element
     from sphinx.addnodes import pending_xref
@@ -51,7 +49,16 @@ def bftembed_names() -> frozenset[str]:
     return frozenset(homes().values())
 
 
+def without_docs_of_type(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:  # noqa: PLR0917 (of Sphinx)
+    """A value without a docstring of its own has that of its type, which says nothing about it."""
+    if what == "data" and not isinstance(value, type) and lines:
+        own = (type(value).__doc__ or "").strip()
+        if own.startswith(lines[0].strip()):
+            lines[:] = [f"``{type(value).__name__}``: a value that tasks and plug-ins import."]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.connect("missing-reference", resolve)
+    app.connect("autodoc-process-docstring", without_docs_of_type)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -32,8 +32,8 @@ def check(app: Sphinx, config: Config) -> None:
             data.fetch(name)
         except BftembedError as error:
             msg = (
-                f"The notebooks read the data set `{name}`: {error} Set BFTEMBED_MIRROR to a directory with the files that "
-                "data_manifests/README.md describes, or build the pages without outputs: `make docs NOTEBOOKS=off`."
+                f"The notebooks read the data set `{name}`: {error} Set BFTEMBED_MIRROR to a directory with the files "
+                "that data_manifests/README.md describes, or build pages without outputs: `make docs NOTEBOOKS=off`."
             )
             raise ConfigError(msg) from error
 

@@ -36,7 +36,7 @@ class CellVectors(NamedTuple):
     """
 
     matrix: NDArray[np.float32]
-    genes_used: NDArray[np.bool_] | None = None
+    genes_used: NDArray[np.bool] | None = None
     recipe: Recipe = "contrast"
 
 

@@ -75,7 +75,7 @@ def few_questions(rows: Iterable[ClosedQuestion], n: int) -> list[ClosedQuestion
     --------
     >>> from bftembed.bench import find_tasks, few_questions
     >>> [task] = find_tasks(names=["medical.pubmedqa"])
-    >>> rows = task.load().rows
+    >>> rows = task.load(True).rows
     >>> sorted({row.gold for row in few_questions(rows, 3)}) == sorted({row.gold for row in rows})
     True
     """

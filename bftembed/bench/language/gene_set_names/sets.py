@@ -91,8 +91,8 @@ def few_sets(sets: Sequence[GeneSet]) -> list[GeneSet]:
     >>> from bftembed.bench import GeneSet, few_sets
     >>> sets = [GeneSet(f"s{i}", "a process", tuple(f"G{j}" for j in range(i))) for i in range(5, 40)]
     >>> chosen = few_sets(sets)
-    >>> len(chosen), max(len(each.genes) for each in chosen)
-    (8, 20)
+    >>> len(chosen), max(len(each.genes) for each in chosen) <= 20
+    (8, True)
     """
 
     def order(each: GeneSet) -> tuple[int, int]:
