@@ -36,7 +36,7 @@ def broken(site: Path) -> list[str]:
     -------
     One line for each, ``page: link``.
     """
-    html = (path for path in site.rglob("*.html") if "_static" not in path.relative_to(site).parts)  # templates of themes
+    html = (path for path in site.rglob("*.html") if "_static" not in path.relative_to(site).parts)  # of themes
     pages = {path.resolve(): _Page(path.read_text("utf8")) for path in html}
     wrong = []
     for path, page in pages.items():
