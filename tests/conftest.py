@@ -19,6 +19,9 @@ settings.load_profile("same")
 
 # Before any test module is imported: transformers reads this once, at its import.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Threads of numba are those of torch (one libgomp): a UMAP would leave torch with one for each processor.
+if "OMP_NUM_THREADS" in os.environ:
+    os.environ.setdefault("NUMBA_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 
 
 @pytest.fixture(scope="session")
