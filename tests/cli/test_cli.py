@@ -319,8 +319,6 @@ def test_a_full_disk_leaves_the_older_result(mirror, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::bftembed.errors.BftembedWarning")
-@pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")
-@pytest.mark.filterwarnings("ignore:.*n_jobs value.*:UserWarning")
 def test_demo_leaves_its_files_and_generates_nothing_the_second_time(no_tables, tiny_model, tmp_path):
     import matplotlib as mpl
 

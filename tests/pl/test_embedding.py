@@ -8,11 +8,6 @@ import bftembed as bft
 from bftembed.errors import InputError
 
 mpl.use("Agg")
-# scanpy 1.11 with matplotlib 3.11, and UMAP with a seed
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*n_jobs value.*:UserWarning"),
-]
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ import bftembed as bft
 from bftembed.errors import InputError
 
 mpl.use("Agg")
-# scanpy 1.11 with matplotlib 3.11
-pytestmark = pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")
 
 
 @pytest.fixture
