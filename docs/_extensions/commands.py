@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,23 +14,11 @@ if TYPE_CHECKING:
 
     from sphinx.application import Sphinx
 
-_TYPES = {"str": "TEXT", "int": "N", "float": "X"}
 
-
-def pages(program: str = "bftembed") -> dict[str, str]:
-    """Make the Markdown of each verb's page.
-
-    Parameters
-    ----------
-    program
-        Name of the program in the usage lines.
-
-    Returns
-    -------
-    Verb to page.
-    """
+def pages() -> dict[str, str]:
+    """Make the Markdown of each verb's page."""
     group: Any = typer.main.get_command(command_line)
-    return {verb: _page(f"{program} {verb}", command) for verb, command in group.commands.items()}
+    return {verb: _page(f"bftembed {verb}", command) for verb, command in group.commands.items()}
 
 
 def _page(path: str, command: Any) -> str:
@@ -45,48 +32,20 @@ def _page(path: str, command: Any) -> str:
 
 
 def _body(path: str, command: Any) -> Iterator[str]:
-    shown = [each for each in command.params if not getattr(each, "hidden", False)]
-    arguments = [each for each in shown if each.param_type_name == "argument"]
-    names = " ".join(each.name.upper() if each.required else f"[{each.name.upper()}]" for each in arguments)
-    yield from ["```text", f"{path} {names} [OPTIONS]".replace("  ", " "), "```", ""]
+    context = typer.Context(command)
+    yield from ["```text", " ".join([path, *command.collect_usage_pieces(context)]), "```", ""]
     if command.epilog:
-        examples = command.epilog.removeprefix("Examples:").removeprefix("Example:")
-        yield from ["```console", *(f"$ {line}" for line in examples.split("\n") if line), "```", ""]
-    panels: dict[str, list[Any]] = {}
-    for each in shown:
-        default = "Arguments" if each in arguments else "Options"
-        panels.setdefault(getattr(each, "rich_help_panel", None) or default, []).append(each)
-    for panel, parameters in panels.items():
+        examples = command.epilog.removeprefix("Examples:").split("\n")
+        yield from ["```console", *(f"$ {line}" for line in examples if line), "```", ""]
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.params:
+        if record := parameter.get_help_record(context):  # what `--help` shows; none of what is hidden
+            title = parameter.rich_help_panel or f"{parameter.param_type_name}s".capitalize()
+            panels.setdefault(title, []).append(record)
+    for panel, records in panels.items():
         yield from [f"**{panel}**", ""]
-        for each in parameters:
-            yield from [f"`{_term(each)}`", f": {_meaning(each)}", ""]
-
-
-def _term(parameter: Any) -> str:
-    if parameter.param_type_name == "argument":
-        return str(parameter.name.upper())
-    names = ", ".join(sorted(parameter.opts, key=len))
-    if parameter.secondary_opts:
-        names += " / " + ", ".join(parameter.secondary_opts)
-    return names if getattr(parameter, "is_flag", False) else f"{names} {parameter.metavar or _type(parameter)}"
-
-
-def _type(parameter: Any) -> str:
-    annotation = parameter.type_descriptor.annotation
-    if get_origin(annotation) is Literal:
-        return "|".join(map(str, get_args(annotation)))
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return "|".join(str(each.value) for each in annotation)
-    name = getattr(annotation, "__name__", str(annotation))
-    return _TYPES.get(name, name.upper())
-
-
-def _meaning(parameter: Any) -> str:
-    text = " ".join((parameter.help or "").split())
-    default = parameter.default
-    if default in {None, False, True, ""} or callable(default) or default == []:
-        return text or "."
-    return f"{text} Default: `{default}`."
+        for term, meaning in records:
+            yield from [f"`{term}`", f": {meaning}", ""]
 
 
 def write(app: Sphinx) -> None:
