@@ -97,10 +97,18 @@ def plan(config: TuneConfig) -> MemoryPlan:
 
     Examples
     --------
+    >>> import json
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
     >>> from bftembed.tune import plan
     >>> from bftembed.tune.config import load_config
-    >>> plan(load_config("embedded-cpu")).parameters > 100_000_000
-    True
+    >>> shape = {"model_type": "llama", "vocab_size": 1000, "hidden_size": 64, "intermediate_size": 128}
+    >>> shape |= {"num_hidden_layers": 2, "num_attention_heads": 4}
+    >>> with TemporaryDirectory() as model:  # no weights are needed
+    ...     _ = (Path(model) / "config.json").write_text(json.dumps(shape))
+    ...     planned = plan(load_config("embedded-cpu", model=model))
+    >>> planned.parameters, planned.trained
+    (245056, 34816)
     """
     require("accelerate")
     if config.objective == "grpo":

@@ -105,9 +105,9 @@ def build_corpus(
     >>> from tempfile import TemporaryDirectory
     >>> from bftembed.tune import build_corpus
     >>> with TemporaryDirectory() as directory:
-    ...     report = build_corpus("genes", f"{directory}/genes", limit=20)
-    >>> sum(report.samples.values())
-    20
+    ...     report = build_corpus("medical", f"{directory}/medical", limit=20)
+    >>> report.samples
+    {'train': 18, 'validation': 2, 'test': 0}
     """
     kinds = {"genes": _genes, "pubmedqa": _pubmedqa, "medical": _medical}
     if kind not in kinds:
