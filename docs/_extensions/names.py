@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+import bftembed
 
 if TYPE_CHECKING:
     from docutils.nodes import Element
@@ -13,8 +16,10 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 #: Packages of the reference: those of `bftembed.__all__`, and two that have a chapter of their own.
-PACKAGES = ("tl", "pp", "get", "pl", "datasets", "engines", "encoders", "profiles", "genes", "quality", "bench", "tune")
-PACKAGES += ("studies", "naming", "scale", "data")
+PACKAGES = (
+    *(name for name in bftembed.__all__ if name != "errors" and inspect.ismodule(getattr(bftembed, name))),
+    *("naming", "studies"),
+)
 
 
 @cache

@@ -64,7 +64,6 @@ def test_an_example_that_is_skipped_or_of_another_function_does_not_count():
 def test_the_reference_has_a_page_of_every_public_package():
     page = (ROOT / "docs" / "api" / "index.md").read_text()
     packages = {name for name in bftembed.__all__ if inspect.ismodule(getattr(bftembed, name))}
-    assert packages - {"errors"} <= set(NAMES.PACKAGES)
     for package in NAMES.PACKAGES:
         assert f"   bftembed.{package}\n" in page
     for name in set(bftembed.__all__) - packages:
