@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+from bftembed._html import Shown
 from bftembed._near import did_you_mean
 from bftembed.errors import InputError
 
@@ -33,7 +34,7 @@ class _Handler(logging.StreamHandler[Any]):
             super().emit(record)
 
 
-class Settings:
+class Settings(Shown):
     """Settings of this session, as ``bft.settings``.
 
     Attributes
@@ -112,6 +113,9 @@ class Settings:
 
     def __repr__(self) -> str:
         return f"Settings(verbosity={self.verbosity!r}, cache_dir={str(self.cache_dir)!r}, threads={self.threads})"
+
+    def _parts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _SETTINGS}
 
 
 def checked_threads(value: int | None) -> int | None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bftembed.bench.problems.terms import GeneTerms
     from bftembed.bench.registry import find_tasks
     from bftembed.bench.report import write_report
-    from bftembed.bench.results import Result, read_results
+    from bftembed.bench.results import Result, Results, read_results
     from bftembed.bench.runner import pending, run
     from bftembed.bench.scoring.probes import CONSTANT, FOREST, LINEAR, Probe
     from bftembed.bench.scoring.scores import Score
@@ -90,6 +90,7 @@ __all__ = [
     "Published",
     "Question",
     "Result",
+    "Results",
     "Score",
     "SetNames",
     "Source",
@@ -169,6 +170,7 @@ __getattr__, __dir__ = attach(
         "Published": "base",
         "Question": "asking.questions",
         "Result": "results",
+        "Results": "results",
         "Score": "scoring.scores",
         "SetNames": "language.gene_set_names.problem",
         "Source": "sources.base",

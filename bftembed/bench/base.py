@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bftembed._html import Shown
 from bftembed.bench.scoring.scores import digest_of
 from bftembed.engines import Sampling
 
@@ -191,7 +192,7 @@ class LanguageProblem(ABC):
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Shown):
     """A task: `load(fast)` reads its data and gives the problem; `fast` asks for a small part of it."""
 
     info: TaskInfo
@@ -201,6 +202,9 @@ class Task:
     def name(self) -> str:
         """Name of the task."""
         return self.info.name
+
+    def _parts(self) -> dict[str, Any]:
+        return {name: value for name, value in self.info.model_dump().items() if value not in (None, "", ())}
 
 
 def task(**info: Any) -> Callable[[Callable[[bool], Problem | LanguageProblem]], Task]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
+from bftembed._html import Shown
 from bftembed.bench.registry import find_tasks
 from bftembed.bench.results import read_results
 from bftembed.bench.scoring.proportions import wilson
@@ -37,7 +38,7 @@ _LETTER = re.compile(r"(?<!\w)\(?[A-J][.):](?=\s)")
 
 
 @dataclass(frozen=True, eq=False)
-class Overlap:
+class Overlap(Shown):
     """What of the items of a task stands in a corpus.
 
     Attributes
@@ -69,6 +70,11 @@ class Overlap:
             **{f"with {n} words in a row in the corpus": int((self.items[f"share_{n}"] > 0).sum()) for n in SIZES},
             f"without {SIZES[0]} words in a row of their own": int(share.isna().sum()),
         }
+
+    def _parts(self) -> dict[str, Any]:
+        known = {"task": self.task, "corpus": self.corpus, **self.counts}
+        flagged = self.items[self.items["flagged"]]
+        return {**known, "scores": self.scores, "flagged items": flagged, "notes": "\n".join(self.notes)}
 
 
 def overlap(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bftembed import datasets
 from bftembed._files import replacing
+from bftembed._html import Shown
 from bftembed.bench.base import TaskInfo  # noqa: TC001 (pydantic reads it)
 from bftembed.bench.scoring.scores import digest_of, number
 from bftembed.data import get_manifest, given_file, is_given
@@ -22,6 +23,8 @@ from bftembed.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import pandas as pd
 
     from bftembed.bench.base import Evaluation, Task
 
@@ -32,6 +35,8 @@ LEAST_SHARED = 0.4
 Subset = Literal["own", "shared"]
 Status = Literal["ok", "failed", "not applicable"]
 _GIVEN = "given/"
+_COLUMNS = ("task", "embedding", "subset", "metric", "score", "low", "high", "n_items", "status", "reason")
+_SHOWN = {"method", "metric", "mean", "interval_items", "interval_folds"}
 _FOLDERS = {False: "results", True: "fast"}
 
 
@@ -49,7 +54,7 @@ class ScoreRecord(BaseModel):
     to_beat: bool = True
 
 
-class Result(BaseModel):
+class Result(Shown, BaseModel):
     """What one embedding got in one task.
 
     Attributes
@@ -115,6 +120,40 @@ class Result(BaseModel):
     def main(self) -> ScoreRecord | None:
         """The score that ranks, or None if there is none."""
         return self.scores[0] if self.scores else None
+
+    def _parts(self) -> dict[str, Any]:
+        import pandas as pd
+
+        counts = {"entities": f"{self.found:,} of {self.asked:,}", **self.counts}
+        several = {"scores": self.scores, "baselines": self.baselines}
+        tables = {name: pd.DataFrame([each.model_dump(include=_SHOWN) for each in of]) for name, of in several.items()}
+        full = {name: table.dropna(axis="columns", how="all") for name, table in tables.items() if len(table)}
+        return {**_row(self), **counts, **full, "notes": "\n".join(self.notes)}
+
+
+class Results(Shown, list[Result]):
+    """Results, which notebooks show as a table."""
+
+    def table(self) -> pd.DataFrame:
+        """Main scores, a row for each result.
+
+        Columns: ``task``, ``embedding``, ``subset``, ``metric``, ``score``, ``low`` and ``high`` (95 % interval over
+        items, else over folds), ``n_items``, ``status`` and ``reason``, why there is no score.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([_row(result) for result in self], columns=list(_COLUMNS))
+
+    def _parts(self) -> dict[str, Any]:
+        return {"main scores": self.table().dropna(axis="columns", how="all")}
+
+
+def _row(result: Result) -> dict[str, Any]:
+    main = result.main
+    low, high = (main and (main.interval_items or main.interval_folds)) or (None, None)
+    scored = {"metric": result.task.main_score, "score": main and main.mean, "low": low, "high": high}
+    told = {name: getattr(result, name) for name in ("embedding", "subset", "n_items", "status", "reason")}
+    return {"task": result.task.name, **scored, **told}
 
 
 def recorded(evaluation: Evaluation, info: TaskInfo) -> dict[str, Any]:
@@ -239,7 +278,7 @@ def read_result(path: Path) -> Result | None:
     return None
 
 
-def read_results(directory: str | Path, *, fast: bool = False) -> list[Result]:
+def read_results(directory: str | Path, *, fast: bool = False) -> Results:
     """All results of a run's directory, sorted by task, embedding and subset.
 
     Parameters
@@ -267,7 +306,7 @@ def read_results(directory: str | Path, *, fast: bool = False) -> list[Result]:
     results = [result for path in paths if (result := read_result(path)) is not None]
     if not results:
         raise DataError(_none_there(Path(directory).expanduser(), fast=fast))
-    return sorted(results, key=lambda result: (result.task.name, result.embedding, result.subset))
+    return Results(sorted(results, key=lambda result: (result.task.name, result.embedding, result.subset)))
 
 
 def _none_there(directory: Path, *, fast: bool) -> str:

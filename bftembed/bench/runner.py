@@ -11,7 +11,7 @@ from bftembed._near import check_choice
 from bftembed._progress import progress
 from bftembed.bench.base import Task
 from bftembed.bench.jobs import Job, LoadedTask, Overwrite, RunSettings, is_there, result_of
-from bftembed.bench.results import LEAST_SHARED
+from bftembed.bench.results import LEAST_SHARED, Results
 from bftembed.bench.sources.base import NotApplicableError
 from bftembed.bench.sources.grammar import get_source
 from bftembed.bench.sources.model import Model
@@ -42,7 +42,7 @@ def run(
     n_jobs: int = 1,
     judge: str | Engine | None = None,
     files: Mapping[str, str | Path] | None = None,
-) -> list[Result]:
+) -> Results:
     """Evaluate embeddings and language models on tasks.
 
     Every result is a file of its own under `directory`, written as soon as it is there. A result counts as there only
@@ -94,7 +94,7 @@ def run(
     >>> from bftembed.bench import find_tasks, run
     >>> with TemporaryDirectory() as runs:
     ...     results = run(find_tasks(names=["gene_property.dosage"]), ["random"], runs, fast=True)
-    >>> results[0].main.metric
+    >>> results.table()["metric"][0]
     'auroc'
     """
     check_choice("overwrite", overwrite, get_args(Overwrite))
@@ -108,7 +108,7 @@ def run(
         loaded = [LoadedTask(task, fast) for task in tasks]
         models = _with_untuned(sources, loaded)
         _refuse_unreadable({job.source.label: job.source for job in _pending(loaded, sources, models, settings)})
-        return _run(loaded, sources, models, settings)
+        return Results(_run(loaded, sources, models, settings))
 
 
 def _run(

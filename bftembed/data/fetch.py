@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from bftembed._html import Shown
 from bftembed._paths import cache_dir
 from bftembed.data._download import download, mirror_dir
 from bftembed.data.manifest import get_manifest
@@ -19,7 +20,7 @@ logger = logging.getLogger("bftembed")
 
 
 @dataclass(frozen=True)
-class FileStatus:
+class FileStatus(Shown):
     """What `verify` found out about one file; `found` is its sha256, or None if it is missing."""
 
     name: str

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bftembed._html import Shown
 from bftembed._near import did_you_mean
 from bftembed._paths import shipped_dir
 from bftembed.errors import DataError
@@ -49,7 +50,7 @@ class ManifestFile(BaseModel):
     known_defects: list[Text] = Field(default_factory=list)
 
 
-class Manifest(BaseModel):
+class Manifest(Shown, BaseModel):
     """A data set of one or more files, with its licence as its source states it and whom to cite.
 
     `version` is the release as the source calls it, where it does.

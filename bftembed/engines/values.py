@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
+from bftembed._html import Shown
 from bftembed._unicode import writable
 from bftembed.errors import InputError
 
@@ -169,7 +170,7 @@ def _turn(message: Mapping[str, str] | tuple[str, str]) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(Shown):
     """What became of one request.
 
     ``finish_reason`` is ``"stop"`` (the model ended), ``"length"`` (cut at ``max_new_tokens``) or ``"error"``
@@ -210,7 +211,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class Scores(Shown):
     """What became of one request whose options were to be scored.
 
     ``status`` is ``"ok"`` (``options`` has a `Scored` for each, in their order), ``"too_long"`` (prompt and longest

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bftembed._html import Shown
 from bftembed.errors import InputError
 from bftembed.genes.claims import SEPARATOR
 from bftembed.genes.ids import clean_names, excel_candidates, is_ensembl_id, is_number, strip_version
@@ -40,7 +41,7 @@ _TITLE_CASE = re.compile(r"[A-Z](?=[^A-Z]*[a-z])[^A-Z]*")
 
 
 @dataclass(frozen=True, eq=False)
-class MappingResult:
+class MappingResult(Shown):
     """What became of each name.
 
     Attributes
@@ -109,6 +110,9 @@ class MappingResult:
         missing = f", {counts['missing']:,} missing" if "missing" in counts else ""
         lost = f"{counts.get('ambiguous', 0):,} ambiguous, {counts.get('unknown', 0):,} unknown{missing}"
         return f"{len(self.frame):,} gene names: {mapped}, {lost}"
+
+    def _parts(self) -> dict[str, Any]:
+        return {"names": len(self.frame), "mapped": self.n_mapped, "by rule": self.counts(), "table": self.frame}
 
 
 def _folded(names: pd.Series[Any]) -> pd.Series[str]:

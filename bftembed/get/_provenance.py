@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bftembed._html import Shown
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _LONGEST = 300
 
 
-class Provenance(dict[str, Any]):
+class Provenance(Shown, dict[str, Any]):
     """Nested dictionaries that print as an indented list."""
 
     def __repr__(self) -> str:

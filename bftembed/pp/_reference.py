@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bftembed._files import replacing
+from bftembed._html import Shown
 from bftembed.errors import DataError, InputError
 from bftembed.expression import opened, write_anndata
 
@@ -24,7 +25,7 @@ _MAKE = "make one with bft.pp.reference(adata)"
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class Reference(Shown):
     """Mean, s.d. and detection of the log-normalised expression of each gene, of all cells or of each batch.
 
     Made by :func:`bftembed.pp.reference`, or from a table of that form (``Reference(table)``).
@@ -214,6 +215,11 @@ class Reference:
             return cls(value)
         msg = f"`reference` is a Reference, its table or the path of one, not a {type(value).__name__}; {_MAKE}."
         raise InputError(msg)
+
+    def _parts(self) -> dict[str, Any]:
+        variable = int(self.table.drop_duplicates("gene")["highly_variable"].sum())
+        counts = {"genes": len(self.genes), "highly variable": variable}
+        return {**counts, "batches": list(filter(None, self.batches)), "table": self.table}
 
 
 def _check_table(table: Any) -> None:

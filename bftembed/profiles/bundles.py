@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bftembed._html import Shown
 from bftembed.encoders import KnownVectors
 from bftembed.errors import InputError
 
@@ -49,7 +50,7 @@ class BundleIndex(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Bundle:
+class Bundle(Shown):
     """Profile texts of one kind by one recipe, as `bftembed.datasets.load_bundle` reads them.
 
     Give it as ``profiles=`` to any function that embeds.
@@ -88,6 +89,11 @@ class Bundle:
             f"sha256: {self.sha256}",
         ]
         return "\n".join(lines)
+
+    def _parts(self) -> dict[str, Any]:
+        vectors = "none" if self.vectors is None else " x ".join(map(str, self.vectors.shape))
+        told = self.index.model_dump(include={"name", "kind", "n", "made_by", "licence", "sources"})
+        return {**told, "vectors": vectors, "sha256": self.sha256, "profiles": self.profiles}
 
     def encoder(self) -> KnownVectors:
         """The vectors of the bundle in place of an encoder: ``embed_genes(adata, profiles=b, encoder=b.encoder())``.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bftembed._files import replacing
+from bftembed._html import Shown
 from bftembed.errors import InputError, StoreError
 from bftembed.profiles.recipe import SCHEMA_VERSION
 
@@ -19,7 +20,7 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Shown):
     """One stored text.
 
     ``text`` is cleaned, ``raw`` as the engine gave it; ``status`` says whether it may be embedded (``ok``).

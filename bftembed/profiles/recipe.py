@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from bftembed._html import Shown
 from bftembed.engines import Sampling
 from bftembed.errors import TemplateError
 from bftembed.profiles.entity import Entity
@@ -28,7 +29,7 @@ _MODEL = {"weights", "model", "revision"}
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Shown):
     """Everything but the prompt that fixes a text: engine, template, sampling; and provenance for display.
 
     Parameters

@@ -7,9 +7,10 @@ import shlex
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bftembed import _progress
+from bftembed._html import Shown
 from bftembed._unicode import writable
 from bftembed.engines import Sampling
 from bftembed.profiles.clean import ISSUES, clean
@@ -30,10 +31,11 @@ log = logging.getLogger("bftembed")
 _RETRY_TEMPERATURE = 0.7
 #: Assumed where nothing was measured yet: the default model on two CPU cores.
 _ASSUMED_SPEED = 250.0
+_TOLD = ("status", "issues", "text")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Shown):
     """What a run would do: which prompts there are, and which are in the store already."""
 
     recipe: Recipe
@@ -46,9 +48,13 @@ class Plan:
         """Prompts that were never answered, or failed with an error, in order of their keys' first use."""
         return [r for key, r in self.requests.items() if key not in self.stored or self.stored[key].status == "error"]
 
+    def _parts(self) -> dict[str, Any]:
+        n, missing = len(self.requests), len(self.missing)
+        return {"prompts": n, "in the store": n - missing, "missing": missing, "recipe": self.recipe}
+
 
 @dataclass(frozen=True, slots=True)
-class WriteResult:
+class WriteResult(Shown):
     """Outcome of `write_profiles`.
 
     ``profiles`` follows the entities; ``counts`` has ``unique``, ``stored`` (found in the store), ``generated``,
@@ -63,6 +69,12 @@ class WriteResult:
     def texts(self) -> list[str | None]:
         """Texts that may be embedded; None where there is none."""
         return [profile.text if profile.status == "ok" else None for profile in self.profiles]
+
+    def _parts(self) -> dict[str, Any]:
+        import pandas as pd
+
+        table = pd.DataFrame({name: [getattr(each, name) for each in self.profiles] for name in _TOLD})
+        return {"counts": self.counts, "profiles": table, "recipe": self.recipe}
 
 
 def plan_profiles(

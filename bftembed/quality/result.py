@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bftembed._files import replacing
+from bftembed._html import Shown
 from bftembed.errors import InputError, StoreError
 from bftembed.quality.measures import MAIN, Estimate
 
@@ -43,7 +44,7 @@ _SHOWN = (
 
 
 @dataclass(frozen=True, eq=False)
-class ProfileChecks:
+class ProfileChecks(Shown):
     """Checks of profile texts of genes.
 
     Attributes
@@ -114,6 +115,11 @@ class ProfileChecks:
         first = ["profiles", "gene", "flags"]
         columns = [*first, *self.genes.columns.drop(first)]
         _write(target, self.genes[columns].to_csv(sep=_SEPARATORS[target.suffix], index=False))
+
+    def _parts(self) -> dict[str, Any]:
+        differences = {"paired differences": _wide(self.differences, _pairs(self.differences))}
+        notes = "\n".join(self.notes)
+        return {"means": self.table(), **(differences if len(self.differences) else {}), "notes": notes}
 
 
 def report_path(path: str | Path) -> Path:

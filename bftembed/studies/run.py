@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from bftembed._files import refuse_nul, replacing
+from bftembed._html import Shown
 from bftembed.errors import DataError, InputError
 from bftembed.studies.base import Cell, Cost
 from bftembed.studies.page import write_page
@@ -26,7 +27,7 @@ log = logging.getLogger("bftembed")
 
 
 @dataclass(frozen=True)
-class StudyPlan:
+class StudyPlan(Shown):
     """What is still to be done: runs and their tokens, and hours by the given speeds (or by finished cells)."""
 
     runs: int

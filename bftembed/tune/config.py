@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bftembed._html import Shown
 from bftembed._near import did_you_mean
 from bftembed._paths import shipped_dir
 from bftembed.errors import InputError
@@ -162,7 +163,7 @@ class TuneConfig(_Section):
 
 
 @dataclass(frozen=True)
-class TuneResult:
+class TuneResult(Shown):
     """Where a tuned model lies, how many steps it took, and what came of it.
 
     Attributes

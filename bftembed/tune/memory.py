@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 
+from bftembed._html import Shown
 from bftembed._optional import require
 from bftembed.errors import InputError, ModelError
 from bftembed.models.causal import add_lora, context_window
@@ -32,7 +33,7 @@ _LIVE = 10**9
 
 
 @dataclass(frozen=True)
-class MemoryPlan:
+class MemoryPlan(Shown):
     """Bytes on one device, and what they are.
 
     Attributes
@@ -71,6 +72,12 @@ class MemoryPlan:
         where = f"{self.layout.name}, {self.layout.processes} device{'s' * (self.layout.processes > 1)}"
         lines = [f"{self.model}: {self.parameters:,} parameters, {self.trained:,} trained; {where}; GiB on each:"]
         return "\n".join(lines + [f"  {name:<12}{getattr(self, name) / _GIB:10.3f}" for name in names])
+
+    def _parts(self) -> dict[str, Any]:
+        known = {"model": self.model, "layout": self.layout._asdict()}
+        counts = {"parameters": f"{self.parameters:,}", "trained": f"{self.trained:,}"}
+        names = ("weights", "gradients", "optimizer", "gathered", "activations", "logits", "total")
+        return {**known, **counts, **{f"{name}, GiB": getattr(self, name) / _GIB for name in names}}
 
 
 def plan(config: TuneConfig) -> MemoryPlan:

@@ -166,6 +166,8 @@ def test_items_of_a_task(corpus, said):
         "without 8 words in a row of their own": 0,
     }
     assert (found.task, found.corpus, len(found.scores), found.notes) == ("toy.letters", str(corpus), 0, ())
+    assert "q03" in (shown := found._repr_html_())
+    assert "q04" not in shown
 
 
 def test_scores_with_and_without_flagged_items(corpus, tmp_path):

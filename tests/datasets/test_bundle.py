@@ -71,6 +71,8 @@ def test_a_directory_its_index_and_a_file_url_are_one_bundle(bundle):
         "NA. About NA."
     ]
     assert "3 texts (gene), no vectors" in repr(read)
+    for shown in ("profiles", "vectors", "licence", "none"):
+        assert shown in read._repr_html_()
     with pytest.raises(InputError, match="texts alone"):
         read.encoder()
 

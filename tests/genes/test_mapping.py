@@ -147,6 +147,7 @@ def test_result_columns(toy):
         "1-Mar": ("MARCHF1", "MTARC1"),
     }
     assert result.n_mapped == sum(n for rule, n in result.counts().items() if rule in MAPPED)
+    assert "ambiguous" in result._repr_html_()
 
 
 def test_no_names(toy):

@@ -1,3 +1,5 @@
+import re
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -27,6 +29,7 @@ def test_it_is_the_same_after_writing_and_reading(suffix, made, tmp_path):
     for name in ("mean", "sd", "detection", "level", "highly_variable", "n_cells"):
         np.testing.assert_array_equal(getattr(again, name), getattr(made, name))
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert "10x/v2, b" in re.sub("<[^>]*>", "", again._repr_html_())
 
 
 def test_it_is_taken_in_any_form(made, tmp_path):

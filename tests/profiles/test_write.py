@@ -27,6 +27,7 @@ def test_texts_follow_the_entities_and_equal_prompts_are_asked_once(store, recor
     assert written.texts[0] == written.texts[2]
     assert len(engine.asked) == 2
     assert written.counts == {"unique": 2, "stored": 0, "generated": 2, "retried": 0}
+    assert "gene B" in written._repr_html_()
 
 
 def test_a_second_run_asks_for_nothing(store, recorder):
@@ -184,6 +185,7 @@ def test_the_plan_and_the_estimate_generate_nothing(store, recorder):
     write_profiles(genes("A"), engine, store=store, sampling=Sampling(max_new_tokens=100))
     asked = list(engine.asked)
     plan = plan_profiles(genes("A", "B", "C", "C"), engine, store=store, sampling=Sampling(max_new_tokens=100))
+    assert "in the store" in plan._repr_html_()
     cost = estimate(plan, engine, store)
     assert engine.asked == asked
     assert (cost["unique"], cost["stored"], cost["missing"], cost["new_tokens"]) == (3, 1, 2, 200)

@@ -25,6 +25,8 @@ def test_tables_are_the_same_in_every_form(checked, tmp_path):
     text = (tmp_path / "report.md").read_text()
     assert "| chromosome wrong | 0.500 [" in text
     assert "## Paired differences" in text
+    for shown in ("chromosome wrong", "paired differences"):
+        assert shown in checked._repr_html_()
 
 
 def test_table_of_texts(checked, tmp_path):
@@ -36,7 +38,7 @@ def test_table_of_texts(checked, tmp_path):
 
 def test_one_store_has_no_differences(known):
     alone = check_profiles({"CTSL": "A protease."}, controls=False, progress=False)
-    assert "Paired" not in alone.markdown()
+    assert "aired" not in alone.markdown() + alone._repr_html_()
     assert alone.table().columns.tolist() == ["profiles"]
 
 

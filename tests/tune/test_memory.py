@@ -96,6 +96,7 @@ def test_objectives_that_need_more(shaped):
 
 
 def test_checkpointing_and_packing(shaped):
+    assert "total, GiB" in plan(config(shaped, training=training()))._repr_html_()
     plain, less = (plan(config(shaped, training=training(gradient_checkpointing=on))) for on in (False, True))
     assert less.activations < plain.activations / 2
     assert (less.weights, less.optimizer, less.logits) == (plain.weights, plain.optimizer, plain.logits)

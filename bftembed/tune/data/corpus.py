@@ -15,6 +15,7 @@ import numpy as np
 
 from bftembed import data
 from bftembed._files import refuse_nul
+from bftembed._html import Shown
 from bftembed._near import did_you_mean
 from bftembed.datasets import FACT_SOURCES, NAME_SOURCES, gene_facts
 from bftembed.errors import DataError, InputError
@@ -43,7 +44,7 @@ _MOST_REPEATED = 0.5
 
 
 @dataclass(frozen=True)
-class CorpusReport:
+class CorpusReport(Shown):
     """What was built: samples per split, what was left out and why, and what it was made of."""
 
     kind: str

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bftembed._html import Shown
 from bftembed.tune.diagnosis import tables
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(Shown):
     """Result of `bftembed.tune.diagnose`.
 
     Attributes
@@ -89,6 +90,10 @@ class Diagnosis:
         chosen = self.settings
         at = (frame["low"] == chosen.low) & (frame["density"] == chosen.density) & (frame["run"] == chosen.run)
         return frame[at].drop(columns=["low", "density", "run"]).reset_index(drop=True)
+
+    def _parts(self) -> dict[str, Any]:
+        tables = {"corpora": self.corpora, "shares": self.table(), "enrichment": self.enrichment_table()}
+        return {"model": self.model, **tables, "over the grid": self.verdict()}
 
 
 def _counts(lower: pd.Series, upper: pd.Series, null: float) -> str:

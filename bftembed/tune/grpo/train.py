@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bftembed._files import replacing
+from bftembed._html import Shown
 from bftembed._optional import require
 from bftembed.errors import InputError
 from bftembed.models import causal
@@ -37,7 +38,7 @@ _SHARES = ("answered", "unparsed", "without_signal")
 
 
 @dataclass(frozen=True)
-class GRPOResult:
+class GRPOResult(Shown):
     """Where the model lies; the mean reward of each step; shares of all answers, and of groups without a gradient."""
 
     path: Path

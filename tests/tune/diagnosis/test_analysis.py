@@ -108,6 +108,7 @@ def test_the_verdict_counts_intervals(planted):
     assert above > 0
     for text in ("biomedical - general", "no match in either group", ANCHOR):
         assert text in planted.report()
+        assert text in planted._repr_html_() or text not in planted.verdict()
 
 
 def test_an_interval_counts_where_the_whole_of_it_is_on_one_side():
