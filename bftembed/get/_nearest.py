@@ -103,14 +103,46 @@ def nearest(
     """
     import pandas as pd
 
+    if n < 1:
+        msg = f"n={n} must be at least 1."
+        raise InputError(msg)
+    names, found = compared(
+        adata,
+        query,
+        among=among,
+        use_rep=use_rep,
+        query_type=query_type,
+        gene_symbols=gene_symbols,
+        encoder=encoder,
+    )
+    frames = []
+    for one, (cosine, own) in found.items():
+        cosine[own] = np.nan
+        frame = pd.DataFrame({"query": one, "name": names, "similarity": cosine}).dropna(subset="similarity")
+        frames.append(frame.sort_values("similarity", ascending=False, kind="stable").head(n))
+    ranked = pd.concat(frames, ignore_index=True)
+    return ranked.drop(columns="query") if isinstance(query, str) else ranked
+
+
+def compared(
+    adata: AnnData,
+    query: str | Sequence[str],
+    *,
+    among: Literal["genes", "cells"] | None,
+    use_rep: str,
+    query_type: QueryType | None,
+    gene_symbols: str | None,
+    encoder: str | Encoder | None,
+) -> tuple[NDArray[np.object_], dict[str, tuple[NDArray[np.float32], NDArray[np.intp]]]]:
+    """Names of the genes or cells, and for each query their cosines (NaN without a vector) and the rows that it names.
+
+    Parameters are those of `nearest`.
+    """
     checked_anndata(adata)
     among = among or ("genes" if use_rep in adata.varm else "cells")
     check_choice("among", among, ("genes", "cells"))
     if query_type is not None:
         check_choice("query_type", query_type, get_args(QueryType))
-    if n < 1:
-        msg = f"n={n} must be at least 1."
-        raise InputError(msg)
     _check_keys(adata, among, use_rep, gene_symbols)
     queries = [query] if isinstance(query, str) else list(query)
     if not queries or not all(isinstance(one, str) and one.strip() for one in queries):
@@ -122,18 +154,14 @@ def nearest(
     encoded = iter(_encoded(adata, texts, use_rep, encoder) if texts else ())
     matrix = np.asarray((adata.varm if among == "genes" else adata.obsm)[use_rep], dtype=np.float32)
     lengths = np.linalg.norm(matrix, axis=1)
-    names = np.asarray(_labels(adata, among, gene_symbols), dtype=object)
-    frames = []
-    for one, (known, side, rows) in zip(queries, found, strict=True):
+    made = []
+    for known, side, rows in found:
         vector = next(encoded) if known is None else known
         norms = lengths * np.linalg.norm(vector)
         cosine = np.divide(matrix @ vector, norms, out=np.full(len(matrix), np.nan, dtype=np.float32), where=norms > 0)
-        if side == among:
-            cosine[rows] = np.nan
-        frame = pd.DataFrame({"query": one, "name": names, "similarity": cosine}).dropna(subset="similarity")
-        frames.append(frame.sort_values("similarity", ascending=False, kind="stable").head(n))
-    ranked = pd.concat(frames, ignore_index=True)
-    return ranked.drop(columns="query") if isinstance(query, str) else ranked
+        made.append((cosine, rows if side == among else np.empty(0, dtype=np.intp)))
+    names = np.asarray(_labels(adata, among, gene_symbols), dtype=object)
+    return names, dict(zip(queries, made, strict=True))
 
 
 def _check_keys(adata: AnnData, among: str, use_rep: str, gene_symbols: str | None) -> None:
