@@ -9,7 +9,6 @@ from pathlib import Path
 import typer
 import yaml
 
-import bftembed
 from bftembed.cli.main import app
 from bftembed.profiles import ProfileStore
 from bftembed.profiles.store import COLUMNS
@@ -58,11 +57,6 @@ def test_every_command_has_a_page_with_all_of_its_options():
                 if not getattr(parameter, "hidden", False):
                     for option in parameter.opts:
                         assert option in pages[verb] or option.upper() in pages[verb], (verb, option)
-
-
-def test_one_version():
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert citation["version"] == bftembed.__version__
 
 
 def test_all_pages_of_the_site_are_in_its_contents():
