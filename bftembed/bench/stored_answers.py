@@ -62,10 +62,17 @@ def read_answers(
 
     Examples
     --------
-    >>> from bftembed.bench import find_tasks, read_answers
-    >>> [task] = find_tasks(names=["medical.medqa"])
-    >>> table = read_answers("runs/first", task, "model:default")  # doctest: +SKIP
-    >>> table[table["row"] == ""].to_csv("answers.csv")  # doctest: +SKIP
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.bench import ClosedQuestion, ClosedQuestions, Task, TaskInfo, read_answers, run
+    >>> about = {"title": "One question", "data": (), "licence": "CC0", "citation": "none"}
+    >>> info = TaskInfo(name="own.genes", kind="language", mode="rank", main_score="accuracy", **about)
+    >>> row = ClosedQuestion("1", "Which is a transcription factor?", ("A", "B"), "B", ("INS", "TP53"))
+    >>> task = Task(info, lambda fast: ClosedQuestions([row]))
+    >>> with TemporaryDirectory() as runs:
+    ...     _ = run([task], ["model:default"], runs)
+    ...     table = read_answers(runs, task, "model:default")
+    >>> table.loc[table["row"] == "", ["item", "gold", "options", "status"]].to_dict("records")
+    [{'item': '1', 'gold': 'B', 'options': (' A', ' B'), 'status': 'ok'}]
     """
     if task.info.kind != "language":
         msg = f"`{task.name}` asks no language model."

@@ -33,9 +33,18 @@ def tune(config: TuneConfig) -> TuneResult:
 
     Examples
     --------
+    >>> import json
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
     >>> from bftembed.tune import tune
     >>> from bftembed.tune.config import load_config
-    >>> tune(load_config("config.yaml")).metrics  # doctest: +SKIP
+    >>> with TemporaryDirectory() as directory:
+    ...     data = {"train": f"{directory}/train.jsonl", "max_length": 64}
+    ...     _ = Path(data["train"]).write_text(json.dumps({"prompt": "Name a gene.", "response": "TP53"}))
+    ...     config = load_config("embedded-cpu", data=data, output=f"{directory}/run")
+    ...     result = tune(config)  # the adapter is in result.path
+    >>> result.steps
+    1
     """
     require("accelerate")
     if config.objective == "grpo":

@@ -78,9 +78,16 @@ def diagnose(
 
     Examples
     --------
-    >>> from bftembed.tune.diagnosis.analysis import diagnose
-    >>> corpora = {"genes": ["TP53 encodes ..."], "news": ["The council met ..."]}
-    >>> diagnose(corpora, biomedical=["genes"]).table()  # doctest: +SKIP
+    >>> from bftembed.tune import diagnose
+    >>> from bftembed.tune.diagnosis.settings import DiagnosisSettings
+    >>> corpora = {
+    ...     "genes": ["TP53 encodes a tumor suppressor that arrests the cell cycle when DNA is damaged."],
+    ...     "news": ["The council met on Monday to talk about roads, schools and the budget of next year."],
+    ... }
+    >>> settings = DiagnosisSettings(skip=2, min_tokens=8, resamples=100)  # of two short texts
+    >>> diagnosis = diagnose(corpora, biomedical=["genes"], settings=settings, lexicons=[])
+    >>> diagnosis.table()["corpus"].tolist()
+    ['genes', 'news', 'biomedical - general']
     """
     from bftembed.engines import TransformersEngine
 
