@@ -32,7 +32,14 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class Published(BaseModel):
-    """A score published elsewhere: shown in a column of its own, never mixed with what was measured here."""
+    """A score published elsewhere: shown in a column of its own, never mixed with what was measured here.
+
+    Examples
+    --------
+    >>> from bftembed.bench import Published
+    >>> Published(model="another", metric="auroc", value=0.9, source="the paper, table 1").value
+    0.9
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,6 +76,13 @@ class TaskInfo(BaseModel):
         Whether the task may rank embeddings; false for one that is too noisy or nearly solved.
     superseded_by
         Name of the task to use instead.
+
+    Examples
+    --------
+    >>> from bftembed.bench import find_tasks
+    >>> [task] = find_tasks(names=["gene_property.dosage"])
+    >>> task.info.kind, task.info.main_score
+    ('gene', 'auroc')
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -115,6 +129,15 @@ class Evaluation:
     right
         Where the main score is a share of right items that do not depend on each other: whether each of `items` was.
         Its interval then is Wilson's, and two models are compared by McNemar's exact test.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bftembed.bench import Evaluation, Score
+    >>> score = Score("nearest", "accuracy", np.array([[0.8, 0.9]]))
+    >>> evaluation = Evaluation([score], [], ["TP53", "ALB"], counts={"genes": 2})
+    >>> round(evaluation.scores[0].mean, 2)
+    0.85
     """
 
     scores: Sequence[Score]
@@ -129,6 +152,23 @@ class Problem(ABC):
     """Labelled entities, and how an embedding of them is scored.
 
     `bench` has one per kind: `GeneLabels`, `PairLabels`, `CellLabels` and the like; a task's own is possible.
+
+    Examples
+    --------
+    A kind of task of your own: is the first number of a vector larger for transcription factors?
+
+    >>> import numpy as np
+    >>> from bftembed.bench import Evaluation, Problem, Score, get_source
+    >>> class Factors(Problem):
+    ...     entities, removed = ["ALB", "GATA1", "INS", "TP53"], {}
+    ...     def embed(self, source):
+    ...         return source.genes(self.entities)
+    ...     def evaluate(self, vectors, *, n_jobs=1):
+    ...         larger = vectors[[1, 3], 0].mean() > vectors[[0, 2], 0].mean()
+    ...         return Evaluation([Score("first number", "larger", np.array([[float(larger)]]))], [], self.entities)
+    >>> problem = Factors()
+    >>> problem.evaluate(problem.embed(get_source("random"))).scores[0].metric
+    'larger'
     """
 
     #: Names of what has to be embedded, sorted, each once.
@@ -161,6 +201,23 @@ class LanguageProblem(ABC):
 
     Answers are kept before they are scored: whatever `evaluate` does, parsing included, can change without a question
     being asked again.
+
+    Examples
+    --------
+    A task of your own for language models; `ClosedQuestions` is one for questions with options:
+
+    >>> import numpy as np
+    >>> from bftembed.bench import Evaluation, Item, LanguageProblem, Question, Score
+    >>> from bftembed.engines import Request
+    >>> class Genes(LanguageProblem):
+    ...     items, removed = [Item("1", "TP53")], {}
+    ...     def questions(self):
+    ...         return [Question(Request(item.id, "Name a tumor suppressor."), item=item.id) for item in self.items]
+    ...     def evaluate(self, answers, *, encoder=None):
+    ...         right = [item.gold in answers[item.id].text for item in self.items]
+    ...         return Evaluation([Score("as written", "accuracy", np.array([[np.mean(right)]]))], [], ["1"])
+    >>> [question.request.user for question in Genes().questions()]
+    ['Name a tumor suppressor.']
     """
 
     #: What is scored, sorted by id, each once.
@@ -193,7 +250,17 @@ class LanguageProblem(ABC):
 
 @dataclass(frozen=True)
 class Task(Shown):
-    """A task: `load(fast)` reads its data and gives the problem; `fast` asks for a small part of it."""
+    """A task: `load(fast)` reads its data and gives the problem; `fast` asks for a small part of it.
+
+    Examples
+    --------
+    >>> from bftembed.bench import GeneLabels, Task, TaskInfo
+    >>> about = {"title": "Parity", "data": (), "main_score": "auroc", "licence": "CC0", "citation": "none"}
+    >>> info = TaskInfo(name="own.parity", kind="gene", **about)
+    >>> task = Task(info, lambda fast: GeneLabels({f"G{i}": i % 2 for i in range(20 if fast else 200)}))
+    >>> len(task.load(True).entities)
+    20
+    """
 
     info: TaskInfo
     load: Callable[[bool], Problem | LanguageProblem]

@@ -52,6 +52,15 @@ class Overlap(Shown):
         (which), ``n``, ``share`` right, ``low``, ``high`` (95 % interval, Wilson).
     notes
         Why a result has no row there.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.bench import Overlap
+    >>> items = pd.DataFrame({"flagged": [True, False]}, index=["q1", "q2"])
+    >>> found = Overlap("medical.medqa", "train.jsonl", items, pd.DataFrame())
+    >>> found.items.index[found.items["flagged"]].tolist()
+    ['q1']
     """
 
     task: str

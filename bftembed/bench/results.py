@@ -85,6 +85,15 @@ class Result(Shown, BaseModel):
         Of the packages that computed it.
     times
         Start (ISO 8601) and seconds; all else is the same whenever it is computed.
+
+    Examples
+    --------
+    >>> from bftembed.bench import Result, TaskInfo
+    >>> about = {"title": "Parity", "data": (), "main_score": "auroc", "licence": "CC0", "citation": "none"}
+    >>> task = TaskInfo(name="own.parity", kind="gene", **about)
+    >>> of = {"embedding": "mine", "spec": "file:mine.csv", "description": {}, "subset": "own"}
+    >>> Result(key="0" * 64, task=task, status="failed", reason="There is no file `mine.csv`.", **of).main is None
+    True
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -21,7 +21,15 @@ logger = logging.getLogger("bftembed")
 
 @dataclass(frozen=True)
 class FileStatus(Shown):
-    """What `verify` found out about one file; `found` is its sha256, or None if it is missing."""
+    """What `verify` found out about one file; `found` is its sha256, or None if it is missing.
+
+    Examples
+    --------
+    >>> from bftembed.data import verify
+    >>> [file] = verify("hgnc_genes")
+    >>> file.name, file.status, file.found == file.expected
+    ('genes', 'ok', True)
+    """
 
     name: str
     path: Path

@@ -36,7 +36,15 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class ManifestFile(BaseModel):
-    """One file of a data set: `path` is relative to a mirror and to the cache, `options` go to the reader."""
+    """One file of a data set: `path` is relative to a mirror and to the cache, `options` go to the reader.
+
+    Examples
+    --------
+    >>> from bftembed.data import get_manifest
+    >>> file = get_manifest("hgnc_genes").file("genes")
+    >>> file.reader, len(file.sha256)
+    ('tsv', 64)
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,6 +62,13 @@ class Manifest(Shown, BaseModel):
     """A data set of one or more files, with its licence as its source states it and whom to cite.
 
     `version` is the release as the source calls it, where it does.
+
+    Examples
+    --------
+    >>> from bftembed.data import get_manifest
+    >>> manifest = get_manifest("hgnc_genes")
+    >>> manifest.licence, [file.name for file in manifest.files]
+    ('MIT', ['genes'])
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

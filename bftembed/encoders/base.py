@@ -35,6 +35,24 @@ class Encoder(ABC):
         Stands before a text that is searched for, e.g. ``"query: "``.
     spec
         What `get_encoder` makes this encoder from, without its options; ``""`` where it cannot.
+
+    Examples
+    --------
+    An encoder of your own:
+
+    >>> import numpy as np
+    >>> from bftembed.encoders import Encoder
+    >>> class Letters(Encoder):
+    ...     name = "letters"
+    ...     max_seq_length = 1000
+    ...     def describe(self):
+    ...         return {"encoder": self.name}
+    ...     def count_tokens(self, texts):
+    ...         return [len(text) for text in texts]
+    ...     def _encode(self, texts, *, query):
+    ...         return np.array([[text.count(letter) for letter in "ACGT"] for text in texts], dtype=np.float32)
+    >>> Letters().encode(["GATTACA"])[0].tolist()
+    [[3.0, 1.0, 1.0, 2.0]]
     """
 
     #: Name of the back end, as in ``"sentence-transformers:MODEL"``.

@@ -29,7 +29,14 @@ class _Given(Encoder):
 
 
 class NoEncoder(_Given):
-    """Texts without vectors, as ``encoder="none"``: vectors of length 0."""
+    """Texts without vectors, as ``encoder="none"``: vectors of length 0.
+
+    Examples
+    --------
+    >>> from bftembed.encoders import get_encoder
+    >>> get_encoder("none").encode(["A text."])[0].shape
+    (1, 0)
+    """
 
     name = spec = "none"
 

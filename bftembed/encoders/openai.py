@@ -46,6 +46,13 @@ class OpenAIEncoder(Encoder):
         Seconds for one attempt.
     max_retries
         Attempts after the first.
+
+    Examples
+    --------
+    >>> from bftembed.encoders import get_encoder
+    >>> encoder = get_encoder("openai:BAAI/bge-m3@http://localhost:8000/v1", max_seq_length=8192)  # not asked yet
+    >>> encoder.count_tokens(["TP53 guards the genome."])
+    [12]
     """
 
     name = "openai"

@@ -92,12 +92,11 @@ class SentenceTransformersEncoder(Encoder):
     Examples
     --------
     >>> from bftembed.encoders import SentenceTransformersEncoder
-    >>> e5 = SentenceTransformersEncoder(
-    ...     "intfloat/e5-base-v2", prompt="passage: ", query_prompt="query: "
-    ... )  # doctest: +SKIP
-    >>> gemma = SentenceTransformersEncoder(
-    ...     "google/embeddinggemma-300m", prompt_name="document", batch_size=128
-    ... )  # doctest: +SKIP
+    >>> encoder = SentenceTransformersEncoder("default", prompt="passage: ", query_prompt="query: ")
+    >>> passages, _ = encoder.encode(["Guards the genome."])
+    >>> queries, _ = encoder.encode(["Guards the genome."], query=True)
+    >>> bool((passages == queries).all())
+    False
     """
 
     name = "sentence-transformers"

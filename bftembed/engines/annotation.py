@@ -19,6 +19,13 @@ class AnnotationEngine(Engine):
     With the ``annotation`` template the prompt holds the entity's facts and nothing else (full name, RefSeq summary,
     GO terms), so that the text that is embedded is annotation, not generated. It needs no GPU, and is the control
     beside every generated text.
+
+    Examples
+    --------
+    >>> from bftembed.engines import AnnotationEngine, Request
+    >>> [[completion]] = AnnotationEngine().generate([Request("1", "TP53. tumor protein p53.")])
+    >>> completion.text
+    'TP53. tumor protein p53.'
     """
 
     name = "annotation"

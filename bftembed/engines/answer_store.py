@@ -51,6 +51,14 @@ class AnswerStore:
     ------
     StoreError
         If the file is damaged, of another program, or cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.engines import AnswerStore
+    >>> with TemporaryDirectory() as directory, AnswerStore(f"{directory}/answers.sqlite") as store:
+    ...     len(store.engines())  # none has answered
+    0
     """
 
     def __init__(self, path: str | Path | None = None) -> None:

@@ -26,6 +26,21 @@ class Engine(ABC):
 
     A back end implements `_generate` and `describe`; everything that costs (imports, weights, connections) waits for
     the first request, so that an engine whose answers are all in a store is never started.
+
+    Examples
+    --------
+    An engine of your own:
+
+    >>> from bftembed.engines import Completion, Engine, Request
+    >>> class Shout(Engine):
+    ...     name = "shout"
+    ...     def describe(self):
+    ...         return {"engine": self.name}
+    ...     def _generate(self, requests, sampling):
+    ...         yield [Completion(each.id, each.user.upper(), "stop") for each in requests]
+    >>> [[completion]] = Shout().generate([Request("1", "a T cell")])
+    >>> completion.text
+    'A T CELL'
     """
 
     #: Name of the back end, as in ``"transformers:MODEL"``.

@@ -64,6 +64,13 @@ class OpenAIEngine(Engine):
         Attempts after the first.
     give_up_after
         Failures in a row that end the run.
+
+    Examples
+    --------
+    >>> from bftembed.engines import get_engine
+    >>> engine = get_engine("openai:Qwen/Qwen3-32B@http://localhost:8000/v1", concurrency=8)  # not asked yet
+    >>> engine.describe()["model"]
+    'Qwen/Qwen3-32B'
     """
 
     name = "openai"

@@ -175,6 +175,12 @@ class Completion(Shown):
 
     ``finish_reason`` is ``"stop"`` (the model ended), ``"length"`` (cut at ``max_new_tokens``) or ``"error"``
     (``text`` is empty and ``error`` says why).
+
+    Examples
+    --------
+    >>> from bftembed.engines import Completion
+    >>> Completion("1", "TP53 guards the genome.", "stop").finish_reason
+    'stop'
     """
 
     id: str
@@ -202,6 +208,13 @@ class Scored:
     ``logprob`` is the natural log-probability of all of its ``n_tokens`` tokens, ``is_greedy`` whether each of them is
     the model's first choice (what greedy decoding would write). ``censored`` options are less likely than ``logprob``:
     a server names its likeliest tokens only.
+
+    Examples
+    --------
+    >>> from bftembed.engines import Scored
+    >>> yes, no = Scored(-0.3, 1, is_greedy=True), Scored(-1.4, 1, is_greedy=False)
+    >>> max([yes, no], key=lambda option: option.logprob / option.n_tokens).is_greedy
+    True
     """
 
     logprob: float
@@ -216,6 +229,13 @@ class Scores(Shown):
 
     ``status`` is ``"ok"`` (``options`` has a `Scored` for each, in their order), ``"too_long"`` (prompt and longest
     option exceed the model's window; nothing is ever cut) or ``"error"`` (``error`` says why).
+
+    Examples
+    --------
+    >>> from bftembed.engines import Scored, Scores
+    >>> scores = Scores("1", (Scored(-0.3, 1, is_greedy=True), Scored(-1.4, 1, is_greedy=False)))
+    >>> scores.status, scores.is_failed
+    ('ok', False)
     """
 
     id: str

@@ -80,6 +80,12 @@ class VLLMEngine(Engine):
         Prompts handed to vLLM at once. A call returns when all of them are finished, so a killed run loses as many.
     options
         Further arguments of ``vllm.LLM``, e.g. ``gpu_memory_utilization=0.8``, ``enforce_eager=True``.
+
+    Examples
+    --------
+    >>> from bftembed.engines import engine_class
+    >>> engine_class("vllm:Qwen/Qwen3-32B").__name__  # imported when it is used
+    'VLLMEngine'
     """
 
     name = "vllm"

@@ -39,6 +39,13 @@ class GeneFacts:
         SHA-256 of all rows.
     version
         Sources of the facts, for display.
+
+    Examples
+    --------
+    >>> from bftembed.datasets import gene_facts
+    >>> facts = gene_facts()  # None without the gene tables
+    >>> facts.of("TP53")["full_name"]
+    'tumor protein p53'
     """
 
     frame: pd.DataFrame

@@ -52,6 +52,14 @@ class MappingResult(Shown):
     mouse_like
         (n,) bool array: names declared human that look like genes of a mouse, which are Ensembl ids of the mouse, and
         ``Cd4``-like names that match a human symbol by case alone.
+
+    Examples
+    --------
+    >>> from bftembed.datasets import gene_table
+    >>> from bftembed.genes import map_names
+    >>> result = map_names(["TP53", "MARCH1", "no gene"], gene_table())
+    >>> result.n_mapped, result.frame["rule"].tolist()
+    (2, ['approved', 'previous', 'unknown'])
     """
 
     frame: pd.DataFrame

@@ -42,6 +42,13 @@ class GeneTable:
         Sources of the table, for display.
     species
         ``"human"``.
+
+    Examples
+    --------
+    >>> from bftembed.datasets import gene_table
+    >>> table = gene_table()  # None without the gene tables
+    >>> table.species, table.rows.loc[table.rows["name"] == "P53", "answer"].tolist()
+    ('human', ['TP53'])
     """
 
     rows: pd.DataFrame

@@ -48,6 +48,12 @@ class Naming:
         What each stage that failed was, and why: the set has kept what it had before.
     n_calls, n_refused_calls
         Calls of tools that were answered, and those of unknown tools or with arguments that are none.
+
+    Examples
+    --------
+    >>> from bftembed.naming import Named, Naming
+    >>> Naming(named=Named("mismatch repair", 0.9, unrelated=False), n_calls=2).named.confidence
+    0.9
     """
 
     named: Named | None = None

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 
 class Term(NamedTuple):
-    """One term: its p-value, that corrected by all terms tested (Benjamini-Hochberg), genes shared, genes in all."""
+    """One term: its p-value, that corrected by all terms tested (Benjamini-Hochberg), genes shared, genes in all.
+
+    Examples
+    --------
+    >>> from bftembed.naming import Term
+    >>> Term("mismatch repair", 1e-6, 1e-5, ("MLH1", "MSH2"), 25).overlap
+    ('MLH1', 'MSH2')
+    """
 
     name: str
     p_value: float

@@ -27,6 +27,12 @@ class Named(NamedTuple):
 
     ``name`` as the model wrote it, without markup (``"none"`` if there is no name), ``confidence`` in [0, 1] or None if
     the answer has none, ``unrelated`` whether it says that no process covers the genes.
+
+    Examples
+    --------
+    >>> from bftembed.naming import Named
+    >>> Named("mismatch repair", 0.9, unrelated=False).name
+    'mismatch repair'
     """
 
     name: str

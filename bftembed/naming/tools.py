@@ -53,6 +53,13 @@ class Tools:
         Full names and summaries of genes.
     relations
         See `read_relations`.
+
+    Examples
+    --------
+    >>> from bftembed.naming import TermSets, Tools
+    >>> tools = Tools(TermSets({"mismatch repair": ["MLH1", "MSH2", "MSH6"], "globins": ["HBA1", "HBB"]}))
+    >>> "enrichment" in tools.usage()
+    True
     """
 
     def __init__(self, terms: TermSets, *, facts: GeneFacts | None = None, relations: Relations | None = None) -> None:

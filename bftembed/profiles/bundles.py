@@ -23,7 +23,14 @@ FORMAT, SCHEMA = "bftembed bundle", 1
 
 
 class BundledFile(BaseModel):
-    """Size and checksum of a file of a bundle."""
+    """Size and checksum of a file of a bundle.
+
+    Examples
+    --------
+    >>> from bftembed.profiles import BundledFile
+    >>> BundledFile(sha256="0" * 64, bytes=12).bytes
+    12
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,7 +39,16 @@ class BundledFile(BaseModel):
 
 
 class BundleIndex(BaseModel):
-    """What ``bundle.json`` says; it fixes all files that are read, so that its own checksum fixes the bundle."""
+    """What ``bundle.json`` says; it fixes all files that are read, so that its own checksum fixes the bundle.
+
+    Examples
+    --------
+    >>> from bftembed.profiles import BundledFile, BundleIndex
+    >>> files = {"profiles.parquet": BundledFile(sha256="0" * 64, bytes=12)}
+    >>> how = {"format": "bftembed bundle", "schema_version": 1, "recipe": "0" * 64, "made_by": "bftembed"}
+    >>> BundleIndex(name="mine", kind="gene", n=1, licence="CC0", files=files, **how).n
+    1
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -68,6 +84,19 @@ class Bundle(Shown):
         The directory on this machine.
     sha256
         Of ``bundle.json``; as ``load_bundle(..., sha256=)`` it makes sure that it is this bundle.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import bftembed as bft
+    >>> from bftembed.profiles import Entity, ProfileStore, write_profiles
+    >>> gene = Entity("gene", "TP53", {"full name": "tumor protein p53"})
+    >>> with tempfile.TemporaryDirectory() as home:
+    ...     with ProfileStore(f"{home}/s.sqlite") as store:
+    ...         _ = write_profiles([gene], bft.engines.get_engine("annotation"), store=store)
+    ...     bundle = bft.sharing.bundle_profiles(f"{home}/s.sqlite", f"{home}/bundle", check=False)
+    >>> bundle.index.n, bundle.profiles["entity"].tolist()
+    (1, ['TP53'])
     """
 
     profiles: pd.DataFrame

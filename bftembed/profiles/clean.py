@@ -53,6 +53,12 @@ class CleanedText:
     """A text, whether it can be used, and what was mended in it.
 
     ``issues`` holds keys of ``ISSUES``, in the order of their mending.
+
+    Examples
+    --------
+    >>> from bftembed.profiles import CleanedText
+    >>> CleanedText("TP53 guards the genome.", "ok").issues
+    ()
     """
 
     text: str

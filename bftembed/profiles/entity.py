@@ -29,6 +29,12 @@ class Entity:
         The name a prompt uses, e.g. a gene symbol.
     facts
         Ordered facts a template may use, e.g. ``{"full name": "tumor protein p53"}``.
+
+    Examples
+    --------
+    >>> from bftembed.profiles import Entity
+    >>> Entity("gene", "TP53", {"full name": "tumor protein p53"}).facts["full name"]
+    'tumor protein p53'
     """
 
     kind: Kind

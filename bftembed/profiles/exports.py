@@ -24,6 +24,17 @@ class Profile(Shown):
     """One stored text.
 
     ``text`` is cleaned, ``raw`` as the engine gave it; ``status`` says whether it may be embedded (``ok``).
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.engines import get_engine
+    >>> from bftembed.profiles import Entity, ProfileStore, write_profiles
+    >>> genes = [Entity("gene", "TP53", {"full name": "tumor protein p53"})]
+    >>> with TemporaryDirectory() as directory, ProfileStore(f"{directory}/texts.sqlite") as store:
+    ...     [profile] = write_profiles(genes, get_engine("annotation"), store=store).profiles
+    >>> profile.status, profile.prompt == profile.raw  # annotation is its own prompt
+    ('ok', True)
     """
 
     key: str

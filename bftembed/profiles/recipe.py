@@ -42,6 +42,14 @@ class Recipe(Shown):
         Fields of `Sampling`.
     provenance
         `Engine.provenance`: names, places, versions. No part of the digest.
+
+    Examples
+    --------
+    >>> from bftembed.engines import Sampling, get_engine
+    >>> from bftembed.profiles import Recipe, load_template
+    >>> recipe = Recipe.by(get_engine("annotation"), load_template("annotation"), Sampling())
+    >>> recipe.template, len(recipe.digest)
+    ('annotation', 64)
     """
 
     engine: dict[str, str]

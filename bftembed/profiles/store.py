@@ -62,6 +62,17 @@ class ProfileStore:
     ------
     StoreError
         If the file is not there (with `read_only`), is damaged, of another program or schema, or cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.engines import get_engine
+    >>> from bftembed.profiles import Entity, ProfileStore, write_profiles
+    >>> gene = Entity("gene", "TP53", {"full name": "tumor protein p53"})
+    >>> with TemporaryDirectory() as directory, ProfileStore(f"{directory}/texts.sqlite") as store:
+    ...     _ = write_profiles([gene], get_engine("annotation"), store=store)
+    ...     list(store.recipes().values())[0].template
+    'annotation'
     """
 
     def __init__(self, path: str | Path | None = None, *, read_only: bool = False) -> None:

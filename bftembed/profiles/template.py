@@ -28,6 +28,13 @@ class PromptTemplate:
     ``$id`` in the user section is the entity's name; ``$facts`` is the facts section, or nothing where the entity has
     no facts. In the facts section, ``$id`` is the name again, ``$items`` one line ``- name: value`` for each fact,
     ``$values`` the values as running text. ``$$`` is a dollar sign.
+
+    Examples
+    --------
+    >>> from bftembed.profiles import Entity, load_template
+    >>> template = load_template("annotation")
+    >>> template.render(Entity("gene", "TP53", {"full name": "tumor protein p53"})).user
+    'TP53. tumor protein p53.'
     """
 
     name: str

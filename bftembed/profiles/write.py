@@ -36,7 +36,19 @@ _TOLD = ("status", "issues", "text")
 
 @dataclass(frozen=True, slots=True)
 class Plan(Shown):
-    """What a run would do: which prompts there are, and which are in the store already."""
+    """What a run would do: which prompts there are, and which are in the store already.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.engines import get_engine
+    >>> from bftembed.profiles import Entity, ProfileStore, plan_profiles
+    >>> genes = [Entity("gene", "TP53", {"full name": "tumor protein p53"})]
+    >>> with TemporaryDirectory() as directory, ProfileStore(f"{directory}/texts.sqlite") as store:
+    ...     plan = plan_profiles(genes, get_engine("annotation"), store=store)
+    >>> len(plan.missing), len(plan.stored)
+    (1, 0)
+    """
 
     recipe: Recipe
     keys: list[str]
@@ -59,6 +71,17 @@ class WriteResult(Shown):
 
     ``profiles`` follows the entities; ``counts`` has ``unique``, ``stored`` (found in the store), ``generated``,
     ``retried``, every issue that was mended, and every status that is not ``ok``.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.engines import get_engine
+    >>> from bftembed.profiles import Entity, ProfileStore, write_profiles
+    >>> genes = [Entity("gene", "TP53", {"full name": "tumor protein p53"})]
+    >>> with TemporaryDirectory() as directory, ProfileStore(f"{directory}/texts.sqlite") as store:
+    ...     result = write_profiles(genes, get_engine("annotation"), store=store)
+    >>> result.counts["generated"]
+    1
     """
 
     profiles: list[Profile]

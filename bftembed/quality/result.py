@@ -59,6 +59,14 @@ class ProfileChecks(Shown):
         that both have. Empty for one store.
     notes
         Sentences that a reader needs: what was left out.
+
+    Examples
+    --------
+    >>> import bftembed as bft
+    >>> checked = bft.quality.check_profiles({"CTSL": "A protease on chromosome 1p36."}, controls=False)
+    >>> summary = checked.summary.set_index("measure")["value"]
+    >>> float(summary["chromosome wrong"])
+    1.0
     """
 
     genes: pd.DataFrame

@@ -128,11 +128,14 @@ def embed_names(
 
     Examples
     --------
+    >>> from tempfile import TemporaryDirectory
     >>> import bftembed as bft
-    >>> genes = bft.scale.embed_names(["TP53", "ALB"], parts="genes.parts", workers=2)  # doctest: +SKIP
-    >>> genome = bft.scale.embed_names(  # doctest: +SKIP
-    ...     "human", parts="/shared/genome.parts", address="10.0.0.1:6379", engine="vllm:MODEL", num_gpus=1
-    ... )
+    >>> with TemporaryDirectory() as shared:  # a directory that all machines see; RAY_ADDRESS names the cluster
+    ...     genes = bft.scale.embed_names(  # doctest: +SKIP
+    ...         ["TP53", "ALB"], parts=shared, engine="annotation", workers=1
+    ...     )
+    >>> print(genes.obsm["X_bft"].shape)  # doctest: +SKIP
+    (2, 384)
     """
     ray_data = require("ray.data")
     pool = Pool(workers, num_cpus, num_gpus)

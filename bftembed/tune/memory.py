@@ -53,6 +53,20 @@ class MemoryPlan(Shown):
     total
         What is there at once at most. It may be less than the sum of all, as gradients come while activations go. What
         the driver, libraries and fragments of free memory take is not in it, one to two GiB of a GPU.
+
+    Examples
+    --------
+    >>> import json
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.tune import plan
+    >>> from bftembed.tune.config import load_config
+    >>> shape = {"model_type": "llama", "vocab_size": 1000, "hidden_size": 64, "num_hidden_layers": 1}
+    >>> with TemporaryDirectory() as model:
+    ...     _ = (Path(model) / "config.json").write_text(json.dumps(shape))
+    ...     planned = plan(load_config("embedded-cpu", model=model))
+    >>> planned.weights == 4 * planned.parameters  # float32, on one device
+    True
     """
 
     model: str

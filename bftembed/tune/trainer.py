@@ -67,9 +67,20 @@ class Tuner(Trainer):
 
     Examples
     --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from transformers import LlamaConfig, LlamaForCausalLM, TrainingArguments
     >>> from bftembed.tune import Tuner
-    >>> tuner = Tuner(model, args, objective="bft", train_dataset=data, data_collator=collate)  # doctest: +SKIP
-    >>> tuner.train()  # doctest: +SKIP
+    >>> from bftembed.tune.data.dataset import Collator, TokenDataset
+    >>> model = LlamaForCausalLM(LlamaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2))
+    >>> data = TokenDataset([([1, 5, 9, 2], [False, False, True, True])], max_length=8)  # ids, and which are learnt
+    >>> common = {"max_steps": 1, "remove_unused_columns": False, "report_to": "none", "disable_tqdm": True}
+    >>> with TemporaryDirectory() as output:  # doctest: +ELLIPSIS
+    ...     arguments = TrainingArguments(output, use_cpu=True, save_strategy="no", **common)
+    ...     tuner = Tuner(model, arguments, objective="bft", train_dataset=data, data_collator=Collator(pad_token_id=0))
+    ...     _ = tuner.train()
+    {'train_runtime': ...}
+    >>> tuner.state.global_step
+    1
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """Workers, nodes and drivers of a real cluster are killed; nothing is lost, doubled or different."""
 
 import collections
+import doctest
 import json
 import os
 import signal
@@ -151,6 +152,16 @@ def test_on_the_command_line(run, plain, tmp_path):
     written = pd.read_csv(tmp_path / "types.csv")
     assert written["text"].tolist() == plain.obs["X_bft_text"].tolist()[:30]
     assert len(list((tmp_path / "types.csv.parts").iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_the_example_runs_as_it_stands(cluster):
+    examples = doctest.DocTestParser().get_examples(bft.scale.embed_names.__doc__)
+    code = "".join(example.source for example in examples)
+    env = cluster.env(RAY_ADDRESS=cluster.address)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "".join(example.want for example in examples)
 
 
 def test_without_ray(monkeypatch, tmp_path):

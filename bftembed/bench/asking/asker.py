@@ -29,6 +29,17 @@ class Asker:
         Of texts, where answers are compared by meaning; not loaded before it is used.
     judge
         Another model that judges answers, or None.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bftembed.bench import Asker, Question
+    >>> from bftembed.engines import AnswerStore, Request, get_engine
+    >>> with TemporaryDirectory() as directory, AnswerStore(f"{directory}/answers.sqlite") as store:
+    ...     asker = Asker(get_engine("annotation"), store)  # an engine that repeats what it is told
+    ...     answers = asker.answer([Question(Request("1", "TP53"), item="1")])
+    >>> answers["1"].text
+    'TP53'
     """
 
     def __init__(

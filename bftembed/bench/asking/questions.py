@@ -27,6 +27,12 @@ class Item:
         Part of the problem whose score is told by itself.
     text
         What is particular to the item, without instructions that all share: compared with a corpus of training.
+
+    Examples
+    --------
+    >>> from bftembed.bench import Item
+    >>> Item("q1", "yes", choices=("yes", "no")).gold
+    'yes'
     """
 
     id: str
@@ -51,6 +57,14 @@ class Question:
         What may follow the prompt, word for word; their log-probabilities are wanted. None: a text is.
     row
         Empty for the score itself, else the control that it is for, e.g. ``"choices only"``.
+
+    Examples
+    --------
+    >>> from bftembed.bench import Question
+    >>> from bftembed.engines import Request
+    >>> question = Question(Request("q1", "Is TP53 a transcription factor?"), item="q1", options=("yes", "no"))
+    >>> question.request.user
+    'Is TP53 a transcription factor?'
     """
 
     request: Request
@@ -76,6 +90,12 @@ class Answer:
         As the model wrote it.
     error
         What went wrong, or why it is too long.
+
+    Examples
+    --------
+    >>> from bftembed.bench import Answer
+    >>> Answer("q1", "ok", logprobs=(-0.2, -1.8)).logprobs
+    (-0.2, -1.8)
     """
 
     id: str

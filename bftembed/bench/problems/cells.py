@@ -125,6 +125,16 @@ class CellLabels(CellProblem):
     ------
     InputError
         If a column is missing, names repeat, or there are fewer than two types.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np
+    >>> from bftembed.bench import CellLabels
+    >>> cells = anndata.AnnData(np.random.default_rng(0).random((60, 5)).astype(np.float32))
+    >>> cells.obs["cell_type"] = ["T cell", "B cell"] * 30
+    >>> problem = CellLabels(cells, n_seeds=2)
+    >>> len(problem.entities)
+    60
     """
 
     def __init__(

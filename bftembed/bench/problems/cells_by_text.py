@@ -45,6 +45,12 @@ class TypeText:
         Of the type; the text is ``name: definition``.
     markers
         Genes that an expert would list, for a baseline.
+
+    Examples
+    --------
+    >>> from bftembed.bench import TypeText
+    >>> TypeText("B cell", "makes antibodies", ("CD79A", "MS4A1")).text
+    'B cell: makes antibodies'
     """
 
     name: str
@@ -80,6 +86,17 @@ class CellsByText(Problem):
     ------
     InputError
         If a column is missing, names repeat, or a type has no text.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np
+    >>> from bftembed.bench import CellsByText, TypeText
+    >>> cells = anndata.AnnData(np.random.default_rng(0).random((60, 5)).astype(np.float32))
+    >>> cells.obs["cell_type"] = ["T cell", "B cell"] * 30
+    >>> said = {"T cell": "has a T cell receptor", "B cell": "makes antibodies"}
+    >>> problem = CellsByText(cells, {name: TypeText(name, definition) for name, definition in said.items()})
+    >>> len(problem.entities)
+    60
     """
 
     def __init__(

@@ -74,7 +74,15 @@ def drug_labels(names: Sequence[str], labels: Sequence[str], *, least: int) -> t
 
 
 class DrugLabels(GeneLabels):
-    """Drugs with labels, scored as `GeneLabels` are; each by the first of its names that an embedding knows."""
+    """Drugs with labels, scored as `GeneLabels` are; each by the first of its names that an embedding knows.
+
+    Examples
+    --------
+    >>> from bftembed.bench import DrugLabels
+    >>> labels = {f"drug {i}": "kinase inhibitor" if i % 2 else "hormone" for i in range(20)}
+    >>> len(DrugLabels(labels).entities)
+    20
+    """
 
     def embed(self, source: Source) -> NDArray[np.float32]:
         """Vectors of the drugs."""
@@ -103,6 +111,18 @@ class DrugDistances(Problem):
     ------
     InputError
         If the distances are not symmetric, or the names differ.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from bftembed.bench import DrugDistances
+    >>> drugs = ["aspirin", "imatinib", "dasatinib", "insulin"]
+    >>> points = np.array([[0.0], [3.0], [3.5], [1.0]])
+    >>> distances = pd.DataFrame(np.abs(points - points.T), index=drugs, columns=drugs)
+    >>> classes = pd.Series(["COX", "ABL", "ABL", "hormone"], index=drugs)
+    >>> problem = DrugDistances(distances, distances["aspirin"], classes)
+    >>> problem.entities
+    ['aspirin', 'dasatinib', 'imatinib', 'insulin']
     """
 
     def __init__(

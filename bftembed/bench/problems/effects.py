@@ -105,6 +105,15 @@ class PerturbationEffects(Problem):
     ------
     InputError
         If a perturbation is in train and test.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.bench import PerturbationEffects
+    >>> rows = [(f"P{i}", f"G{j}", (i + j) % 2, "test" if i > 9 else "train") for i in range(14) for j in range(4)]
+    >>> problem = PerturbationEffects(pd.DataFrame(rows, columns=["pert", "gene", "label", "split"]))
+    >>> len(problem.entities)
+    18
     """
 
     def __init__(

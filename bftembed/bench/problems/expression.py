@@ -87,6 +87,20 @@ class ExpressionResponse(Problem):
     ------
     InputError
         If there are fewer than 10 perturbations.
+
+    Examples
+    --------
+    See `from_anndata`, which makes it of cells:
+
+    >>> import numpy as np, pandas as pd
+    >>> from anndata import AnnData
+    >>> from bftembed.bench import ExpressionResponse
+    >>> genes = ["TP53", "KLF1", "MYC", "JUN", "FOS", "EGFR", "KRAS", "GATA1", "SPI1", "CEBPA"]
+    >>> obs = pd.DataFrame({"condition": np.repeat(["ctrl", *(f"{gene}+ctrl" for gene in genes)], 20)})
+    >>> counts = np.random.default_rng(0).poisson(3.0, (len(obs), 50)).astype("float32")
+    >>> problem = ExpressionResponse.from_anndata(AnnData(counts, obs=obs.set_index(obs.index.astype(str))))
+    >>> problem.entities[:2]
+    ['CEBPA', 'EGFR']
     """
 
     def __init__(

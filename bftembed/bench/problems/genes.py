@@ -66,6 +66,14 @@ class GeneLabels(Problem):
     ------
     InputError
         If genes repeat, labels are missing, or too few genes are left.
+
+    Examples
+    --------
+    >>> from bftembed.bench import LINEAR, GeneLabels, get_source
+    >>> labels = {f"G{i}": i % 2 for i in range(40)}
+    >>> problem = GeneLabels(labels, n_repeats=1, n_folds=2, probes=(LINEAR,), baselines=False)
+    >>> problem.evaluate(problem.embed(get_source("random")), n_jobs=1).scores[0].metric
+    'auroc'
     """
 
     def __init__(

@@ -78,6 +78,16 @@ class BatchIntegration(NamedCells):
     adata
         Log-normalised cells with ``obs["batch"]`` and perhaps ``obs["cell_type"]``. Cells without a batch are left
         out, and those without a type where others have one.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np
+    >>> from bftembed.bench import BatchIntegration
+    >>> cells = anndata.AnnData(np.random.default_rng(0).random((60, 5)).astype(np.float32))
+    >>> cells.obs["batch"] = ["first", "second"] * 30
+    >>> problem = BatchIntegration(cells)
+    >>> len(problem.entities)
+    60
     """
 
     _needed: ClassVar[dict[str, str]] = {"cell_type": "type", "batch": "batch"}

@@ -101,6 +101,19 @@ class JointModalities(_Modalities):
     adata
         Log-normalised cells with ``obs["cell_type"]`` and ``obsm["protein"]``, a data frame by gene of the protein.
         Cells without a type are left out.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np, pandas as pd
+    >>> from bftembed.bench import JointModalities
+    >>> rng = np.random.default_rng(0)
+    >>> cells = anndata.AnnData(rng.random((60, 5)).astype(np.float32))
+    >>> cells.var_names = ["CD3E", "CD19", "NKG7", "LYZ", "MS4A1"]
+    >>> cells.obs["cell_type"] = ["T cell", "B cell"] * 30
+    >>> cells.obsm["protein"] = pd.DataFrame(rng.random((60, 2)), index=cells.obs_names, columns=["CD3E", "CD19"])
+    >>> problem = JointModalities(cells)
+    >>> len(problem.entities)
+    60
     """
 
     def evaluate(self, vectors: CellVectors | NDArray[np.float32], *, n_jobs: int = 1) -> Evaluation:
@@ -168,6 +181,19 @@ class ModalityMatching(_Modalities):
     ----------
     adata
         Log-normalised cells with ``obs["cell_type"]``, missing for some perhaps, and ``obsm["protein"]``.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np, pandas as pd
+    >>> from bftembed.bench import ModalityMatching
+    >>> rng = np.random.default_rng(0)
+    >>> cells = anndata.AnnData(rng.random((60, 5)).astype(np.float32))
+    >>> cells.var_names = ["CD3E", "CD19", "NKG7", "LYZ", "MS4A1"]
+    >>> cells.obs["cell_type"] = ["T cell", "B cell"] * 30
+    >>> cells.obsm["protein"] = pd.DataFrame(rng.random((60, 2)), index=cells.obs_names, columns=["CD3E", "CD19"])
+    >>> problem = ModalityMatching(cells)
+    >>> len(problem.entities)
+    60
     """
 
     _needed: ClassVar[dict[str, str]] = {}

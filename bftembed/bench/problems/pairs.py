@@ -68,6 +68,15 @@ class PairLabels(Problem):
     InputError
         If a gene of the test pairs is in the training or validation pairs, or there are fewer than three folds: one
         tests, one validates, the others train.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.bench import PairLabels
+    >>> rows = [(f"A{i}", f"B{i}", i % 2) for i in range(60)]
+    >>> problem = PairLabels(pd.DataFrame(rows, columns=["gene_a", "gene_b", "label"]))
+    >>> len(problem.entities)
+    120
     """
 
     def __init__(

@@ -42,6 +42,15 @@ class GeneTerms(Problem):
     ------
     InputError
         If there is no term, or one has fewer than `n_folds` genes of a class.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bftembed.bench import GeneTerms
+    >>> genes = pd.Series({f"G{i}": i % 2 == 0 for i in range(20)})
+    >>> problem = GeneTerms({"even": genes, "odd": ~genes})
+    >>> len(problem.entities)
+    20
     """
 
     def __init__(

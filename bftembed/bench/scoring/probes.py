@@ -22,7 +22,16 @@ _PENALTY = 0.01
 
 @dataclass(frozen=True)
 class Probe:
-    """A model by its name; `make(target)` gives an unfitted scikit-learn estimator."""
+    """A model by its name; `make(target)` gives an unfitted scikit-learn estimator.
+
+    Examples
+    --------
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from bftembed.bench import GeneLabels, Probe
+    >>> neighbours = Probe("5 neighbours", lambda target: KNeighborsClassifier(5))
+    >>> neighbours.make("binary").n_neighbors
+    5
+    """
 
     name: str
     make: Callable[[Target], Any]

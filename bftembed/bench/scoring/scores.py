@@ -39,6 +39,14 @@ class Score:
         score is reached, e.g. on a random split, which leaks.
     right
         Of a share of right items that do not depend on each other: (n,) whether each was. Its interval is Wilson's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bftembed.bench import Score
+    >>> score = Score("logistic regression", "auroc", np.array([[0.7, 0.9], [0.8, 0.8]]))  # 2 repeats of 2 folds
+    >>> round(score.mean, 2)
+    0.8
     """
 
     method: str

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
 
 class NotApplicableError(InputError):
-    """An embedding has nothing for this kind of entity, e.g. principal components of cells for genes."""
+    """An embedding has nothing for this kind of entity, e.g. principal components of cells for genes.
+
+    Examples
+    --------
+    >>> from bftembed.bench import NotApplicableError, get_source
+    >>> try:
+    ...     get_source("pca").genes(["TP53"])
+    ... except NotApplicableError as error:
+    ...     print(error)
+    `pca` has no embedding of genes.
+    """
 
 
 class CellVectors(NamedTuple):
@@ -33,6 +43,13 @@ class CellVectors(NamedTuple):
         (n_vars,) bool: which genes have a vector that cells could be made of; None if they are not made of such.
     recipe
         How cells were made of the genes' vectors, so that controls are made in the same way.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bftembed.bench import CellVectors
+    >>> CellVectors(np.ones((3, 2), dtype=np.float32)).recipe
+    'contrast'
     """
 
     matrix: NDArray[np.float32]
@@ -59,6 +76,18 @@ class Source:
         Name in results and reports, unique within a run; by default the name of the class.
     spec
         The short name it was made from; by default the label.
+
+    Examples
+    --------
+    An embedding of your own:
+
+    >>> import numpy as np
+    >>> from bftembed.bench import Source
+    >>> class Lengths(Source):
+    ...     def genes(self, names):
+    ...         return np.array([[len(name)] for name in names], dtype=np.float32)
+    >>> Lengths(label="lengths").genes(["TP53", "ALB"]).tolist()
+    [[4.0], [3.0]]
     """
 
     #: What the argument is, for the list of embeddings, e.g. ``PATH``; empty if there is none.

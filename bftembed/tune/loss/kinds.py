@@ -56,6 +56,13 @@ class ObjectiveKind(NamedTuple):
         What tells the function from another of the same name: ``sha256:`` of the file if its name is a path, of the
         package if an entry point names it, else of the function's own text where that can be had. None of this
         package's own.
+
+    Examples
+    --------
+    >>> from bftembed.tune import Objective, ObjectiveKind
+    >>> kind = ObjectiveKind(lambda logprobs, lengths: logprobs.exp(), source="of the example")
+    >>> kind.per_sample
+    False
     """
 
     weights: Callable[..., Weights | torch.Tensor]

@@ -30,7 +30,16 @@ Several = Annotated[int, Field(ge=2)]
 
 
 class Weights(NamedTuple):
-    """Weight of each supervised token, (n_tokens,), and of each sample, (n_samples,); float64, without gradient."""
+    """Weight of each supervised token, (n_tokens,), and of each sample, (n_samples,); float64, without gradient.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bftembed.tune import Objective
+    >>> logprobs = torch.tensor([0.9, 0.1]).log()
+    >>> Objective(name="dft").weights(logprobs, torch.tensor([2])).token
+    tensor([0.9000, 0.1000], dtype=torch.float64)
+    """
 
     token: torch.Tensor
     sample: torch.Tensor

@@ -39,6 +39,15 @@ class CheckedSetNames(SetNames):
     Parameters
     ----------
     As of `SetNames`.
+
+    Examples
+    --------
+    >>> from bftembed.bench import CheckedSetNames, GeneSet
+    >>> from bftembed.naming import TermSets
+    >>> sets = [GeneSet("1", "mismatch repair", ("MLH1", "MSH2")), GeneSet("2", "oxygen transport", ("HBA1", "HBB"))]
+    >>> terms = TermSets({"mismatch repair": ["MLH1", "MSH2", "MSH6"], "globins": ["HBA1", "HBB"]})
+    >>> [item.id for item in CheckedSetNames(sets, terms=terms).items]
+    ['1', '2']
     """
 
     def ask(self, asker: Asker) -> dict[str, Answer]:

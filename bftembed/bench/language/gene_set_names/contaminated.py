@@ -57,6 +57,16 @@ class ContaminatedSets(LanguageProblem):
     ------
     DataError
         If one of the sets lacks a variant, or no set has two known genes.
+
+    Examples
+    --------
+    >>> from bftembed.bench import ContaminatedSets, GeneSet
+    >>> from bftembed.naming import TermSets
+    >>> sets = [GeneSet("1", "mismatch repair", ("MLH1", "MSH2"))]
+    >>> terms = TermSets({"mismatch repair": ["MLH1", "MSH2", "MSH6"], "globins": ["HBA1", "HBB"]})
+    >>> problem = ContaminatedSets(sets, half={"1": ["MLH1", "ALB"]}, replaced={"1": ["INS", "ALB"]}, terms=terms)
+    >>> [item.id for item in problem.items]
+    ['1 all replaced', '1 half replaced', '1 real']
     """
 
     def __init__(

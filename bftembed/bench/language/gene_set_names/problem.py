@@ -65,6 +65,15 @@ class SetNames(LanguageProblem):
     ------
     DataError
         If two sets have one id, or none has two known genes.
+
+    Examples
+    --------
+    >>> from bftembed.bench import GeneSet, SetNames
+    >>> from bftembed.naming import TermSets
+    >>> sets = [GeneSet("1", "mismatch repair", ("MLH1", "MSH2")), GeneSet("2", "oxygen transport", ("HBA1", "HBB"))]
+    >>> terms = TermSets({"mismatch repair": ["MLH1", "MSH2", "MSH6"], "globins": ["HBA1", "HBB"]})
+    >>> [item.gold for item in SetNames(sets, terms=terms).items]
+    ['mismatch repair', 'oxygen transport']
     """
 
     def __init__(

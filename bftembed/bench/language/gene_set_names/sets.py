@@ -23,7 +23,14 @@ FAST_SETS, FAST_GENES = 8, 20
 
 
 class GeneSet(NamedTuple):
-    """A set to be named: `name` is what it is called where it comes from; `id` is unique."""
+    """A set to be named: `name` is what it is called where it comes from; `id` is unique.
+
+    Examples
+    --------
+    >>> from bftembed.bench import GeneSet
+    >>> len(GeneSet("GO:0006298", "mismatch repair", ("MLH1", "MSH2", "MSH6")).genes)
+    3
+    """
 
     id: str
     name: str
