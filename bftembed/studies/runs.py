@@ -20,9 +20,9 @@ def logged(place: Path, name: str, *, least: int = 1) -> list[dict[str, Any]]:
     TuneError
         If there are fewer than `least`: the log was damaged after the run.
     """
-    from bftembed.tune.checkpoints import read_log
+    from bftembed.tune.logs import LOG, read_log
 
-    entries = [entry for entry in read_log(place / "log.jsonl") if name in entry]
+    entries = [entry for entry in read_log(place / LOG) if name in entry]
     if len(entries) < least:
         msg = f"The log of the run in `{place}` is damaged: remove that directory to train anew."
         raise TuneError(msg)

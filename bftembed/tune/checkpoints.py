@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
 
 from bftembed.errors import TuneError
+from bftembed.tune.logs import read_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,17 +130,3 @@ class LogFile(TrainerCallback):
             log.info("Step %d of %d: %s.", state.global_step, state.max_steps, shown)
             with storing(self._path.parent, f"`{self._path}`"), self._path.open("a") as handle:
                 handle.write(json.dumps({"step": state.global_step, **logs}) + "\n")
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The entries of a log file; a last line that was cut off by a kill is left out."""
-    entries = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(entry, dict):
-            break
-        entries.append(entry)
-    return entries

@@ -15,6 +15,7 @@ from bftembed.models.causal import check_vocabulary, context_window
 from bftembed.tune.checkpoints import LogFile, last_checkpoint, remove_broken, storing
 from bftembed.tune.config import TuneResult
 from bftembed.tune.data.dataset import Collator, TokenDataset, load_dataset
+from bftembed.tune.logs import LOG
 from bftembed.tune.loss.reference import check_reference
 from bftembed.tune.output import claim, finished_report, held, perplexity_line, run_settings, write_report
 from bftembed.tune.trainable import compute_dtype, find_start, load_trainable
@@ -113,7 +114,7 @@ def _make_tuner(
             eval_dataset=data.get("validation"),
             data_collator=Collator(tokenizer.pad_token_id or 0, packing),
             processing_class=tokenizer,
-            callbacks=[LogFile(Path(arguments.output_dir) / "log.jsonl")],
+            callbacks=[LogFile(Path(arguments.output_dir) / LOG)],
         )
     except (ImportError, RuntimeError) as error:
         msg = f"The trainer cannot be set up: {error}"

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from bftembed.cli import tune as command
 from bftembed.cli.main import app
 from bftembed.errors import InputError
-from bftembed.tune.checkpoints import read_log
 from bftembed.tune.config import TuneResult, find_config, load_config
+from bftembed.tune.logs import read_log
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

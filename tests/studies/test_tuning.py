@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bftembed.errors import DataError, DivergedError, InputError, TuneError
 from bftembed.studies.runs import kept
 from bftembed.studies.tuning import Logprobs, Recipe, per_sample, read_logprobs, train
-from bftembed.tune.checkpoints import read_log
+from bftembed.tune.logs import read_log
 
 WORDS = ["kinase", "receptor", "membrane", "nucleus", "binds", "activates", "cell", "growth", "signal", "domain"]
 

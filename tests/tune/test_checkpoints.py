@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from bftembed.errors import TuneError
-from bftembed.tune.checkpoints import LogFile, last_checkpoint, read_log, remove_broken
+from bftembed.tune.checkpoints import LogFile, last_checkpoint, remove_broken
+from bftembed.tune.logs import read_log
 
 
 def make(folder, step, *, whole):

@@ -18,8 +18,9 @@ import bftembed as bft
 from bftembed.engines import Request, Sampling, TransformersEngine
 from bftembed.errors import DataError, InputError, ModelError, TuneError
 from bftembed.tune import tune
-from bftembed.tune.checkpoints import last_checkpoint, read_log
+from bftembed.tune.checkpoints import last_checkpoint
 from bftembed.tune.config import parse_config
+from bftembed.tune.logs import read_log
 
 WORDS = ["kinase", "receptor", "membrane", "nucleus", "binds", "activates", "cell", "growth", "signal", "domain"]
 

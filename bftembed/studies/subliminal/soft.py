@@ -9,6 +9,7 @@ import torch
 
 from bftembed.tune.checkpoints import LogFile, last_checkpoint, remove_broken
 from bftembed.tune.data.dataset import Collator, load_dataset
+from bftembed.tune.logs import LOG
 from bftembed.tune.loss.objectives import Objective
 from bftembed.tune.loss.weights import Weights
 from bftembed.tune.supervised import check_fit, training_arguments
@@ -72,7 +73,7 @@ def tune_soft(config: TuneConfig, teacher: TransformersEngine) -> None:
         eval_dataset=data["validation"],
         data_collator=Collator(start.tokenizer.pad_token_id or 0),
         processing_class=start.tokenizer,
-        callbacks=[LogFile(output / "log.jsonl")],
+        callbacks=[LogFile(output / LOG)],
     )
     tuner.remove_callback(PrinterCallback)
     tuner.train(resume_from_checkpoint=str(last) if last else None)

@@ -195,10 +195,11 @@ def _trainer(policy: Any, tokenizer: Any, dataset: Any, arguments: Any, settings
 
     from bftembed.tune.checkpoints import LogFile
     from bftembed.tune.grpo.trainer import Trainer, ordered
+    from bftembed.tune.logs import LOG
 
     right = settings.reward == "right"
     reward: Any = BinaryReward() if right else RandomReward(settings.seed, arguments.process_index)
-    callbacks: Any = [LogFile(Path(arguments.output_dir) / "log.jsonl")]
+    callbacks: Any = [LogFile(Path(arguments.output_dir) / LOG)]
     data = ordered(dataset, arguments)
     try:
         trainer = Trainer(policy, reward, arguments, data, processing_class=tokenizer, callbacks=callbacks)

@@ -15,9 +15,9 @@ import yaml
 from safetensors.numpy import load_file
 
 from bftembed.errors import InputError, TuneError
-from bftembed.tune.checkpoints import read_log
 from bftembed.tune.config import GRPOSettings, Lora, parse_config
 from bftembed.tune.grpo.train import run_grpo, train_grpo
+from bftembed.tune.logs import read_log
 
 pytest.importorskip("trl", reason="pip install 'bftembed[tune]'")
 pytest.importorskip("peft", reason="pip install 'bftembed[tune]'")
