@@ -141,7 +141,18 @@ class Result(Shown, BaseModel):
 
 
 class Results(Shown, list[Result]):
-    """Results, which notebooks show as a table."""
+    """Results, which notebooks show as a table.
+
+    Examples
+    --------
+    >>> from bftembed.bench import Result, Results, TaskInfo
+    >>> about = {"title": "Parity", "data": (), "main_score": "auroc", "licence": "CC0", "citation": "none"}
+    >>> task = TaskInfo(name="own.parity", kind="gene", **about)
+    >>> of = {"embedding": "mine", "spec": "file:mine.csv", "description": {}, "subset": "own"}
+    >>> results = Results([Result(key="0" * 64, task=task, status="failed", reason="There is no such file.", **of)])
+    >>> results.table()[["task", "status"]].to_numpy().tolist()
+    [['own.parity', 'failed']]
+    """
 
     def table(self) -> pd.DataFrame:
         """Main scores, a row for each result.
