@@ -41,7 +41,8 @@ class Settings(Shown):
     ----------
     verbosity : str
         ``"error"``, ``"warning"``, ``"info"`` (default: a summary line per call) or ``"debug"``; 0 to 3 may be
-        assigned too. Messages go to the logger ``bftembed``: to the error stream, or where logging is configured to.
+        assigned too, and 4, which is ``"debug"`` for scanpy. Messages go to the logger ``bftembed``: to the error
+        stream, or where logging is configured to.
     cache_dir : pathlib.Path
         Directory of downloads, converted models, vectors and the default profile store: as assigned, else
         ``BFTEMBED_CACHE``, else the user cache directory of the platform.
@@ -81,9 +82,9 @@ class Settings(Shown):
 
     @verbosity.setter
     def verbosity(self, value: Verbosity | int) -> None:
-        name = _NAMES[value] if isinstance(value, int) and 0 <= value < len(_NAMES) else value
+        name = _NAMES[min(value, 3)] if isinstance(value, int) and 0 <= value <= 4 else value
         if name not in _LEVELS:
-            msg = f"verbosity is one of {', '.join(map(repr, _NAMES))} or 0 to 3, got {value!r}."
+            msg = f"verbosity is one of {', '.join(map(repr, _NAMES))} or 0 to 4, got {value!r}."
             raise InputError(msg)
         self._log.setLevel(_LEVELS[name])
 

@@ -17,7 +17,14 @@ def as_before():
 
 @pytest.mark.parametrize(
     ("value", "name", "level"),
-    [("error", "error", 40), (1, "warning", 30), ("info", "info", 20), (3, "debug", 10), (0, "error", 40)],
+    [
+        ("error", "error", 40),
+        (1, "warning", 30),
+        ("info", "info", 20),
+        (3, "debug", 10),
+        (4, "debug", 10),
+        (0, "error", 40),
+    ],
 )
 def test_verbosity_is_the_level_of_the_logger(value, name, level):
     bft.settings.verbosity = value
