@@ -99,7 +99,9 @@ def export(
 
 @app.command()
 def bundle(
-    store: Annotated[Path, typer.Argument(help="Profile store (SQLite), or a Parquet export of one.", exists=True)],
+    store: Annotated[
+        Path, typer.Argument(help="Profile store (SQLite), an export of one (.parquet), or a bundle.", exists=True)
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Directory to write: a new one, or a bundle to replace.")
     ],

@@ -1,6 +1,6 @@
 """Data sets: what there is (`list_manifests`), getting it (`fetch`) and reading it (`load`)."""
 
-from bftembed.data._download import download_url
+from bftembed.data._download import download_url, without_secrets
 from bftembed.data._pickles import read_pickle
 from bftembed.data._texts import read_gmt
 from bftembed.data.fetch import FileStatus, available, fetch, verify
@@ -24,4 +24,5 @@ __all__ = [
     "read_gmt",
     "read_pickle",
     "verify",
+    "without_secrets",
 ]

@@ -85,8 +85,9 @@ def download(file: ManifestFile, target: Path) -> None:
             try:
                 _bring(source, target, sha256=file.sha256, n_bytes=file.bytes)
             except _SourceError as failure:
-                failures.append(f"  - {source}: {failure}")
-                logger.warning("%s could not be had from %s: %s", file.path, source, failure)
+                where = without_secrets(str(source))
+                failures.append(f"  - {where}: {failure}")
+                logger.warning("%s could not be had from %s: %s", file.path, where, failure)
             else:
                 return
     except OSError as error:
@@ -129,12 +130,27 @@ def download_url(url: str, target: Path, *, sha256: str | None = None, n_bytes: 
     'whole'
     """
     try:
+        _remove_stale(target)
         _bring(url, target, sha256=sha256, n_bytes=n_bytes)
     except _SourceError as failure:
-        msg = f"`{url}` could not be had: {failure}. Check the address, or try again later."
+        msg = f"`{without_secrets(url)}` could not be had: {failure}. Check the address, or try again later."
         raise DataError(msg) from failure
     except OSError as error:
         raise DataError(_explain_cache(error, target)) from error
+
+
+def without_secrets(url: str) -> str:
+    """A url as it may be shown: without a password, and without what a server is asked, which may be a key.
+
+    Examples
+    --------
+    >>> from bftembed.data import without_secrets
+    >>> without_secrets("https://me:secret@example.org/a?key=secret")
+    'https://example.org/a'
+    """
+    scheme, found, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}://{place.rpartition('@')[2]}{slash}{re.split('[?#]', path)[0]}" if found else url
 
 
 def _bring(source: str | Path, target: Path, *, sha256: str | None, n_bytes: int | None) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import numpy as np
 from pydantic import ValidationError
 
-from bftembed._files import replacing
+from bftembed._files import remove, replacing
 from bftembed._paths import cache_dir
-from bftembed.data import download_url
+from bftembed.data import download_url, without_secrets
 from bftembed.errors import BftembedError, DataError
-from bftembed.profiles import Bundle, BundledFile, BundleIndex
+from bftembed.profiles import Bundle, BundledFile, BundleIndex, BundleVersion, Recipe
 from bftembed.profiles.bundles import INDEX, PROFILES, SCHEMA, VECTORS
 from bftembed.profiles.exports import read_export
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("bftembed")
 _IDS = ("ensembl", "entrez", "engine")
+_TEXTS = ("entity", "text", "kind", "recipe", "info", "system", "prompt", *_IDS)
 
 
 def load_bundle(source: str | Path, *, sha256: str | None = None) -> Bundle:
@@ -66,19 +68,29 @@ def load_bundle(source: str | Path, *, sha256: str | None = None) -> Bundle:
     >>> bft.embed(["TP53"], facts="none", profiles=bundle).obs["X_bft_text"].tolist()
     ['TP53. tumor protein p53.']
     """
-    if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256 := str(sha256).strip().lower()):
+    if sha256 is not None and not re.fullmatch(
+        r"[0-9a-f]{64}", sha256 := str(sha256).strip().lower().removeprefix("sha256:")
+    ):
         msg = f"sha256={sha256!r} is no SHA-256: it has 64 digits from 0 to f, and stands in the card of the bundle."
         raise DataError(msg)
-    text = str(source)
-    if text.startswith("file://"):
-        text = unquote(urlsplit(text).path)
-    if re.match(r"https?://", text):
-        return _from_url(text.rstrip("/").removesuffix(f"/{INDEX}"), sha256)
-    path = Path(text).expanduser()
+    text = str(source).strip()
+    scheme = re.match(r"([a-z][a-z0-9+.-]+):/", text.lower())
+    if scheme and scheme[1] in {"http", "https"} and "://" in text:
+        return _from_url(text, sha256)
+    if scheme and scheme[1] != "file":
+        msg = (
+            f"`{text}` is no address that is read: give one with https://, http:// or file:// as text, or a directory."
+        )
+        raise DataError(msg)
+    path = Path(unquote(_parts(text).path) if scheme else str(source)).expanduser()
     path = path.parent if path.name == INDEX else path
-    if not (path / INDEX).is_file():
-        raise DataError(_no_bundle(path))
-    return _read(path, *_index(path, sha256))
+    try:
+        if not (path / INDEX).is_file():
+            raise DataError(_no_bundle(path))
+        return _read(path, *_index(path, sha256))
+    except OSError as error:
+        msg = f"The bundle `{path}` cannot be read: {error}."
+        raise DataError(msg) from error
 
 
 def _no_bundle(path: Path) -> str:
@@ -94,21 +106,47 @@ def _no_bundle(path: Path) -> str:
 def _from_url(url: str, sha256: str | None) -> Bundle:
     held = cache_dir() / "bundles"
     if sha256 is None or not _is(held / sha256 / INDEX, sha256):
-        arriving = held / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.{INDEX}"
-        download_url(f"{url}/{INDEX}", arriving, sha256=sha256)
-        content = arriving.read_bytes()
-        arriving.unlink(missing_ok=True)
+        content = _fetched_index(url, held, sha256)
         sha256 = hashlib.sha256(content).hexdigest()
-        _parsed(content, url)  # nothing is kept, or fetched, for what is no bundle
-        log.info("Bundle %s: pass sha256='%s' to be sure of the same one next time.", url, sha256)
-        path = held / sha256
-        _keep(path / INDEX, content)
+        log.info("Bundle %s: pass sha256='%s' to be sure of the same one next time.", without_secrets(url), sha256)
+        _keep(held / sha256 / INDEX, content)
     path = held / sha256
     index, digest = _index(path, sha256)
     for name in _wanted(index):
-        if not _whole(path / name, index.files[name]):
-            download_url(f"{url}/{name}", path / name, sha256=index.files[name].sha256, n_bytes=index.files[name].bytes)
+        file = index.files[name]
+        if not _whole(path / name, file):
+            download_url(_url_of(url, name), path / name, sha256=file.sha256, n_bytes=file.bytes)
     return _read(path, index, digest)
+
+
+def _fetched_index(url: str, held: Path, sha256: str | None) -> bytes:
+    """``bundle.json`` at a url; nothing is kept, or fetched, for what is no bundle."""
+    arriving = held / f"{uuid.uuid4().hex}.{INDEX}"
+    try:
+        download_url(_url_of(url, INDEX), arriving, sha256=sha256)
+        content = arriving.read_bytes()
+    finally:
+        remove(arriving)
+    _parsed(content, without_secrets(url))
+    return content
+
+
+def _url_of(url: str, name: str) -> str:
+    """Address of a file of the bundle; what a server is asked beside a path stays."""
+    parts = _parts(url)
+    if parts.hostname == "huggingface.co" and "/resolve/" not in f"{parts.path}/":
+        msg = f"`{url}` is a page: files of the hub are at https://huggingface.co/datasets/OWNER/NAME/resolve/main."
+        raise DataError(msg)
+    path = parts.path.rstrip("/").removesuffix(f"/{INDEX}")
+    return parts._replace(path=f"{path}/{name}", fragment="").geturl()
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        msg = f"`{without_secrets(url)}` is no address that can be read: {error}."
+        raise DataError(msg) from error
 
 
 def _is(path: Path, sha256: str) -> bool:
@@ -136,15 +174,15 @@ def _index(path: Path, sha256: str | None) -> tuple[BundleIndex, str]:
 
 def _parsed(content: bytes, where: object) -> BundleIndex:
     try:
+        if BundleVersion.model_validate_json(content).schema_version > SCHEMA:
+            msg = f"The bundle `{where}` was made by a later version of bftembed: update it to read this one."
+            raise DataError(msg)
         index = BundleIndex.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         msg = f"{INDEX} of `{where}` is not of a bundle of profiles, or is damaged ({place}: {first['msg']})."
         raise DataError(msg) from error
-    if index.schema_version > SCHEMA:
-        msg = f"The bundle `{where}` was made by a later version of bftembed: update it to read this one."
-        raise DataError(msg)
     if PROFILES not in index.files:
         msg = f"{INDEX} of `{where}` names no {PROFILES}: the bundle has no texts."
         raise DataError(msg)
@@ -182,16 +220,26 @@ def _profiles(path: Path, index: BundleIndex) -> pd.DataFrame:
     if lacking := [name for name in _IDS if name not in frame]:
         msg = f"{PROFILES} has no column `{lacking[0]}`."
         raise DataError(msg)
-    texts = frame[["entity", "text", "kind", "recipe"]]
-    wrong = [str(name) for name in texts if not texts[name].map(lambda value: isinstance(value, str)).all()]
-    if wrong or (frame["text"].str.strip() == "").any() or frame["entity"].duplicated().any():
-        what = f"`{wrong[0]}` is no text" if wrong else "a name stands twice, or has no text"
+    wrong = [name for name in _TEXTS if not all(isinstance(value, str) for value in frame[name])]
+    blank = any(not value.strip() for name in ("entity", "text") for value in frame[name] if not wrong)
+    if wrong or blank or frame["entity"].duplicated().any() or set(frame["status"]) - {"ok"}:
+        what = f"`{wrong[0]}` is no text" if wrong else "a name stands twice, is empty, or has no text that can be used"
         msg = f"{PROFILES} is not what this package writes: {what}."
         raise DataError(msg)
-    if len(frame) != index.n or set(frame["kind"]) != {index.kind} or set(frame["recipe"]) != {index.recipe}:
-        msg = f"{PROFILES} has {len(frame):,} texts of {', '.join(sorted(set(frame['kind'])))}, and {INDEX} says other."
+    recipes = set(map(_digest_of, set(frame["info"]))) | set(frame["recipe"])
+    if len(frame) != index.n or set(frame["kind"]) != {index.kind} or recipes != {index.recipe}:
+        found = f"{len(frame):,} texts ({', '.join(sorted(set(frame['kind'])))}) of {len(recipes)} recipes"
+        msg = f"{PROFILES} has {found}, and {INDEX} says other: {index.n:,} ({index.kind}) of {index.recipe[:8]!r}."
         raise DataError(msg)
     return frame
+
+
+def _digest_of(info: str) -> str:
+    """Of the recipe that is told; ``""`` where it is none."""
+    try:
+        return Recipe.parse(info).digest
+    except (ValueError, TypeError, AttributeError):  # no JSON, or of other parts
+        return ""
 
 
 def _vectors(path: Path, names: list[str]) -> NDArray[np.float32]:
@@ -208,8 +256,9 @@ def _vectors(path: Path, names: list[str]) -> NDArray[np.float32]:
     if "name" not in frame or not frame.shape[1] > 1 or set(numbers.dtypes.map(lambda kind: kind.kind)) != {"f"}:
         msg = f"{VECTORS} has no column `name` and numbers beside it."
         raise DataError(msg)
-    values: NDArray[np.float32] = numbers.to_numpy(dtype=np.float32)
+    with np.errstate(over="ignore"):  # too large becomes infinite, and is refused as such
+        values: NDArray[np.float32] = numbers.to_numpy(dtype=np.float32)
     if frame["name"].tolist() != names or not np.isfinite(values).all():
-        msg = f"{VECTORS} has vectors of other names than {PROFILES}, or numbers that are missing."
+        msg = f"{VECTORS} has vectors of other names than {PROFILES}, or numbers that are missing or infinite."
         raise DataError(msg)
     return values

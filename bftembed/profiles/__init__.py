@@ -1,6 +1,6 @@
 """What a profile is about, how it is asked for, cleaned and kept."""
 
-from bftembed.profiles.bundles import Bundle, BundledFile, BundleIndex
+from bftembed.profiles.bundles import Bundle, BundledFile, BundleIndex, BundleVersion
 from bftembed.profiles.clean import CleanedText, clean
 from bftembed.profiles.entity import Entity, Kind
 from bftembed.profiles.exports import Profile
@@ -13,6 +13,7 @@ from bftembed.profiles.write import Plan, WriteResult, estimate, nearby, plan_pr
 __all__ = [
     "Bundle",
     "BundleIndex",
+    "BundleVersion",
     "BundledFile",
     "CleanedText",
     "Entity",

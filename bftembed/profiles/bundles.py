@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 INDEX, CARD, NAMES, PROFILES, VECTORS = "bundle.json", "README.md", "names.txt", "profiles.parquet", "vectors.parquet"
 FORMAT, SCHEMA = "bftembed bundle", 1
+_Line = Annotated[str, Field(pattern=r"^\P{Cc}*$")]  # it is printed: nothing that moves a cursor or ends a line
 
 
 class BundledFile(BaseModel):
@@ -38,7 +39,23 @@ class BundledFile(BaseModel):
     bytes: int = Field(gt=0)
 
 
-class BundleIndex(BaseModel):
+class BundleVersion(BaseModel):
+    """What ``bundle.json`` says in every version.
+
+    Examples
+    --------
+    >>> from bftembed.profiles import BundleVersion
+    >>> BundleVersion.model_validate_json('{"format": "bftembed bundle", "schema_version": 2}').schema_version
+    2
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format: str = Field(pattern=f"^{FORMAT}$")
+    schema_version: int = Field(ge=1)
+
+
+class BundleIndex(BundleVersion):
     """What ``bundle.json`` says; it fixes all files that are read, so that its own checksum fixes the bundle.
 
     Examples
@@ -50,17 +67,13 @@ class BundleIndex(BaseModel):
     1
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    format: str = Field(pattern=f"^{FORMAT}$")
-    schema_version: int = Field(ge=1)
-    name: str
-    kind: str
+    name: _Line
+    kind: _Line
     n: int = Field(gt=0)
     recipe: str
-    made_by: str
-    licence: str
-    sources: list[str] = []
+    made_by: _Line
+    licence: _Line
+    sources: list[_Line] = []
     encoder: dict[str, str] = {}
     files: dict[str, BundledFile]
 

@@ -135,7 +135,8 @@ def _read(path: Path) -> pd.DataFrame:
         msg = f"`{path}` is a bundle: pass bft.datasets.load_bundle({str(path)!r})."
         raise InputError(msg)
     if not path.is_file():
-        msg = f"There is no file `{path}` with texts."
+        hint = " A bundle at a url is read by bft.datasets.load_bundle(url)." if ":/" in str(path) else ""
+        msg = f"There is no file `{path}` with texts.{hint}"
         raise InputError(msg)
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".parquet"):

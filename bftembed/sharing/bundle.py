@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bftembed import datasets
-from bftembed._files import replacing
+from bftembed._files import refuse_nul, replacing
+from bftembed._unicode import writable
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.errors import DataError, InputError, StoreError
-from bftembed.profiles import BundledFile, BundleIndex, ProfileStore, Recipe, read_profiles
+from bftembed.profiles import Bundle, BundledFile, BundleIndex, ProfileStore, Recipe, read_profiles
 from bftembed.profiles.bundles import CARD, FORMAT, INDEX, NAMES, PROFILES, SCHEMA, VECTORS
 from bftembed.profiles.exports import read_export, write_export
 from bftembed.quality import MAIN, check_profiles
 from bftembed.sharing.card import CardParts, card, counted
 from bftembed.sharing.facts import fact_sources
-from bftembed.sharing.places import shared_encoder, shared_recipe, under
-from bftembed.vectors import write_vectors
+from bftembed.sharing.places import shared_encoder, shared_recipe, under, without_places
 
 if TYPE_CHECKING:
     from bftembed.encoders import Encoder
-    from bftembed.profiles import Bundle
 
 #: What of the profile check stands in the card.
 _CHECKED = (
@@ -36,7 +36,7 @@ _CHECKED = (
 
 
 def bundle_profiles(
-    store: ProfileStore | str | Path,
+    store: ProfileStore | Bundle | str | Path,
     output: str | Path,
     *,
     kind: str | None = None,
@@ -58,7 +58,7 @@ def bundle_profiles(
     Parameters
     ----------
     store
-        Profile store or its path, or a Parquet export of one.
+        Profile store or its path, a Parquet export of one, or a bundle or its directory, e.g. to add vectors.
     output
         Directory to write: a new one, or one that holds a bundle, which is replaced as a whole.
     kind
@@ -102,9 +102,9 @@ def bundle_profiles(
     >>> bundle.profiles[["entity", "text"]].to_numpy().tolist()
     [['TP53', 'TP53. tumor protein p53.']]
     """
-    target = Path(output).expanduser()
-    _check_target(target)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
+    target = _checked_target(output)
+    called = _checked_name(target.name if name is None else name)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", str(licence)):
         msg = f"licence={licence!r} is no identifier of a licence; the hub writes them as 'cc-by-4.0', 'apache-2.0'."
         raise InputError(msg)
     made_by = None if encoder is None else get_encoder(encoder)
@@ -119,11 +119,11 @@ def bundle_profiles(
     index: dict[str, Any] = {
         "format": FORMAT,
         "schema_version": SCHEMA,
-        "name": name or target.resolve().name,
+        "name": called,
         "kind": chosen,
         "n": len(frame),
         "recipe": shared.digest,
-        "made_by": shared.words,
+        "made_by": " ".join(shared.words.split()),
         "licence": licence,
         "sources": sources,
         "encoder": {} if made_by is None else shared_encoder(made_by.record()),
@@ -141,22 +141,45 @@ def bundle_profiles(
         with replacing(target) as made:
             made.mkdir()
             _write(made, frame, vectors, index, parts)
+            bundle = datasets.load_bundle(made)  # what cannot be read takes nobody's place
     except (OSError, StoreError, DataError) as error:
         msg = f"`{target}` cannot be written ({error.__cause__ or error}). Free space, or choose another directory."
         raise StoreError(msg) from error
-    return datasets.load_bundle(target)
+    return replace(bundle, path=target)
 
 
-def _check_target(target: Path) -> None:
-    """Refuse a directory in which something else would be lost."""
-    if target.exists() and not target.is_dir():
-        msg = f"`{target}` is a file; give a directory for the bundle."
+def _checked_target(output: str | Path) -> Path:
+    """The directory, which no link stands for, where nothing but a bundle would be lost."""
+    target = Path(output).expanduser()
+    try:
+        refuse_nul(target)
+        target = target.resolve()
+        if target.exists() and not target.is_dir():
+            msg = f"`{target}` is a file; give a directory for the bundle."
+            raise InputError(msg)
+        others = {entry.name for entry in target.iterdir()} if target.is_dir() else set()
+        known = INDEX in others and FORMAT.encode() in (target / INDEX).read_bytes()
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError
+        msg = f"The directory {str(output)!a} cannot be written: {error}. Choose another one."
+        raise InputError(msg) from error
+    if writable(str(target)) != str(target):
+        msg = f"The directory {str(target)!a} has half a character in its name: choose another one."
         raise InputError(msg)
-    others = {entry.name for entry in target.iterdir()} if target.is_dir() else set()
-    if others and (INDEX not in others or others - {INDEX, CARD, NAMES, PROFILES, VECTORS}):
-        shown = ", ".join(sorted(others - {INDEX, CARD, NAMES, PROFILES, VECTORS})[:3]) or "no bundle.json"
+    if foreign := others - ({INDEX, CARD, NAMES, PROFILES, VECTORS} if known else set()):
+        shown = ", ".join(sorted(foreign)[:3])
         msg = f"`{target}` holds other things than a bundle ({shown}): give a new directory, and copy its files there."
         raise InputError(msg)
+    if Path.cwd().is_relative_to(target):
+        msg = f"`{target}` is the directory you are in, and would be replaced: give another, or go elsewhere."
+        raise InputError(msg)
+    return target
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        msg = f"name={name!a} is no name of a bundle: give a line of text."
+        raise InputError(msg)
+    return name
 
 
 def _one_kind(frame: pd.DataFrame, kind: str | None) -> str:
@@ -171,11 +194,15 @@ def _one_kind(frame: pd.DataFrame, kind: str | None) -> str:
     return kind or str(there.index[0])
 
 
-def _all_of(store: ProfileStore | str | Path) -> pd.DataFrame:
-    """All rows of a store, or of its export."""
+def _all_of(store: ProfileStore | Bundle | str | Path) -> pd.DataFrame:
+    """All rows of a store, of its export, or of a bundle."""
     if isinstance(store, ProfileStore):
         return store.frame()
+    if isinstance(store, Bundle):
+        return store.profiles
     path = Path(store).expanduser()
+    if (path / INDEX).is_file():
+        return datasets.load_bundle(path).profiles
     if path.suffix == ".parquet":
         return read_export(path)
     with ProfileStore(path, read_only=True) as opened:
@@ -216,7 +243,7 @@ def _accuracy(frame: pd.DataFrame, kind: str, *, asked: bool, progress: bool | N
     try:
         checked = check_profiles({"these texts": frame}, progress=progress)
     except InputError as error:
-        return f"Not checked: {error}"
+        return f"Not checked: {without_places(str(error))}"
     table = checked.table()
     rows = table.loc[[name for name in _CHECKED if name in table.index]]
     head = f"| measure | {' | '.join(map(str, rows.columns))} |\n|" + "---|" * (rows.shape[1] + 1)
@@ -235,16 +262,17 @@ def _encoded(frame: pd.DataFrame, encoder: Encoder, *, progress: bool | None) ->
     if not vectors.shape[1]:
         msg = "The encoder `none` makes no vectors: leave it out, or name one."
         raise InputError(msg)
-    return pd.DataFrame(vectors, index=pd.Index(frame["entity"], name=None)).rename(columns="d{}".format)
+    return pd.DataFrame(vectors, index=pd.Index(frame["entity"], name="name")).rename(columns="d{}".format)
 
 
 def _write(
     directory: Path, frame: pd.DataFrame, vectors: pd.DataFrame | None, index: dict[str, Any], parts: CardParts
 ) -> None:
     write_export(frame, directory / PROFILES)
-    (directory / NAMES).write_text("".join(f"{name}\n" for name in frame["entity"]), encoding="utf-8")
-    if vectors is not None:
-        write_vectors(vectors, directory / VECTORS)
+    lines = [" ".join(name.split()) for name in frame["entity"]]
+    (directory / NAMES).write_bytes("".join(f"{name}\n" for name in lines).encode())
+    if vectors is not None:  # not as other tables of vectors, which take no names such as 0, 1, 2 of clusters
+        vectors.reset_index().to_parquet(directory / VECTORS, index=False, use_dictionary=False)
     files = {}
     for made in sorted(directory.iterdir()):
         content = made.read_bytes()

@@ -1,11 +1,14 @@
 """Bundles from directories and urls: whole, damaged, foreign and hostile ones."""
 
+import contextlib
 import functools
 import hashlib
 import http.server
 import json
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -31,12 +34,29 @@ def bundle(tmp_path, monkeypatch):
 
 @pytest.fixture
 def served(bundle):
-    """The directory of the bundle on a web server; `asked` has what was asked for."""
-    asked = []
+    """The directory of the bundle on a web server; `asked` has what was asked for, and says how it misbehaves."""
+
+    class Asked(list):
+        how = ""
+
+    asked = Asked()
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):
             asked.append(self.path)
+
+        def do_GET(self):
+            if not asked.how:
+                super().do_GET()
+                return
+            self.send_response(302 if asked.how == "elsewhere" else 200)
+            self.send_header("Location", "file:///etc/hostname")
+            self.send_header("Content-Length", str(1 << 40))
+            self.end_headers()
+            with contextlib.suppress(OSError):  # it hangs up
+                while self.wfile.write(b"{" * 65536) and asked.how == "endless":
+                    pass
+            self.close_connection = True
 
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(Handler, directory=str(bundle.path.parent))
@@ -108,6 +128,58 @@ def test_a_url_of_another_bundle_or_of_none(bundle, served):
         load_bundle("http://127.0.0.1:9/b")
 
 
+def test_a_server_that_cuts_off_sends_without_end_or_to_a_page(bundle, served, tmp_path):
+    url, asked = served
+    asked.how = "cut"
+    with pytest.raises(DataError, match="broke before"):
+        load_bundle(url)
+    asked.how = "endless"
+    with pytest.raises(DataError, match="much more"):
+        load_bundle(url)
+    asked.how = "elsewhere"
+    with pytest.raises(DataError, match="could not be had"):
+        load_bundle(url)
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+    asked.how = ""
+    assert load_bundle(url).sha256 == bundle.sha256, "and nothing is left that would be in the way"
+
+
+def test_forms_of_an_address(bundle, served):
+    url, asked = served
+    for given in (f" {url}/ ", url.replace("http", "HTTP"), f"{url}?key=k", f"{url}/bundle.json?key=k", f"{url}#part"):
+        asked.clear()
+        assert load_bundle(given).sha256 == bundle.sha256
+        assert asked[0] == "/b/bundle.json" + "?key=k" * ("key" in given)
+    for given, told in {
+        "hf://datasets/x/y": "no address that is read",
+        "s3://x": "no address that is read",
+        "https://[::1": "no address",
+        "https://huggingface.co/datasets/x/y/tree/main": "/resolve/main",
+        str(Path(url)): "no address that is read",
+        "x" * 5000: "cannot be read",
+        "a\0b": "check the path",
+    }.items():
+        with pytest.raises(DataError, match=told):
+            load_bundle(given)
+
+
+def test_no_password_is_said_or_logged(bundle, served, caplog):
+    url, _ = served
+    url = url.replace("http://", "http://me:secret@") + "?key=secret"
+    with caplog.at_level("INFO", logger="bftembed"):
+        load_bundle(url)
+        with pytest.raises(DataError, match="404") as error:
+            load_bundle(url.replace("/b?", "/none?"))
+    assert "to be sure of the same one" in caplog.text
+    assert "secret" not in caplog.text + str(error.value)
+
+
+def test_a_bundle_is_fetched_by_several_at_once(bundle, served):
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(load_bundle, [served[0]] * 16))
+    assert {each.sha256 for each in found} == {bundle.sha256}
+
+
 def test_a_changed_byte_is_told(bundle):
     path = bundle.path / "profiles.parquet"
     content = bytearray(path.read_bytes())
@@ -125,6 +197,9 @@ def test_a_changed_byte_is_told(bundle):
     [
         ({"format": "zip"}, "not of a bundle"),
         ({"schema_version": 2}, "later version"),
+        ({"schema_version": 2, "files": {}, "recipe": None, "licence": 1}, "later version"),
+        ({"name": "a\x1b[2J"}, "name"),
+        ({"made_by": "a\nb"}, "made_by"),
         ({"schema_version": "x"}, "schema_version"),
         ({"files": {}}, "no profiles.parquet"),
         ({"files": {"profiles.parquet": {"sha256": "x", "bytes": 1}}}, "sha256"),
@@ -157,6 +232,12 @@ def test_an_index_that_is_none(bundle, content):
         (lambda frame: frame.drop(columns="ensembl"), "no column `ensembl`"),
         (lambda frame: frame.drop(columns="prompt"), "columns missing: prompt"),
         (lambda frame: frame.assign(schema=99), "schema"),
+        (lambda frame: frame.assign(entity=["a", " ", "b"]), "is empty"),
+        (lambda frame: frame.assign(prompt=None), "`prompt` is no text"),
+        (lambda frame: frame.assign(status="error"), "text that can be used"),
+        (lambda frame: frame.assign(info="{"), "says other"),
+        (lambda frame: frame.assign(info="[]"), "says other"),
+        (lambda frame: frame.assign(info=frame["info"].str.replace("annotation", "other")), "says other"),
     ],
 )
 def test_a_table_with_a_good_checksum_that_is_none_of_texts(bundle, make, told):
@@ -178,6 +259,7 @@ def test_vectors_of_other_names(bundle, tmp_path):
     put(pd.DataFrame({"name": ["a", "b", "c"], "d0": [1.0, 2.0, 3.0]}))
     put(pd.DataFrame({"name": bundle.profiles["entity"], "d0": [1.0, None, 3.0]}))
     put(pd.DataFrame({"name": bundle.profiles["entity"], "d0": ["1", "2", "3"]}))
+    put(pd.DataFrame({"name": bundle.profiles["entity"], "d0": [1e300, 2.0, 3.0]}))
     put(pd.DataFrame({"name": bundle.profiles["entity"]}))
 
 

@@ -1,12 +1,17 @@
 """Bundles written from stores, read back, and all that a maker can do wrong."""
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import bftembed as bft
 from bftembed.engines import Request
-from bftembed.errors import EncoderError, InputError, StoreError
+from bftembed.errors import BftembedError, EncoderError, InputError, StoreError
 from bftembed.profiles import ProfileStore
 from bftembed.profiles.recipe import Recipe, key_of
 from bftembed.sharing import bundle_profiles
@@ -65,7 +70,7 @@ def test_a_bundle_is_replaced_and_nothing_else(store, letters, tmp_path):
         bundle_profiles(store, target)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "README.md").write_text("my notes")
-    with pytest.raises(InputError, match=r"no bundle\.json"):
+    with pytest.raises(InputError, match=r"other things than a bundle \(README\.md\)"):
         bundle_profiles(store, tmp_path / "mine")
     assert (tmp_path / "mine" / "README.md").read_text() == "my notes"
     with pytest.raises(InputError, match="is a file"):
@@ -102,6 +107,97 @@ def test_what_is_not_clear_has_to_be_chosen(store, write, tmp_path):
     with pytest.raises(InputError, match="no text of kind 'gene_set' that can be used"):
         bundle_profiles(store, tmp_path / "c", kind="gene_set")
     assert not (tmp_path / "c").exists()
+
+
+def test_a_json_file_of_another_program_is_nobodys_bundle(store, tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "bundle.json").write_text('{"format": "javascript"}')
+    with pytest.raises(InputError, match=r"other things than a bundle \(bundle\.json\)"):
+        bundle_profiles(store, tmp_path / "b")
+
+
+def test_a_link_leads_to_its_directory_and_stays(store, tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "link").symlink_to("b")
+    assert bundle_profiles(store, tmp_path / "link").path == tmp_path / "b"
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "b" / "bundle.json").is_file()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="cannot be written"):
+        bundle_profiles(store, tmp_path / "loop")
+
+
+@pytest.mark.parametrize(
+    ("directory", "told"),
+    [
+        (".", "the directory you are in"),
+        ("..", "other things"),
+        ("a\0b", "NUL byte"),
+        ("a\udc80b", "half a character"),
+        ("x" * 300, "cannot be written"),
+        ("a\nb", "no name of a bundle"),
+    ],
+)
+def test_directories_that_cannot_be(store, tmp_path, monkeypatch, directory, told):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError, match=told):
+        bundle_profiles(store, directory)
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\0", "\udc80", "\x1b[2J", 5])
+def test_a_name_that_is_no_line(store, tmp_path, name):
+    with pytest.raises(InputError, match="no name of a bundle"):
+        bundle_profiles(store, tmp_path / "b", name=name)
+
+
+def test_names_of_any_kind_come_back_with_their_vectors(store, write, letters, tmp_path):
+    names = ["a/b", "..", "=1+1", "β", "NA", "nan", "1", " x", "x", "x ", "a\nb", "a\rb", "\u2028x", '"', "x" * 900]
+    write(store, "drug", names)
+    made = bundle_profiles(store, tmp_path / "b", kind="drug", encoder=letters)
+    assert made.profiles["entity"].tolist() == sorted(names)
+    assert len((tmp_path / "b" / "names.txt").read_bytes().splitlines()) == len(names)
+    drugs = bft.embed(["=1+1", "a/b"], kind="drug", facts="none", profiles=made, encoder=made.encoder())
+    rows = [made.profiles["entity"].tolist().index(name) for name in drugs.obs_names]
+    np.testing.assert_array_equal(drugs.X, made.vectors[rows])
+
+
+def test_clusters_that_are_numbered_have_vectors_too(store, write, letters, tmp_path):
+    write(store, "cluster", ["0", "1", "2"])
+    made = bundle_profiles(store, tmp_path / "b", kind="cluster", encoder=letters)
+    assert (made.profiles["entity"].tolist(), made.vectors.shape) == (["0", "1", "2"], (3, 5))
+
+
+def test_vectors_are_added_to_a_bundle(store, letters, tmp_path):
+    first = bundle_profiles(store, tmp_path / "b")
+    for source in (first, tmp_path / "b"):
+        second = bundle_profiles(source, tmp_path / "b", encoder=letters)
+        pd.testing.assert_frame_equal(first.profiles, second.profiles)
+        assert second.vectors is not None
+
+
+def test_vectors_that_cannot_be_read_again_leave_the_former_bundle(store, letters, tmp_path, monkeypatch):
+    former = bundle_profiles(store, tmp_path / "b")
+    monkeypatch.setattr(type(letters), "_encode", lambda _, texts, **__: np.full((len(texts), 2), np.inf, np.float32))
+    with pytest.raises(BftembedError):
+        bundle_profiles(store, tmp_path / "b", encoder=letters)
+    assert bft.datasets.load_bundle(tmp_path / "b").sha256 == former.sha256
+
+
+@pytest.mark.parametrize("moment", ["write_export", "card"])
+def test_a_killed_maker_leaves_the_former_bundle(store, tmp_path, moment):
+    former = bundle_profiles(store, tmp_path / "b")
+    code = (
+        "import os, signal\n"
+        "from bftembed.sharing import bundle\n"
+        f"bundle.{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"bundle.bundle_profiles({str(store)!r}, {str(tmp_path / 'b')!r}, name='other')"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert bft.datasets.load_bundle(tmp_path / "b").sha256 == former.sha256
+    assert bundle_profiles(store, tmp_path / "b", name="other").index.name == "other"
 
 
 @pytest.mark.parametrize("licence", ["CC BY", "", "mit\nname: x", "../x"])
