@@ -60,7 +60,7 @@ def held_sides(uns: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def check_embedded(held: Mapping[str, Any], use_rep: str, place: str, verb: str) -> None:
-    """Refuse a key that is not in ``adata.obsm`` or ``adata.varm``.
+    """Refuse a key that is not in ``adata.obsm`` or ``adata.varm``, or is sparse there.
 
     Raises
     ------
@@ -70,6 +70,9 @@ def check_embedded(held: Mapping[str, Any], use_rep: str, place: str, verb: str)
     if use_rep not in held:
         there = f"it has {', '.join(held)}.{did_you_mean(use_rep, held)}" if len(held) else "it is empty."
         msg = f"`adata.{place}` has no `{use_rep}`: {there} `bft.tl.{verb}` makes one."
+        raise InputError(msg)
+    if hasattr(held[use_rep], "indptr"):
+        msg = f"`adata.{place}[{use_rep!r}]` is sparse: make it an array, `.toarray()`, of the same key."
         raise InputError(msg)
 
 

@@ -165,7 +165,7 @@ def check_columns(frame: Any, where: str, names: Iterable[str], *, remedy: str =
         With the columns that there are, and the nearest of them.
     """
     for name in names:
-        if name not in frame.columns:
+        if name not in list(frame.columns):  # a list of names is no name, and has no hash
             known = list(map(str, frame.columns))
             hint = f"{did_you_mean(str(name), known)}{remedy}"
             msg = f"`{where}` has no column `{name}`; it has {', '.join(known) or 'none'}.{hint}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -9,9 +10,12 @@ import pandas as pd
 
 from bftembed.entities import canonical
 from bftembed.errors import InputError
+from bftembed.expression import chosen_matrix, normalised_chunks, parts_of
 from bftembed.tl._embed_cells import embed_cells
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -21,10 +25,18 @@ Usual = Literal["own", "ref"]
 
 
 class SharedGenes:
-    """Cells of both data sets by the genes that both have."""
+    """Cells of both data sets by the genes that both have, of `ref` those in `rows`."""
 
     def __init__(
-        self, ref: AnnData, query: AnnData, *, use_rep: str, layer: str | None, usual: Usual, batch_key: str | None
+        self,
+        ref: AnnData,
+        query: AnnData,
+        *,
+        rows: NDArray[np.bool_],
+        use_rep: str,
+        layer: str | None,
+        usual: Usual,
+        batch_key: str | None,
     ) -> None:
         self._usual, self._batch_key = usual, batch_key
         vectors = np.asarray(ref.varm[use_rep], dtype=np.float32)
@@ -43,10 +55,13 @@ class SharedGenes:
         self.n_genes = len(shared)
         columns = [first[gene] for gene in shared]
         self._vectors = vectors[columns]
-        self._ref = _bare(ref, columns, shared, layer, "ref")
-        self._query = _bare(query, [second[gene] for gene in shared], shared, layer, "query")
+        with _named("ref"):
+            self._ref = _bare(ref, rows, columns, names=shared, layer=layer)
+        with _named("query"):
+            every = np.ones(query.n_obs, dtype=bool)
+            self._query = _bare(query, every, [second[gene] for gene in shared], names=shared, layer=layer)
         if batch_key is not None:
-            self._ref.obs[batch_key] = ref.obs[batch_key].astype(str).to_numpy()
+            self._ref.obs[batch_key] = ref.obs[batch_key].astype(object).to_numpy()[rows]
 
     def cells(self, rng: np.random.Generator | None) -> tuple[Floats, Floats]:
         """Vectors of the cells of `ref` and of `query`; with `rng` by random vectors of the genes."""
@@ -56,14 +71,17 @@ class SharedGenes:
         for adata in (self._ref, self._query):
             adata.varm["v"] = vectors
         given = pd.DataFrame(table, index=[f"g{i}" for i in range(len(table))])
-        how: dict[str, Any] = {"use_rep": "v", "key_added": "cells", "empty": "nan", "table": given, "progress": False}
-        embed_cells(self._ref, batch_key=self._batch_key, **how)
+        how: dict[str, Any] = {"use_rep": "v", "key_added": "cells", "empty": "nan", "table": given}
+        how |= {"values": "lognorm", "progress": False}
         usual = None
-        if self._usual == "ref":
-            from bftembed import pp
+        with _named("ref"):
+            embed_cells(self._ref, batch_key=self._batch_key, **how)
+            if self._usual == "ref":
+                from bftembed import pp
 
-            usual = pp.reference(self._ref, progress=False)
-        embed_cells(self._query, reference=usual, **how)
+                usual = pp.reference(self._ref, values="lognorm", progress=False)
+        with _named("query"):
+            embed_cells(self._query, reference=usual, **how)
         return np.asarray(self._ref.obsm["cells"]), np.asarray(self._query.obsm["cells"])
 
 
@@ -82,17 +100,24 @@ def _first_rows(names: list[str], usable: NDArray[np.bool_]) -> dict[str, int]:
     return rows
 
 
-def _bare(adata: AnnData, columns: list[int], names: list[str], layer: str | None, what: str) -> AnnData:
-    """The matrix of some genes in memory, and nothing else."""
-    from anndata import AnnData
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Say of which data an error is."""
+    try:
+        yield
+    except InputError as error:
+        msg = f"`{what}`: {error}"
+        raise InputError(msg) from error
 
-    if layer is not None and layer not in adata.layers:
-        msg = f"`{what}.layers` has no {layer!r}; there are {', '.join(adata.layers) or 'none'}."
-        raise InputError(msg)
-    chosen = adata[:, columns]
-    chosen = chosen.to_memory() if adata.isbacked else chosen
-    x = chosen.X if layer is None else chosen.layers[layer]
-    if x is None:
-        msg = f"`{what}.X` is empty: name a layer."
-        raise InputError(msg)
-    return AnnData(x.copy(), obs=pd.DataFrame(index=adata.obs_names), var=pd.DataFrame(index=names))
+
+def _bare(
+    adata: AnnData, rows: NDArray[np.bool_], columns: list[int], *, names: list[str], layer: str | None
+) -> AnnData:
+    """Log-normalised expression of some cells and genes, and nothing else; counts are scaled by those of all genes."""
+    from anndata import AnnData
+    from scipy.sparse import vstack
+
+    chunks = normalised_chunks(chosen_matrix(parts_of(adata), layer=layer, use_raw=False))
+    kept = [chunk[rows[start : start + chunk.shape[0]]][:, columns].astype(np.float32) for start, chunk, _ in chunks]
+    obs = pd.DataFrame(index=adata.obs_names[rows])
+    return AnnData(vstack(kept, format="csr"), obs=obs, var=pd.DataFrame(index=names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import warnings
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -60,7 +61,7 @@ def transfer_labels(  # noqa: PLR0913
     query
         Cells to be labelled; genes are found by ``var["bft_gene"]``, else by canonical symbol.
     label_key
-        Column of ``ref.obs``; cells without a label are left out.
+        Column of ``ref.obs``; cells without a label, or with an empty one, are left out.
     use_rep
         Key of the gene vectors.
     n_neighbors
@@ -74,9 +75,10 @@ def transfer_labels(  # noqa: PLR0913
         Column of ``ref.obs``: these batches are compared each with its own reference, and are held out one by one for
         the score of the reference.
     truth_key
-        Column of ``query.obs`` with known labels, of the same names: scored beside.
+        Column of ``query.obs`` with known labels, of the same names: scored beside. A label that `ref` lacks has recall
+        0.
     layer
-        Layer to use in place of X, of both.
+        Layer to use in place of X, of both. Counts are scaled to 10,000 per cell, by all genes, and logged.
     n_controls
         How many times random vectors are drawn.
     seed
@@ -127,17 +129,22 @@ def transfer_labels(  # noqa: PLR0913
     check_number("n_neighbors", n_neighbors, least=1, whole=True)
     check_number("n_controls", n_controls, least=1, whole=True)
     check_number("threshold", threshold, least=0)
+    check_number("seed", seed, least=0, whole=True)
+    if threshold > 1:
+        msg = f"`threshold` is a share of the neighbours, from 0 to 1, got {threshold!r}."
+        raise InputError(msg)
     check_embedded(ref.varm, use_rep, "varm", "embed_genes")
     check_columns(ref.obs, "ref.obs", [label_key, *([batch_key] if batch_key else [])])
     check_columns(query.obs, "query.obs", [truth_key] if truth_key else [])
     columns = columns_made(query, key_added, "labels", [key_added, f"{key_added}_confidence"], place="obs")
-    labels = ref.obs[label_key].astype(object)
-    known = labels.notna().to_numpy()
-    labels = labels[known].astype(str).to_numpy(dtype=str)
+    every = _texts(ref.obs[label_key])
+    known = every.notna().to_numpy()
+    labels = every[known].to_numpy(dtype=str)
     _check_labels(labels, label_key, n_neighbors)
+    truth = None if truth_key is None else _texts(query.obs[truth_key]).to_numpy()
+    _check_truth(truth, labels, f"`query.obs[{truth_key!r}]` and `ref.obs[{label_key!r}]`")
     batches = None if batch_key is None else ref.obs[batch_key].astype(str).to_numpy(dtype=str)[known]
-    space = SharedGenes(ref[known], query, use_rep=use_rep, layer=layer, usual=reference, batch_key=batch_key)
-    truth = None if truth_key is None else query.obs[truth_key].astype(object).to_numpy()
+    space = SharedGenes(ref, query, rows=known, use_rep=use_rep, layer=layer, usual=reference, batch_key=batch_key)
     rng = np.random.default_rng(seed)
     votes, held = {}, {}
     for which in (_TEXTS, *(f"random {i + 1}" for i in range(n_controls))):
@@ -169,9 +176,18 @@ def transfer_labels(  # noqa: PLR0913
     _tell(result, scored, key_added)
 
 
+def _texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Labels as texts; None where there is none, or an empty one."""
+    texts = column.astype(object).astype(str).reset_index(drop=True)
+    return texts.where(column.notna().to_numpy() & (texts.str.strip() != ""), None)
+
+
 def _check_labels(labels: NDArray[np.str_], label_key: str, n_neighbors: int) -> None:
     if len(found := np.unique(labels)) < 2:
         msg = f"`ref.obs[{label_key!r}]` has {len(found)} labels in {len(labels)} cells: at least two are needed."
+        raise InputError(msg)
+    if 2 * len(found) > len(labels):
+        msg = f"`ref.obs[{label_key!r}]` has {len(found)} labels in {len(labels)} cells: name a column of types."
         raise InputError(msg)
     if len(labels) <= n_neighbors:
         msg = f"{len(labels)} cells of `ref` have a label, which is too few for n_neighbors={n_neighbors}."
@@ -179,6 +195,14 @@ def _check_labels(labels: NDArray[np.str_], label_key: str, n_neighbors: int) ->
     if UNASSIGNED in found:
         msg = f"{UNASSIGNED!r} is what cells without a label are called: rename that label of `ref`."
         raise InputError(msg)
+
+
+def _check_truth(truth: NDArray[np.object_] | None, labels: NDArray[np.str_], where: str) -> None:
+    if truth is None or (asked := {label for label in truth if label is not None}) & set(labels):
+        return
+    shown = (", ".join(sorted(each)[:3]) or "nothing" for each in (asked, set(labels.tolist())))
+    msg = f"{where} have no label in common ({'; '.join(shown)}): name them alike."
+    raise InputError(msg)
 
 
 def _voted(cells: Floats, labels: NDArray[np.str_], asked: Floats, n: int) -> pd.DataFrame:
@@ -189,7 +213,9 @@ def _voted(cells: Floats, labels: NDArray[np.str_], asked: Floats, n: int) -> pd
     made = pd.DataFrame({"label": np.array([None] * len(asked), dtype=object), "confidence": np.nan})
     if answerable.any() and usable.any():
         voting = KNeighborsClassifier(min(n, int(usable.sum())), metric="cosine", algorithm="brute")
-        shares = voting.fit(cells[usable], labels[usable]).predict_proba(asked[answerable])
+        with warnings.catch_warnings():  # few cells of a label are told by the scores
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            shares = voting.fit(cells[usable], labels[usable]).predict_proba(asked[answerable])
         made.loc[answerable, "label"] = voting.classes_[shares.argmax(axis=1)].astype(object)
         made.loc[answerable, "confidence"] = shares.max(axis=1)
     return made
@@ -204,7 +230,8 @@ def _held_out(cells: Floats, labels: NDArray[np.str_], batches: NDArray[np.str_]
     from sklearn.model_selection import KFold, LeaveOneGroupOut
 
     by_batch = batches is not None and len(np.unique(batches)) > 1
-    folds: Any = LeaveOneGroupOut() if by_batch else KFold(_FOLDS, shuffle=True, random_state=seed)
+    n_folds = min(_FOLDS, len(labels))
+    folds: Any = LeaveOneGroupOut() if by_batch else KFold(n_folds, shuffle=True, random_state=seed % 2**32)
     found = np.array([None] * len(labels), dtype=object)
     for train, test in folds.split(cells, labels, batches if by_batch else None):
         found[test] = _voted(cells[train], labels[train], cells[test], n)["label"]
@@ -223,8 +250,8 @@ def _recall(truth: NDArray[np.object_] | None, called: pd.Series[Any]) -> float:
     if truth is None:
         return float("nan")
     known = pd.Series(truth).notna().to_numpy()
-    right = pd.Series(truth[known].astype(str) == called.fillna("").to_numpy(dtype=object)[known].astype(str))
-    return float(right.groupby(truth[known].astype(str)).mean().mean())
+    right = pd.Series(truth[known] == called.fillna("").to_numpy(dtype=object)[known])
+    return float(right.groupby(truth[known]).mean().mean())
 
 
 def _assigned(called: pd.DataFrame, names: NDArray[np.str_], threshold: float) -> pd.Series[Any]:

@@ -76,7 +76,8 @@ def test_unsure_and_empty_cells_are_unassigned(ref):
     x = query.X.toarray()
     x[0] = 0
     query.X = sp.csr_matrix(x)
-    bft.tl.transfer_labels(ref, query, "type", threshold=1.01, n_controls=1)
+    ref.obs["type"] = np.random.default_rng(5).permutation(ref.obs["type"].to_numpy())
+    bft.tl.transfer_labels(ref, query, "type", threshold=1, n_controls=1)
     assert set(query.obs["bft_label"]) == {"unassigned"}
     bft.tl.transfer_labels(ref, query, "type", n_controls=1)  # again under the same key
     assert query.obs["bft_label"].astype(str).ne("unassigned").sum() >= 39
@@ -102,6 +103,52 @@ def test_the_same_seed_gives_the_same_controls_and_a_file_holds_them(ref, tmp_pa
     assert found[0].equals(found[1])
 
 
+def test_files_dense_and_other_layouts_are_the_same(ref, tmp_path):
+    ref.obs.loc[ref.obs_names[::7], "type"] = ""
+    query = cells(30, 2)
+    bft.tl.transfer_labels(ref, query, "type", n_controls=1)
+    assert query.uns["bft"]["bft_label"]["labels"]["n_cells_ref"] == 120 - 18
+    ref.write_h5ad(tmp_path / "r.h5ad")
+    query.write_h5ad(tmp_path / "q.h5ad")
+    on_disk = [anndata.read_h5ad(tmp_path / f"{name}.h5ad", backed="r") for name in "rq"]
+    dense, columns = ref.copy(), query.copy()
+    dense.X, columns.X = dense.X.toarray().astype(np.float64), sp.csc_array(columns.X)
+    for first, second in (on_disk, (dense, columns), (ref[::1], cells(30, 2)[::1])):
+        bft.tl.transfer_labels(first, second, "type", n_controls=1)
+        assert second.obs["bft_label"].astype(str).tolist() == query.obs["bft_label"].astype(str).tolist()
+        np.testing.assert_allclose(second.obs["bft_label_confidence"], query.obs["bft_label_confidence"])
+
+
+def test_counts_are_scaled_by_all_genes(ref):
+    rng = np.random.default_rng(3)
+    made = []
+    for adata in (ref, cells(40, 2)):
+        counts = rng.poisson(np.expm1(adata.X.toarray()))
+        counts = np.column_stack([counts, rng.integers(0, 3000, adata.n_obs)])  # most of the counts, of no shared gene
+        whole = anndata.AnnData(counts.astype(np.float32), obs=adata.obs)
+        whole.var_names = [*GENES, f"own {len(made)}"]
+        logged = whole.copy()
+        logged.X = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4).astype(np.float32)
+        made.append((whole, logged))
+    for first in made[0]:
+        first.varm["X_bft"] = np.vstack([ref.varm["X_bft"], np.full(8, np.nan)]).astype(np.float32)
+    found = []
+    for first, second in zip(*made, strict=True):
+        bft.tl.transfer_labels(first, second, "type", n_controls=1)
+        found.append(second.obs["bft_label_confidence"].to_numpy())
+    np.testing.assert_allclose(*found)
+
+
+def test_few_cells_and_rare_labels(ref):
+    few = ref[[np.flatnonzero(ref.obs["type"] == name)[i] for i in (0, 1) for name in ("T", "B")]].copy()
+    query = cells(10, 2)
+    bft.tl.transfer_labels(few, query, "type", n_neighbors=2, n_controls=1, seed=2**40, reference="ref")
+    assert set(query.obs["bft_label"]) <= {"T", "B"}
+    ref.obs["type"] = ["rare", *ref.obs["type"].astype(str)[1:]]
+    bft.tl.transfer_labels(ref, query, "type", n_controls=1)
+    assert query.uns["bft"]["bft_label"]["labels"]["scores"]["ref"].max() < 0.8, "a label of one cell is never found"
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -113,7 +160,11 @@ def test_the_same_seed_gives_the_same_controls_and_a_file_holds_them(ref, tmp_pa
         ({"reference": "both"}, "reference"),
         ({"batch_key": "donor"}, "donor"),
         ({"truth_key": "known"}, "known"),
-        ({"layer": "counts"}, "no 'counts'"),
+        ({"layer": "counts"}, "`ref`: There is no layer 'counts'"),
+        ({"threshold": 50}, "from 0 to 1"),
+        ({"seed": -1}, "seed"),
+        ({"seed": None}, "seed"),
+        ({"label_key": ["type"]}, "no column"),
         ({"key_added": "a/b"}, "cannot be a key"),
         ({"key_added": "batch"}, "has a column `batch` already"),
         ({"n_controls": 0}, "n_controls"),
@@ -135,6 +186,24 @@ def test_bad_data(ref):
     ref.obs["taken"] = np.where(ref.obs["type"] == "T", "unassigned", "B")
     with pytest.raises(InputError, match="rename that label"):
         bft.tl.transfer_labels(ref, query, "taken")
+    ref.obs["number"] = np.random.default_rng(0).normal(size=ref.n_obs)
+    with pytest.raises(InputError, match="120 labels in 120 cells: name a column of types"):
+        bft.tl.transfer_labels(ref, query, "number")
+    query.obs["known"] = ["t"] * 10 + [None] * 10
+    with pytest.raises(InputError, match=r"no label in common \(t; B, T, monocyte\)"):
+        bft.tl.transfer_labels(ref, query, "type", truth_key="known")
+    with pytest.raises(InputError, match="`query`: The data are a single cell"):
+        bft.tl.transfer_labels(ref, query[:1].copy(), "type")
+    ref.obs["batch"] = [None, *ref.obs["batch"][1:]]
+    with pytest.raises(InputError, match="`ref`: 1 of 120 cells have no entry"):
+        bft.tl.transfer_labels(ref, query, "type", batch_key="batch")
+    negative = query.copy()
+    negative.X = -negative.X
+    with pytest.raises(InputError, match=r"`query`: .\.X. holds negative"):
+        bft.tl.transfer_labels(ref, negative, "type")
+    ref.varm["sparse"] = sp.csr_matrix(ref.varm["X_bft"])
+    with pytest.raises(InputError, match="is sparse"):
+        bft.tl.transfer_labels(ref, query, "type", use_rep="sparse")
     query.var_names = list("abcdef")
     with pytest.raises(InputError, match="0 genes in common"):
         bft.tl.transfer_labels(ref, query, "type")
