@@ -53,6 +53,14 @@ EXAMPLES = {
     "profiles show": ("bftembed profiles show TP53 --prompt",),
     "profiles check": ("bftembed profiles check profiles.sqlite -o checks.md --genes-output genes.tsv",),
     "profiles export": ("bftembed profiles export texts.parquet",),
+    "profiles bundle": (
+        "bftembed profiles bundle profiles.sqlite -o texts --encoder default --licence cc-by-4.0",
+        "bftembed embed cells.h5ad -o embedded.h5ad --profiles texts",
+    ),
+    "vectors": (
+        "bftembed vectors embedded.h5ad -o genes.parquet",
+        "bftembed vectors embedded.h5ad -o cells.csv --among cells",
+    ),
 }
 
 

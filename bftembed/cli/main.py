@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from typing import Annotated, Any
@@ -93,6 +94,11 @@ def run() -> None:
         app()
     except BftembedError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(f"error: a path is too long for a file: {str(error.filename)[:60]!r}...", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
         if not (line := advice(error.name or "")):

@@ -38,6 +38,12 @@ def vectors(
     if not source.exists():
         msg = f"There is no file `{source}`."
         raise InputError(msg)
-    adata = open_adata(source) if source.suffix in {".h5ad", ".zarr"} else bft.read_vectors(source)
+    if source.suffix.lower() in {".h5ad", ".zarr"}:
+        adata = open_adata(source)
+    elif among is None:
+        adata = bft.read_vectors(source, key_added=use_rep)
+    else:
+        msg = f"--among is of .h5ad and .zarr: `{source}` is a table, whose rows are of one kind."
+        raise InputError(msg)
     bft.write_vectors(adata, output, use_rep=use_rep, among=among, vocabulary=vocabulary)
     print(f"wrote {output}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from bftembed import data
+from bftembed._places import without_places
+from bftembed.errors import InputError
 from bftembed.get._provenance import provenance
 from bftembed.profiles import Recipe
 
@@ -38,7 +42,7 @@ def methods(adata: AnnData, use_rep: str = "X_bft") -> str:
     Raises
     ------
     InputError
-        If there is no such embedding.
+        If there is no such embedding, or nothing is recorded of how it was made.
 
     Examples
     --------
@@ -49,6 +53,9 @@ def methods(adata: AnnData, use_rep: str = "X_bft") -> str:
     """
     sides = {name: side for name, side in provenance(adata, use_rep).items() if hasattr(side, "get")}
     said = [sentence for name, side in sides.items() for sentence in _sentences(name, side)]
+    if not said:
+        msg = f"`adata.uns['bft'][{use_rep!r}]` does not say how an embedding was made: name the key of one by use_rep."
+        raise InputError(msg)
     versions = dict.fromkeys(str(side["bftembed_version"]) for side in sides.values() if "bftembed_version" in side)
     head = f"Embeddings were made with bftembed {', '.join(versions) or '(version not recorded)'}."
     paragraph = " ".join([head, *said])
@@ -60,36 +67,58 @@ def methods(adata: AnnData, use_rep: str = "X_bft") -> str:
 
 def _sentences(name: str, side: Mapping[str, Any]) -> Iterator[str]:
     if "encoder" in side and "n_entities" in side:
-        yield from _of_texts(side)
+        yield _of_texts(side)
+        yield from _of_encoder(side["encoder"])
     elif name == "cells":
         yield _of_cells(side)
 
 
-def _of_texts(side: Mapping[str, Any]) -> Iterator[str]:
-    what = _KINDS.get(str(side.get("kind")), f"{side.get('kind')}s")
-    count = f"{int(side['n_embedded']):,} of {int(side['n_entities']):,} {what}"
-    if "engine" not in side:
-        yield f"Texts of {count} were given."
-    else:
-        engine = {str(key): str(value) for key, value in side["engine"].items()}
-        recipe = Recipe(
-            engine, str(side["template"]), str(side["template_digest"]), dict(side["sampling"]), provenance=engine
+def _of_texts(side: Mapping[str, Any]) -> str:
+    kind, n = str(side.get("kind", "name")), int(side["n_entities"])
+    count = f"{int(side.get('n_embedded', n)):,} of {n:,} {_KINDS.get(kind, f'{kind}s')}"
+    if "bundle" in side:
+        shared = side["bundle"]
+        return (
+            f"Texts of {count} were those of the bundle {shared['name']} (sha256 {shared['sha256']}; licence: "
+            f"{shared['licence']}), made by: {shared['made_by']}."
         )
-        if engine["engine"] == "annotation":
-            yield f"Texts of {count} were put together from annotation, without a language model."
-        else:
-            revision = f"; revision {engine['revision']}" if engine.get("revision") else ""
-            yield f"Texts of {count} were written by a language model ({recipe.words}{revision})."
-        facts = int(side.get("n_with_facts", 0))
-        yield f"Facts stood in the prompts of {facts:,} of them." if facts else "The prompts held no facts."
-    encoder = side["encoder"]
+    if "engine" not in side:
+        return f"Texts of {count} were given."
+    engine = {str(key): without_places(str(value)) for key, value in side["engine"].items()}
+    if engine.get("engine") == "annotation":
+        return f"Texts of {count} were put together from annotation, without a language model. {_of_facts(side, n)}"
+    revision = f"; revision {engine['revision']}" if engine.get("revision") else ""
+    return (
+        f"Texts of {count} were written by a language model ({_in_words(engine, side)}{revision}). {_of_facts(side, n)}"
+    )
+
+
+def _in_words(engine: dict[str, str], side: Mapping[str, Any]) -> str:
+    template = str(side.get("template", "not recorded"))
+    try:
+        return Recipe(engine, template, "", dict(side["sampling"]), provenance=engine).words
+    except KeyError:  # written before all of it was recorded
+        return " ".join(filter(None, [engine.get("engine"), engine.get("model")]))
+
+
+def _of_facts(side: Mapping[str, Any], n: int) -> str:
+    """Absent is not none: former versions did not count."""
+    if str(side.get("facts")) == "none" or int(side.get("n_with_facts", -1)) == 0:
+        return "The prompts held no facts."
+    if "n_with_facts" in side:
+        return f"Facts stood in the prompts of {int(side['n_with_facts']):,} of {n:,}."
+    return "Whether facts stood in the prompts is not recorded."
+
+
+def _of_encoder(encoder: Mapping[str, Any]) -> Iterator[str]:
     if encoder.get("encoder") == "none":
         return
-    model = encoder.get("model") or encoder.get("spec") or encoder.get("encoder")
-    more = ", ".join(str(encoder[key]) for key in ("revision", "version") if encoder.get(key))
+    model = without_places(str(encoder.get("model") or encoder.get("spec") or encoder.get("encoder") or "an encoder"))
+    more = ", ".join(without_places(str(encoder[key])) for key in ("revision", "version") if encoder.get(key))
     split = int(encoder.get("n_split", 0))
     cut = f", {split:,} of them split at sentence ends and pooled by tokens" if split else ""
-    yield f"They were encoded by {model}{f' ({more})' if more else ''} into {int(encoder['dim']):,} dimensions{cut}."
+    into = f" into {int(encoder['dim']):,} dimensions" if "dim" in encoder else ""
+    yield f"They were encoded by {model}{f' ({more})' if more else ''}{into}{cut}."
     yield _CARDS
 
 
@@ -113,9 +142,15 @@ def _of_cells(side: Mapping[str, Any]) -> str:
 
 def _sources(side: Mapping[str, Any]) -> list[str]:
     """Title, version, licence and citation of what stood in prompts, found again by the titles that were recorded."""
+    if "bundle" in side:
+        return [str(each) for each in side["bundle"]["sources"]]
+    if "engine" not in side:  # facts were looked up, and the texts were given
+        return []
     if len(listed := side.get("sources", [])):
         return [str(each) for each in listed]
     used = str(side.get("facts", "none"))
-    if used == "none":
-        return []
-    return [manifest.credit for manifest in data.list_manifests() if str(manifest) in used]
+    known = [manifest for manifest in data.list_manifests() if str(manifest) in used]
+    rest = reduce(lambda text, manifest: text.replace(str(manifest), ""), known, used.partition(" from ")[2])
+    # What is no title of today was of another version.
+    as_recorded = [f"as recorded, {used.partition(' from ')[2].rstrip(')')}"] if re.search(r"\w", rest) else []
+    return [manifest.credit for manifest in known] + as_recorded

@@ -137,6 +137,12 @@ class Bundle(Shown):
         told = self.index.model_dump(include={"name", "kind", "n", "made_by", "licence", "sources"})
         return {**told, "vectors": vectors, "sha256": self.sha256, "profiles": self.profiles}
 
+    @property
+    def origin(self) -> dict[str, dict[str, Any]]:
+        """What of it stands in the provenance of an embedding."""
+        said = self.index.model_dump(include={"name", "licence", "made_by", "sources"})
+        return {"bundle": {"sha256": self.sha256, **said}}
+
     def encoder(self) -> KnownVectors:
         """The vectors of the bundle in place of an encoder: ``embed_genes(adata, profiles=b, encoder=b.encoder())``.
 

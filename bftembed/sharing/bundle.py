@@ -12,6 +12,7 @@ import pandas as pd
 
 from bftembed import datasets
 from bftembed._files import refuse_nul, replacing
+from bftembed._places import without_places
 from bftembed._unicode import writable
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.errors import DataError, InputError, StoreError
@@ -21,7 +22,7 @@ from bftembed.profiles.exports import read_export, write_export
 from bftembed.quality import MAIN, check_profiles
 from bftembed.sharing.card import CardParts, card, counted
 from bftembed.sharing.facts import fact_sources
-from bftembed.sharing.places import shared_encoder, shared_recipe, under, without_places
+from bftembed.sharing.places import shared_encoder, shared_recipe, under
 
 if TYPE_CHECKING:
     from bftembed.encoders import Encoder

@@ -15,7 +15,7 @@ from bftembed._near import did_you_mean
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.engines import engine_class, get_engine
 from bftembed.errors import BftembedError, InputError
-from bftembed.profiles import ProfileStore, read_texts, write_profiles
+from bftembed.profiles import Bundle, ProfileStore, read_texts, write_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -182,6 +182,7 @@ def embed_entities(
         texts = [text or shared.get(entity.id) for entity, text in zip(entities, texts, strict=True)]
         keys = [""] * len(texts)
         details = {"counts": {"given": len(by_id), "missing": sum(text is None for text in texts)}}
+        details |= source.profiles.origin if isinstance(source.profiles, Bundle) else {}
         if not any(texts):
             msg = f"None of {len(entities)} names (e.g. `{other[0]}`) has a text in `profiles`."
             raise InputError(msg)

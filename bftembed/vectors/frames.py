@@ -253,7 +253,12 @@ def _taken(vectors: AnnData | pd.DataFrame, use_rep: str, among: Among | None) -
     columns = {name: _values(beside[name]) for name in COLUMNS if name in beside}
     if columns.get("bft_gene") == beside.index.tolist():
         del columns["bft_gene"]
-    frame = pd.DataFrame(np.asarray(held[use_rep], dtype=np.float32), index=beside.index)
+    try:
+        with np.errstate(over="ignore"):  # too large becomes infinite, and is refused as such
+            frame = pd.DataFrame(np.asarray(held[use_rep], dtype=np.float32), index=beside.index)
+    except (TypeError, ValueError) as error:
+        msg = f"`{use_rep}` of {among} is no table of numbers, a row for each: {error}."
+        raise InputError(msg) from error
     return frame.rename(columns="d{}".format), {
         "provenance": _plain(vectors.uns.get("bft", {}).get(use_rep, {})),
         "columns": columns,

@@ -111,8 +111,8 @@ def _parquet(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
         whole.insert(place, name, values)
     table = pa.Table.from_pandas(whole, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: _text(about)})
-    with replacing(path) as made:
-        pq.write_table(table, made, use_dictionary=False)  # numbers that hardly repeat grow by a half with one
+    with replacing(path) as made, made.open("wb") as file:  # Arrow takes no path with half a character
+        pq.write_table(table, file, use_dictionary=False)  # numbers that hardly repeat grow by a half with one
 
 
 def _word2vec(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> None:

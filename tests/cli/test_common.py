@@ -105,6 +105,16 @@ def test_a_missing_package_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == 'error: This needs the package `statsmodels`: pip install "bftembed[bench]"\n'
 
 
+def test_a_path_that_is_too_long_is_one_line(monkeypatch, capsys):
+    from bftembed.cli import main
+
+    monkeypatch.setattr("sys.argv", ["bftembed", "vectors", f"{'x' * 300}.h5ad", "-o", "y.csv"])
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("error: a path is too long for a file: 'xxx")
+
+
 @pytest.mark.parametrize(
     "words",
     [

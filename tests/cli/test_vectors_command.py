@@ -37,6 +37,42 @@ def test_genes_and_cells_of_a_file_in_every_form(source, tmp_path, suffix):
     np.testing.assert_array_equal(bft.read_vectors(tmp_path / "again.parquet").X, [[0.5, 1], [2, 3]])
 
 
+@pytest.mark.parametrize("first", ["csv", "parquet", "npz", "vec", "safetensors"])
+def test_every_bit_comes_back_from_every_form(source, tmp_path, first):
+    bits = np.random.default_rng(0).integers(0, 2**32, (60, 7), dtype=np.uint32).view(np.float32)
+    bits[~np.isfinite(bits)] = 1e-45
+    bits[0, :4] = [-0.0, 1e-45, np.finfo(np.float32).max, np.finfo(np.float32).tiny]
+    adata = anndata.AnnData(np.zeros((1, 60), dtype=np.float32))
+    adata.var_names = ["=1+1", "NA", "-2", "a,b", 'a"b', "β", *(f"G{i}" for i in range(54))]
+    adata.varm["X_bft"] = bits
+    adata.write_h5ad(tmp_path / "BITS.H5AD")
+    made = [tmp_path / f"a.{first}", *(tmp_path / f"b.{suffix}" for suffix in ("csv", "npz", "vec", "parquet"))]
+    for start, end in zip([tmp_path / "BITS.H5AD", *made], made, strict=False):
+        invoke(start, "-o", end)
+        read = bft.read_vectors(end)
+        assert read.obs_names.tolist() == adata.var_names.tolist()
+        np.testing.assert_array_equal(read.X.view(np.uint32), bits.view(np.uint32))
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (np.full((3, 2), np.nan), "no vectors to write"),
+        (np.zeros((3, 0)), "no vectors to write"),
+        (np.full((3, 2), 1e300), "too large for float32"),
+        (np.ones((3, 2, 2)), "no table of numbers"),
+        (np.array([["a"]] * 3), "no table of numbers"),
+    ],
+)
+def test_what_is_no_vector(source, tmp_path, values, told):
+    adata = anndata.read_h5ad(source)
+    adata.varm["X_bft"] = values
+    adata.write_h5ad(source)
+    with pytest.raises(InputError, match=told):
+        invoke(source, "-o", tmp_path / "x.csv")
+    assert not (tmp_path / "x.csv").exists()
+
+
 def test_bad_input(source, tmp_path):
     for arguments, told in (
         ((source, "-o", source.with_suffix(".xlsx")), "must end in"),
@@ -49,6 +85,9 @@ def test_bad_input(source, tmp_path):
     invoke(source, "-o", tmp_path / "x.csv")
     with pytest.raises(InputError, match="is the file that is read"):
         invoke(tmp_path / "x.csv", "-o", tmp_path / "x.csv")
+    with pytest.raises(InputError, match="is a table"):
+        invoke(tmp_path / "x.csv", "-o", tmp_path / "y.csv", "--among", "genes")
+    invoke(tmp_path / "x.csv", "-o", tmp_path / "z.csv", "--use-rep", "mine")
     (tmp_path / "bad.h5ad").write_text("no")
     with pytest.raises(BftembedError):
         invoke(tmp_path / "bad.h5ad", "-o", tmp_path / "y.csv")

@@ -1,10 +1,14 @@
+import dataclasses
+
 import anndata
 import numpy as np
 import pytest
 
 import bftembed as bft
 from bftembed import data
+from bftembed.engines import AnnotationEngine
 from bftembed.errors import InputError
+from bftembed.profiles import Entity, ProfileStore, write_profiles
 
 TEXTS = {"TP53": "Guards the genome.", "CD3E": "Part of the T cell receptor.", "ALB": "Blood plasma."}
 ENCODER = {
@@ -53,7 +57,7 @@ def test_what_made_texts_vectors_and_cells_is_said(tmp_path):
         "bftembed 0.1.0.",
         "760 of 765 genes were written by a language model (transformers big/model, bfloat16; template gene; at most",
         "temperature 0.7, seed 3; revision abc)",
-        "prompts of 754 of them",
+        "prompts of 754 of 765.",
         "all-MiniLM-L6-v2 (st 5.1) into 384 dimensions, 2 of them split",
         "700 cells were made of those of 500 genes weighted by the departure of log-normalised",
         "mean of its batch (donor) over these cells (X, lognorm); gene vectors were whitened (power 1)",
@@ -84,5 +88,55 @@ def test_an_unknown_key_and_a_side_that_says_nothing():
     with pytest.raises(InputError, match="embeddings there: X_bft"):
         bft.get.methods(embedded(), "X_mine")
     adata = anndata.AnnData(np.zeros((1, 1), dtype=np.float32))
+    for known, told in (
+        ({}, "embeddings there: none"),
+        ({"X_bft": {"labels": {"n": 3}, "odd": 3}}, "does not say how"),
+    ):
+        adata.uns["bft"] = known
+        with pytest.raises(InputError, match=told):
+            bft.get.methods(adata)
     adata.uns["bft"] = {"X_bft": {"cells": {"method": "profile"}, "odd": 3}}
     assert bft.get.methods(adata).startswith("Embeddings were made with bftembed (version not recorded).")
+
+
+def test_what_former_versions_did_not_record_is_not_made_up():
+    adata = embedded(facts="sha256:1 (765 of 765 genes from HGNC gene symbols (2019), Some former table)")
+    side = adata.uns["bft"]["X_bft"]["genes"]
+    assert "as recorded, HGNC gene symbols (2019), Some former table" in bft.get.methods(adata)
+    for name in ("n_with_facts", "facts", "template_digest", "bftembed_version"):
+        del side[name]
+    text = bft.get.methods(adata)
+    assert "Whether facts stood in the prompts is not recorded." in text
+    assert "version not recorded" in text
+    for name in ("sampling", "kind", "n_embedded", "template"):
+        del side[name]
+    side["encoder"] = {"encoder": "mine"}
+    text = bft.get.methods(adata)
+    assert "765 of 765 names were written by a language model (transformers big/model; revision abc)." in text
+    assert "They were encoded by mine." in text
+
+
+def test_no_place_of_this_machine_is_said():
+    engine = {"engine": "openai", "model": "/home/me/models/tuned", "server": "http://10.0.0.5:8000/v1"}
+    text = bft.get.methods(embedded(engine=engine, encoder={**ENCODER, "model": "/home/me/encoder"}))
+    assert "openai tuned, a server" in text
+    assert "encoded by encoder" in text
+    assert "/home" not in text
+
+
+def test_given_texts_have_no_facts_of_ours(mirror):
+    genes = bft.embed(["TP53"], facts="auto", profiles=TEXTS, encoder="none")
+    assert "Sources" not in bft.get.methods(genes)
+
+
+def test_texts_of_a_bundle_are_said_to_be_of_it(tmp_path):
+    with ProfileStore(tmp_path / "s.sqlite") as store:
+        write_profiles([Entity("gene", "TP53", {"summary": "It acts."})], AnnotationEngine(), store=store)
+        bundle = bft.sharing.bundle_profiles(store, tmp_path / "b", licence="cc-by-4.0", check=False)
+    genes = bft.embed(["TP53"], facts="none", profiles=bundle, encoder="none")
+    genes.write_h5ad(tmp_path / "a.h5ad")
+    text = bft.get.methods(anndata.read_h5ad(tmp_path / "a.h5ad"))
+    assert f"those of the bundle b (sha256 {bundle.sha256}; licence: cc-by-4.0), made by: annotation; template" in text
+    sources = dataclasses.replace(bundle, index=bundle.index.model_copy(update={"sources": ["A. Licence: B. C."]}))
+    genes = bft.embed(["TP53"], facts="none", profiles=sources, encoder="none")
+    assert bft.get.methods(genes).endswith("- Facts: A. Licence: B. C.")
