@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import shutil
+import time
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,6 +16,8 @@ from bftembed.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_STALE_S = 3600.0
 
 
 def make_directory(directory: Path) -> None:
@@ -104,3 +108,11 @@ def remove(path: Path) -> None:
         return
     with contextlib.suppress(OSError):  # what could not be written can often not be removed either
         path.unlink(missing_ok=True)
+
+
+def remove_stale(target: Path) -> None:
+    """Remove what killed writers of `target` left beside it; a live one has written within the last hour."""
+    for made in target.parent.glob(f".{'?' * 12}.{glob.escape(target.name)}"):
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            if time.time() - made.stat().st_mtime > _STALE_S:
+                remove(made)

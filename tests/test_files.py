@@ -1,8 +1,9 @@
+import os
 import threading
 
 import pytest
 
-from bftembed._files import make_directory, remove, replacing
+from bftembed._files import make_directory, remove, remove_stale, replacing
 from bftembed.errors import InputError
 
 
@@ -111,3 +112,13 @@ def test_a_path_that_cannot_be(tmp_path):
     make_directory(tmp_path / "a" / "b")
     make_directory(tmp_path / "a" / "b")
     assert entries(tmp_path) == ["a", "file"]
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_a_live_one_writes_is_not(tmp_path):
+    for name in (".0123456789ab.a[1].txt", ".0123456789cd.a[1].txt", ".0123456789ab.a1.txt", "a[1].txt"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".0123456789ef.a[1].txt").mkdir()
+    for name in (".0123456789ab.a[1].txt", ".0123456789ef.a[1].txt", ".0123456789ab.a1.txt", "a[1].txt"):
+        os.utime(tmp_path / name, (0, 0))
+    remove_stale(tmp_path / "a[1].txt")
+    assert entries(tmp_path) == [".0123456789ab.a1.txt", ".0123456789cd.a[1].txt", "a[1].txt"]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import os
 import re
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
-from bftembed._files import replacing
+from bftembed._files import remove_stale, replacing
 from bftembed.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("bftembed")
 
 TIMEOUT_S = (10.0, 60.0)  # to connect, and between two pieces of the answer
-_STALE_S = 3600.0  # a download that lives writes at least every TIMEOUT_S[1] seconds
 _SLACK = 1 << 20  # what a server may send beyond the expected size before it is cut off
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -80,7 +77,7 @@ def download(file: ManifestFile, target: Path) -> None:
     """
     failures = []
     try:
-        _remove_stale(target)
+        remove_stale(target)
         for source in sources(file):
             try:
                 _bring(source, target, sha256=file.sha256, n_bytes=file.bytes)
@@ -130,7 +127,7 @@ def download_url(url: str, target: Path, *, sha256: str | None = None, n_bytes: 
     'whole'
     """
     try:
-        _remove_stale(target)
+        remove_stale(target)
         _bring(url, target, sha256=sha256, n_bytes=n_bytes)
     except _SourceError as failure:
         msg = f"`{without_secrets(url)}` could not be had: {failure}. Check the address, or try again later."
@@ -237,11 +234,3 @@ def _explain_cache(error: OSError, target: Path) -> str:
     if error.errno in _FULL:
         return f"The disk is full: {target} could not be written. Free some space, or {remedy}"
     return f"The cache cannot be written ({error.strerror or error}): {target}. Make it writable, or {remedy}"
-
-
-def _remove_stale(target: Path) -> None:
-    """Remove what a killed download left; a live one has written within the last minutes."""
-    for part in target.parent.glob(f".{'?' * 12}.{target.name}"):
-        with contextlib.suppress(FileNotFoundError):  # another process was quicker
-            if time.time() - part.stat().st_mtime > _STALE_S:
-                part.unlink()

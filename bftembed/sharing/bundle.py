@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bftembed import datasets
-from bftembed._files import refuse_nul, replacing
+from bftembed._files import refuse_nul, remove_stale, replacing
 from bftembed._places import without_places
 from bftembed._unicode import writable
 from bftembed.encoders import encode_cached, get_encoder
@@ -139,6 +139,7 @@ def bundle_profiles(
     )
     vectors = None if made_by is None else _encoded(frame, made_by, progress=progress)
     try:
+        remove_stale(target)
         with replacing(target) as made:
             made.mkdir()
             _write(made, frame, vectors, index, parts)

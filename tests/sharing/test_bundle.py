@@ -1,5 +1,6 @@
 """Bundles written from stores, read back, and all that a maker can do wrong."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -197,7 +198,10 @@ def test_a_killed_maker_leaves_the_former_bundle(store, tmp_path, moment):
     killed = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert bft.datasets.load_bundle(tmp_path / "b").sha256 == former.sha256
+    (left,) = tmp_path.glob(".????????????.b")
+    os.utime(left, (0, 0))
     assert bundle_profiles(store, tmp_path / "b", name="other").index.name == "other"
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("licence", ["CC BY", "", "mit\nname: x", "../x"])
