@@ -88,6 +88,7 @@ html_static_path = ["_static"]
 html_extra_path = ["_root"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "show_navbar_depth": 1,
     "home_page_in_toc": False,
