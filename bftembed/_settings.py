@@ -47,7 +47,7 @@ class Settings(Shown):
         Directory of downloads, converted models, vectors and the default profile store: as assigned, else
         ``BFTEMBED_CACHE``, else the user cache directory of the platform.
     threads : int or None
-        CPU threads of language models and encoders; None leaves the choice to torch.
+        CPU threads of language models and encoders; None leaves the choice to ``OMP_NUM_THREADS``, else to torch.
 
     Examples
     --------

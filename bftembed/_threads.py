@@ -18,13 +18,13 @@ log = logging.getLogger("bftembed")
 
 @contextmanager
 def torch_threads(threads: int | None = None) -> Iterator[None]:
-    """Give torch `threads` CPU threads inside the block, by default ``settings.threads``; None changes nothing.
+    """Give torch `threads` CPU threads inside the block, by default ``settings.threads``, else ``OMP_NUM_THREADS``.
 
     A machine whose load is above its number of cores gets a line in the log, once: there, fewer threads are faster.
     """
     import torch
 
-    wanted, before = threads or settings.threads, torch.get_num_threads()
+    wanted, before = threads or settings.threads or _of_environment(), torch.get_num_threads()
     advise_once(wanted or before)
     if wanted is None or wanted == before:
         yield
@@ -34,6 +34,12 @@ def torch_threads(threads: int | None = None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _of_environment() -> int | None:
+    """What torch took at its start; numba's OpenMP layer (a UMAP, scanpy) gives it one for each core afterwards."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) or None if first.isdecimal() else None
 
 
 @cache

@@ -10,7 +10,8 @@ from bftembed._threads import advise_once, busy_advice, torch_threads
 
 
 @pytest.fixture(autouse=True)
-def as_before():
+def as_before(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = torch.get_num_threads()
     advise_once.cache_clear()
     yield
@@ -29,6 +30,18 @@ def test_the_argument_beats_the_setting_and_both_end_with_the_block():
     bft.settings.threads = None
     with torch_threads():
         assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(("value", "threads"), [("1", 1), ("3,2", 3), ("0", 2), ("many", 2), ("", 2)])
+def test_what_another_library_did_to_the_threads_of_the_environment_is_undone(monkeypatch, value, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    torch.set_num_threads(2)  # as numba's OpenMP layer does
+    with torch_threads():
+        assert torch.get_num_threads() == threads
+    bft.settings.threads = 4
+    with torch_threads():
+        assert torch.get_num_threads() == 4
+    assert torch.get_num_threads() == 2
 
 
 def test_a_busy_machine_is_said(monkeypatch, caplog):
