@@ -27,6 +27,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "commands",
+    "kernel",
     "names",
     "notebook_data",
 ]
@@ -75,7 +76,6 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 # Notebooks are executed anew by each build of `make docs`; outputs are of this machine.
-os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # of tqdm, where there are no widgets
 nb_execution_mode = os.environ.get("NOTEBOOKS", "force")
 nb_execution_timeout = 1200
 nb_execution_raise_on_error = True

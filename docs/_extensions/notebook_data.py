@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
 
-NEEDED = tuple(dict.fromkeys([*NAME_SOURCES, *FACT_SOURCES, "pbmc_stim"]))
+CELLS = ("pbmc_stim", "bremsc_pbmc", "norman_perturbench")
+NEEDED = tuple(dict.fromkeys([*NAME_SOURCES, *FACT_SOURCES, *CELLS, "geneformer_labels"]))
 
 
 def check(app: Sphinx, config: Config) -> None:
