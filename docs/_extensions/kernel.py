@@ -12,19 +12,24 @@ if TYPE_CHECKING:
 
 #: Run by IPython in each kernel before the first cell.
 STARTUP = """
-import logging
-import re
-import warnings
+def quieten():
+    import logging
+    import re
+    import warnings
 
-# Without the path of a temporary file and the line in it.
-warnings.formatwarning = lambda message, category, *_, **__: f"{category.__name__}: {message}\\n"
-# peft asks transformers for a property by its old name; no bars where there are no widgets.
-warnings.filterwarnings("ignore", ".is_gradient_checkpointing. is deprecated")
-warnings.filterwarnings("ignore", "IProgress not found")
-warnings.filterwarnings("ignore", "Writing zarr v2 data")
-# How fast it went here, and what else was running.
-passing = re.compile("^The load of this machine| left$")
-logging.getLogger("bftembed").addFilter(lambda record: not passing.search(record.getMessage()))
+    # Without the path of a temporary file and the line in it.
+    warnings.formatwarning = lambda message, category, *_, **__: f"{category.__name__}: {message}\\n"
+    # peft asks transformers for a property by its old name; no bars where there are no widgets.
+    warnings.filterwarnings("ignore", ".is_gradient_checkpointing. is deprecated")
+    warnings.filterwarnings("ignore", "IProgress not found")
+    warnings.filterwarnings("ignore", "Writing zarr v2 data")
+    # How fast it went here, and what else was running.
+    passing = re.compile("^The load of this machine| left$")
+    logging.getLogger("bftembed").addFilter(lambda record: not passing.search(record.getMessage()))
+
+
+quieten()
+del quieten  # a page has to import what it uses
 """
 
 

@@ -3,6 +3,8 @@
 import importlib.util
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -76,3 +78,19 @@ def test_a_broken_link_is_found(tmp_path):
 def test_workflow_and_forms_are_yaml():
     for path in [*(ROOT / ".github").rglob("*.yml"), ROOT / ".pre-commit-config.yaml"]:
         assert isinstance(yaml.safe_load(path.read_text("utf8")), dict), path.name
+
+
+def test_what_is_run_before_a_notebook_leaves_it_no_name_and_its_warnings_no_path():
+    code = loaded(DOCS / "_extensions" / "kernel.py").STARTUP
+    script = f"""
+import logging, warnings
+names = {{}}
+exec({code!r}, names)
+assert list(names) == ["__builtins__"], names
+warnings.warn("a reason")
+logging.basicConfig(level="INFO", format="%(message)s")
+logging.getLogger("bftembed").info("3 of 9, about 2 s left")
+logging.getLogger("bftembed").info("9 genes")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["UserWarning: a reason", "9 genes"]
