@@ -124,9 +124,11 @@ def test_no_place_of_this_machine_is_said():
     assert "/home" not in text
 
 
-def test_given_texts_have_no_facts_of_ours(mirror):
-    genes = bft.embed(["TP53"], facts="auto", profiles=TEXTS, encoder="none")
-    assert "Sources" not in bft.get.methods(genes)
+def test_given_texts_have_no_facts_of_ours():
+    adata = embedded(facts=f"sha256:0 (3 of 3 genes from {data.get_manifest('hgnc_genes')})")
+    assert "- Facts: HGNC" in bft.get.methods(adata)
+    del adata.uns["bft"]["X_bft"]["genes"]["engine"]  # looked up, and given texts were taken
+    assert "Sources" not in bft.get.methods(adata)
 
 
 def test_texts_of_a_bundle_are_said_to_be_of_it(tmp_path):
