@@ -11,8 +11,11 @@ from bftembed._optional import needs
 from bftembed._scanpy import umap
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata
+from bftembed.pl._finish import finish_scanpy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -22,7 +25,14 @@ _FEWEST = 4
 
 
 def embedding(
-    adata: AnnData, *, use_rep: str = "X_bft", n_neighbors: int = 15, random_state: int = 0, **kwargs: Any
+    adata: AnnData,
+    *,
+    use_rep: str = "X_bft",
+    n_neighbors: int = 15,
+    random_state: int = 0,
+    show: bool = True,
+    save: str | Path | None = None,
+    **kwargs: Any,
 ) -> Axes | Figure | list[Axes] | None:
     """Plot cells (or the rows of `bft.embed`) on a UMAP of ``obsm[use_rep]``.
 
@@ -37,12 +47,16 @@ def embedding(
         Key of the embedding.
     n_neighbors, random_state
         Of ``scanpy.pp.neighbors`` (exact up to 50,000 rows) and ``scanpy.tl.umap``.
+    show
+        Show the figure.
+    save
+        File to write.
     kwargs
-        Handed to ``scanpy.pl.embedding``: ``color``, ``ax``, ``show``, ``save``, ``return_fig`` ...
+        Handed to ``scanpy.pl.embedding``: ``color``, ``ax``, ``return_fig`` ...
 
     Returns
     -------
-    Axes, a list of Axes, a Figure or None, as ``scanpy.pl.embedding`` gives it.
+    Axes, a list of Axes, a Figure or None (where it is shown), as ``scanpy.pl.embedding`` gives it.
 
     Raises
     ------
@@ -71,11 +85,12 @@ def embedding(
     before = drawn.obsm.get(basis)
     drawn.obsm[basis] = placed
     try:
-        axes: Axes | Figure | list[Axes] | None = sc.pl.embedding(drawn, basis=basis, **kwargs)
+        made = sc.pl.embedding(drawn, basis=basis, show=False, **kwargs)
     finally:
         del drawn.obsm[basis]
         if before is not None:
             drawn.obsm[basis] = before
+    axes: Axes | Figure | list[Axes] | None = finish_scanpy(made, show=show, save=save)
     return axes
 
 

@@ -11,9 +11,11 @@ from bftembed._near import did_you_mean
 from bftembed._optional import needs
 from bftembed.errors import InputError
 from bftembed.expression import check_columns, checked_anndata
+from bftembed.pl._finish import finish_scanpy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from anndata import AnnData
 
@@ -25,6 +27,8 @@ def text_scores(
     key: str = "text",
     groupby: str | None = None,
     basis: str = "X_umap",
+    show: bool = True,
+    save: str | Path | None = None,
     **kwargs: Any,
 ) -> Any:
     """Plot how much cells are what texts say: panels on a map of the cells, or a matrix of texts by groups of cells.
@@ -44,12 +48,16 @@ def text_scores(
         ``scanpy.pl.matrixplot``. By default panels.
     basis
         Key of ``.obsm`` with the coordinates of the panels.
+    show
+        Show the figure.
+    save
+        File to write.
     kwargs
-        Handed to ``scanpy.pl.embedding`` or ``scanpy.pl.matrixplot``: ``show``, ``save``, ``ax``, ``return_fig`` ...
+        Handed to ``scanpy.pl.embedding`` or ``scanpy.pl.matrixplot``: ``ax``, ``return_fig`` ...
 
     Returns
     -------
-    What the function of scanpy returns.
+    What the function of scanpy returns: axes, or None where they are shown.
 
     Raises
     ------
@@ -77,16 +85,17 @@ def text_scores(
     names = _names(adata, texts, key)
     columns = [f"{key}_{name}" for name in names]
     check_columns(adata.obs, "adata.obs", [*columns, *([] if groupby is None else [groupby])])
-    how = {"cmap": "RdBu_r", "vcenter": 0, **kwargs}
+    how = {"cmap": "RdBu_r", "vcenter": 0, "show": False, **kwargs}
     if groupby is None:
         check_embedded(adata.obsm, basis, "obsm", "embed_cells")
         if np.ndim(adata.obsm[basis]) != 2 or np.shape(adata.obsm[basis])[1] < 2:
             msg = f"`adata.obsm[{basis!r}]` has no two coordinates: give the key of a map, e.g. basis='X_umap'."
             raise InputError(msg)
-        return sc.pl.embedding(adata, basis=basis, color=columns, **{"title": names, **how})
-    return sc.pl.matrixplot(
-        _by_category(adata, columns, groupby), columns, groupby, **{"colorbar_title": "mean score", **how}
-    )
+        made = sc.pl.embedding(adata, basis=basis, color=columns, **{"title": names, **how})
+    else:
+        grouped = _by_category(adata, columns, groupby)
+        made = sc.pl.matrixplot(grouped, columns, groupby, **{"colorbar_title": "mean score", **how})
+    return finish_scanpy(made, show=show, save=save)
 
 
 def _by_category(adata: AnnData, columns: list[str], groupby: str) -> AnnData:

@@ -113,3 +113,14 @@ def test_scanpy_draws_what_is_written(tmp_path):
         ax = sc.pl.embedding(read, basis=key, dimensions=(1, 3), show=False)
         np.testing.assert_allclose(ax.collections[0].get_offsets(), read.obsm[key][:, [1, 3]])
         plt.close("all")
+
+
+@pytest.mark.parametrize("how", [{}, {"color": ["group", "group"]}, {"return_fig": True}])
+def test_a_figure_is_written_where_it_is_said_and_shown_if_asked(cells, tmp_path, monkeypatch, how):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(1))
+    assert bft.pl.embedding(cells, show=False, save=tmp_path / "map.png", **how) is not None
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    assert not shown
+    made = bft.pl.embedding(cells, **how)
+    assert (made is None) == (shown == [1]) == ("return_fig" not in how)

@@ -69,3 +69,9 @@ def test_what_is_missing_is_told(cells, options, message):
     del cells.uns["bft"]
     with pytest.raises(InputError, match=r"bft\.tl\.score_text makes them"):
         bft.pl.text_scores(cells, show=False)
+
+
+@pytest.mark.parametrize("how", [{}, {"groupby": "group"}, {"groupby": "group", "return_fig": True}])
+def test_a_figure_is_written_where_it_is_said(cells, tmp_path, how):
+    assert bft.pl.text_scores(cells, show=False, save=tmp_path / "scores.png", **how) is not None
+    assert (tmp_path / "scores.png").read_bytes().startswith(b"\x89PNG")
