@@ -14,6 +14,7 @@ import yaml
 from bftembed.cli.main import app
 from bftembed.profiles import ProfileStore
 from bftembed.profiles.store import COLUMNS
+from bftembed.vectors.writing import WRITERS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -46,6 +47,12 @@ def test_tables_and_columns_of_a_profile_store(tmp_path):
             assert f"| `{table}` | {', '.join(columns)} |" in page
     assert len(tables) == 3
     assert ", ".join(f"`{column}`" for column in COLUMNS) in page
+
+
+def test_suffixes_of_files_of_vectors():
+    page = (DOCS / "formats.md").read_text("utf8")
+    (listed,) = re.findall(r"^`write_vectors` knows (.*?);", page, re.MULTILINE)
+    assert sorted(re.findall(r"`(.*?)`", listed)) == sorted(WRITERS)
 
 
 def test_every_command_has_a_page_with_all_of_its_options():
