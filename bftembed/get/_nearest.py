@@ -46,6 +46,7 @@ def nearest(
     query_type: QueryType | None = None,
     gene_symbols: str | None = None,
     encoder: str | Encoder | None = None,
+    with_text: bool = False,
 ) -> pd.DataFrame:
     """Rank genes or cells by cosine similarity to a gene, a cell or a free text.
 
@@ -75,6 +76,8 @@ def nearest(
         Column of ``var`` with names of the genes, which the result uses in place of ``var_names``.
     encoder
         For a free text where the embedding was made with an encoder object.
+    with_text
+        Add a column ``text``: the texts behind the vectors, as far as they are kept in `adata` (see :func:`profiles`).
 
     Returns
     -------
@@ -115,10 +118,11 @@ def nearest(
         gene_symbols=gene_symbols,
         encoder=encoder,
     )
+    columns = {"text": _texts(adata, among, use_rep)} if with_text else {}
     frames = []
     for one, (cosine, own) in found.items():
         cosine[own] = np.nan
-        frame = pd.DataFrame({"query": one, "name": names, "similarity": cosine}).dropna(subset="similarity")
+        frame = pd.DataFrame({"query": one, "name": names, "similarity": cosine, **columns}).dropna(subset="similarity")
         frames.append(frame.sort_values("similarity", ascending=False, kind="stable").head(n))
     ranked = pd.concat(frames, ignore_index=True)
     return ranked.drop(columns="query") if isinstance(query, str) else ranked
@@ -162,6 +166,13 @@ def compared(
         made.append((cosine, rows if side == among else np.empty(0, dtype=np.intp)))
     names = np.asarray(_labels(adata, among, gene_symbols), dtype=object)
     return names, dict(zip(queries, made, strict=True))
+
+
+def _texts(adata: AnnData, among: str | None, use_rep: str) -> Any:
+    among = among or ("genes" if use_rep in adata.varm else "cells")
+    frame, place = (adata.var, "adata.var") if among == "genes" else (adata.obs, "adata.obs")
+    check_columns(frame, place, [f"{use_rep}_text"])
+    return frame[f"{use_rep}_text"].to_numpy()
 
 
 def _check_keys(adata: AnnData, among: str, use_rep: str, gene_symbols: str | None) -> None:

@@ -163,3 +163,10 @@ def test_another_name_of_a_gene_stands_for_its_symbol(rows, monkeypatch, caplog)
     assert bft.get.nearest(rows, "T3E", n=1, query_type="text").shape == (1, 2)  # as asked
     with pytest.raises(InputError, match="`XX1` is no gene here"):
         bft.get.nearest(rows, "XX1", n=1, query_type="gene")
+
+
+def test_texts_beside_the_names(rows, cells):
+    found = bft.get.nearest(rows, ["CD3E", "liver"], n=2, with_text=True)
+    assert found["text"].tolist() == [TEXTS[name] for name in found["name"]]
+    with pytest.raises(InputError, match="X_bft_text"):
+        bft.get.nearest(cells, "CD3E", with_text=True)
