@@ -112,8 +112,9 @@ def map_genes(
     rule = np.where(kept >= 0, "duplicate", matched)
     logger.info("%s, %d duplicates of other columns", result.report(), len(dropped))
     if len(dropped):
-        examples = ", ".join(f"{names[i]} ({matched[i]}; kept: {names[kept[i]]})" for i in dropped[:5])
-        logger.info("Of columns of one gene the best match is kept, then the largest total; left out: %s", examples)
+        examples = [f"{names[i]} ({matched[i]}; kept: {names[kept[i]]})" for i in dropped[:5]]
+        left_out = ", ".join(examples + ["..."] * (len(dropped) > len(examples)))
+        logger.info("Of columns of one gene the best match is kept, then the largest total; left out: %s", left_out)
     ambiguous = result.ambiguous
     summary = {
         "gene_symbols": gene_symbols or "var_names",

@@ -162,7 +162,8 @@ def score_text(  # noqa: PLR0913
             encoder=dict(genes.made_with),
         )
         adata.uns["bft"] = with_provenance(adata.uns.get("bft", {}), key_added, side, info)
-    log.info("%d texts -> %s", len(asked), ", ".join(f"{frame}['{name}']" for name in names[:3]))
+    shown = [f"{frame}['{name}']" for name in names[:3]] + ["..."] * (len(names) > 3)
+    log.info("%d text%s -> %s", len(asked), "s" * (len(asked) > 1), ", ".join(shown))
 
 
 def described(

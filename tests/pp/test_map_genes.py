@@ -83,6 +83,14 @@ def test_the_log_has_one_line_and_the_duplicates(adata, table, caplog):
     assert "p53 (alias; kept: TP53), ENSG00000141510 (ensembl; kept: TP53)" in duplicates
 
 
+@pytest.mark.parametrize(("n", "end"), [(5, "kept: TP53)"), (6, "kept: TP53), ...")])
+def test_the_log_says_whether_more_were_left_out(table, n, end, caplog):
+    names = ["TP53", *(f"ENSG00000141510.{i}" for i in range(n))]
+    with caplog.at_level("INFO", logger="bftembed"):
+        pp.map_genes(ad.AnnData(np.ones((2, n + 1), dtype=np.float32), var=pd.DataFrame(index=names)), table=table)
+    assert caplog.messages[-1].endswith(end)
+
+
 @pytest.mark.parametrize("kind", ["dense", "csr", "csc"])
 def test_backed(table, kind, tmp_path):
     ad.AnnData(KINDS[kind](COUNTS), var=pd.DataFrame(index=NAMES)).write_h5ad(tmp_path / "x.h5ad")

@@ -57,6 +57,21 @@ def test_one_text_works_alone_and_is_its_own_name(cells):
     assert not [column for column in cells.obs if column.startswith("text_")]
 
 
+@pytest.mark.parametrize(
+    ("n", "line"),
+    [
+        (1, "1 text -> obs['text_a']"),
+        (3, "3 texts -> obs['text_a'], obs['text_b'], obs['text_c']"),
+        (4, "4 texts -> obs['text_a'], obs['text_b'], obs['text_c'], ..."),
+    ],
+)
+def test_the_log_says_whether_there_are_more(cells, n, line, caplog):
+    texts = dict(list({"a": "plasma", "b": "receptor", "c": "liver", "d": "ribosome"}.items())[:n])
+    with caplog.at_level("INFO", logger="bftembed"):
+        bft.tl.score_text(cells, texts)
+    assert caplog.messages[-1] == line
+
+
 def test_genes_are_scored_too(cells):
     bft.tl.score_text(cells, list(TEXTS.values()), among="genes")
     column = cells.var[f"text_{TEXTS['T cell']}"]
