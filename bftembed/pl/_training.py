@@ -70,6 +70,7 @@ def training(
     ('first', [3.0, 1.5, 1.0])
     """
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
     logs = {label: _entries(path) for label, path in _labelled(runs).items()}
     wanted = _wanted(metrics, logs)
@@ -86,6 +87,7 @@ def training(
             steps, values = np.array(curve, dtype=float).reshape(-1, 2).T
             panel.plot(steps, values, marker="." if len(curve) < _MARKED else None, label=label)
         panel.set(xlabel="step", title=metric)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(logs) > 1:
         panels[-1].legend(fontsize="small")
     finish(panels[0], show=show, save=save)

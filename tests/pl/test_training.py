@@ -37,6 +37,13 @@ def supervised(tmp_path):
     return run(tmp_path / "a" / "sft", evaluated)
 
 
+def test_no_tick_is_between_two_steps(supervised):
+    for ax in bft.pl.training(supervised, show=False):
+        ticks = ax.get_xticks()
+        assert len(ticks) > 1
+        np.testing.assert_array_equal(ticks, np.round(ticks))
+
+
 def curves(ax):
     return {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
 
