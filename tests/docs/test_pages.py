@@ -79,7 +79,9 @@ def test_a_broken_link_is_found(tmp_path):
     check = loaded(DOCS / "check_links.py")
     (tmp_path / "a.html").write_text('<p id="here"></p><a href="b.html#there">b</a><a href="#here">a</a>')
     (tmp_path / "b.html").write_text('<a href="a.html#gone">a</a><img src="c.png"><a href="https://x.org/y">x</a>')
-    assert check.broken(tmp_path) == ["a.html: b.html#there", "b.html: a.html#gone", "b.html: c.png"]
+    broken, elsewhere = check.check(tmp_path)
+    assert broken == ["a.html: b.html#there", "b.html: a.html#gone", "b.html: c.png"]
+    assert elsewhere == ["https://x.org/y"]
 
 
 def test_workflow_and_forms_are_yaml():
