@@ -34,7 +34,7 @@ Joined = Literal["symphony_pbmc", "bremsc_pbmc", "pbmc_stim", "norman", "hpa_tis
 
 
 def symphony_pbmc() -> AnnData:
-    """1,200 PBMCs x 1,767 genes of three 10x technologies, of Kang et al. 2021 (Symphony); fetched where needed.
+    """1,200 PBMCs x 1,766 genes of three 10x technologies, of Kang et al. 2021 (Symphony); fetched where needed.
 
     Returns
     -------
