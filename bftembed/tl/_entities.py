@@ -12,6 +12,7 @@ import numpy as np
 
 from bftembed._keys import with_provenance
 from bftembed._near import did_you_mean
+from bftembed._warn import warn
 from bftembed.encoders import encode_cached, get_encoder
 from bftembed.engines import engine_class, get_engine
 from bftembed.errors import BftembedError, InputError
@@ -166,6 +167,11 @@ def embed_entities(
         If there are no entities.
     BftembedError
         If not one usable text came out; the message has the reasons.
+
+    Warns
+    -----
+    BftembedWarning
+        If some names have no text among those that are given, or some of a few given texts are of no such name.
     """
     if not entities:
         msg = "There is nothing to embed: the list of names is empty."
@@ -183,9 +189,7 @@ def embed_entities(
         keys = [""] * len(texts)
         details = {"counts": {"given": len(by_id), "missing": sum(text is None for text in texts)}}
         details |= source.profiles.origin if isinstance(source.profiles, Bundle) else {}
-        if not any(texts):
-            msg = f"None of {len(entities)} names (e.g. `{other[0]}`) has a text in `profiles`."
-            raise InputError(msg)
+        _tell_of_missing(entities, other, texts, by_id)
     vectors, described = encode_texts(texts, source)
     provenance = {
         "kind": entities[0].kind,
@@ -199,6 +203,33 @@ def embed_entities(
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
     return EntityEmbeddings(vectors, texts, keys, provenance)
+
+
+def _tell_of_missing(
+    entities: Sequence[Entity], names: Sequence[str], texts: Sequence[str | None], given: Mapping[str, str]
+) -> None:
+    """Warn of names without a text, and of texts of no such name; `InputError` where no name has one.
+
+    Texts of other names are told where no name has a text, or where there are no more texts than names: a bundle of all
+    genes is used for a few of them.
+    """
+    without = list(dict.fromkeys(name for name, text in zip(names, texts, strict=True) if not text))
+    known = {*names, *(entity.id for entity in entities)}
+    spare = [name for name in given if name not in known]
+    n = len(set(names))
+    told = [f"{len(without)} of {n} names have no text in `profiles`, and no vector: {_few(without)}"] * bool(without)
+    if spare and (len(given) <= n or not any(texts)):
+        are = f"{len(spare)} given texts are" if len(spare) > 1 else "1 given text is"
+        told.append(f"{are} of none of these names: {_few(spare)}")
+    if told and not any(texts):
+        told[0] = f"None of {n} names (e.g. `{names[0]}`) has a text in `profiles`"
+        raise InputError("; ".join(told) + ".")
+    if told:
+        warn("; ".join(told) + ".")
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(name[:40] for name in names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def encode_texts(texts: Sequence[str | None], source: TextSource) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -243,8 +274,7 @@ def _written(
     if failed:
         bad = [name for name, p in zip(names, written.profiles, strict=True) if p.status != "ok"]
         why = "have no annotation" if source.annotates else "got no usable profile"
-        shown = ", ".join(name[:40] for name in bad[:5]) + (", ..." if len(bad) > 5 else "")
-        log.warning("%d of %d names %s, and no vector: %s", len(failed), len(entities), why, shown)
+        log.warning("%d of %d names %s, and no vector: %s", len(failed), len(entities), why, _few(bad))
     details = {
         "engine": {**engine.describe(), **engine.provenance()},
         "template": written.recipe.template,

@@ -5,6 +5,8 @@ import pytest
 import bftembed as bft
 from bftembed.errors import InputError, StoreError
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*no text in .profiles")  # a name without a vector
+
 TEXTS = {"TP53": "Guards the genome.", "CD3E": "Part of the T cell receptor."}
 OTHER = {"TP53": "A second opinion.", "CD3E": "Another one."}
 

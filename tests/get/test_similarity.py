@@ -5,6 +5,8 @@ import pytest
 import bftembed as bft
 from bftembed.errors import InputError
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*no text in .profiles")  # a name without a vector
+
 TEXTS = {"CD3E": "A T cell receptor.", "CD3D": "The T cell receptor.", "ALB": "A protein of blood plasma."}
 
 

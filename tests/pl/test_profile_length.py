@@ -3,6 +3,8 @@ import pytest
 
 import bftembed as bft
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*no text in .profiles")  # a name without a vector
+
 mpl.use("Agg")
 
 

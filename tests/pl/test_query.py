@@ -9,6 +9,8 @@ import pytest
 import bftembed as bft
 from bftembed.errors import InputError
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*no text in .profiles")  # a name without a vector
+
 mpl.use("Agg")
 TEXTS = {
     "CD3E": "A subunit of the T cell receptor complex.",

@@ -85,7 +85,7 @@ def test_options_of_perturbations_are_not_swallowed_by_other_kinds():
 
 
 def test_one_line_says_what_was_done(caplog):
-    with caplog.at_level("INFO", "bftembed"):
+    with caplog.at_level("INFO", "bftembed"), pytest.warns(BftembedWarning, match="no vector: NONE"):
         bft.embed([*TEXTS, "NONE"], profiles=TEXTS, facts="none", key_added="X_a")
     assert "4 names (gene), 0 with facts, 3 texts (given), 384 dimensions -> obsm['X_a']" in caplog.messages
 
@@ -138,7 +138,9 @@ def test_all_genes_with_tissues_by_texts_of_the_user(mirror, monkeypatch, tmp_pa
     monkeypatch.setattr("bftembed.datasets.protein_coding_genes", lambda: few)
     texts = bft.embed("human", facts="auto+tissues", encoder="none", store=tmp_path / "s.sqlite")
     assert texts.obs["X_bft_text"]["ALB"].endswith("RNA detected in 19 of 37 tissues, elevated in liver.")
-    assert np.isnan(bft.embed("human", profiles={"ALB": "In blood."}).X[1]).all()
+    with pytest.warns(BftembedWarning, match="no text in `profiles`"):
+        mine = bft.embed("human", profiles={"ALB": "In blood."})
+    assert np.isnan(mine.X[1]).all()
 
 
 def test_all_genes_need_the_tables_and_are_genes(monkeypatch):

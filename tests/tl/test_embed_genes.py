@@ -22,7 +22,10 @@ def adata(monkeypatch, tmp_path):
 
 
 def test_varm_holds_vectors_and_nan_rows_and_uns_says_how(adata):
-    with pytest.warns(BftembedWarning, match="bftembed data fetch"):
+    with (
+        pytest.warns(BftembedWarning, match="bftembed data fetch"),
+        pytest.warns(BftembedWarning, match="1 of 4 names have no text in `profiles`, and no vector: XYZ"),
+    ):
         bft.tl.embed_genes(adata, profiles=TEXTS, add_profiles=True)
     vectors = adata.varm["X_bft"]
     assert vectors.dtype == np.float32

@@ -3,7 +3,7 @@ import pytest
 
 from bftembed.encoders import get_encoder
 from bftembed.engines import AnnotationEngine
-from bftembed.errors import BftembedError, InputError
+from bftembed.errors import BftembedError, BftembedWarning, InputError
 from bftembed.profiles import Entity, ProfileStore, write_profiles
 from bftembed.tl._entities import TextSource, embed_entities
 
@@ -15,7 +15,8 @@ def genes(*names):
 
 
 def test_vectors_are_the_encoders_and_missing_texts_are_nan_rows():
-    result = embed_entities(genes("CD3E", "XYZ", "TP53"), TextSource(profiles=TEXTS))
+    with pytest.warns(BftembedWarning, match="1 of 3 names have no text"):
+        result = embed_entities(genes("CD3E", "XYZ", "TP53"), TextSource(profiles=TEXTS))
     expected = get_encoder().encode([TEXTS["CD3E"], TEXTS["TP53"]])[0]
     np.testing.assert_allclose(result.vectors[[0, 2]], expected, atol=1e-6)
     assert np.isnan(result.vectors[1]).all()
@@ -23,6 +24,24 @@ def test_vectors_are_the_encoders_and_missing_texts_are_nan_rows():
     assert result.texts == [TEXTS["CD3E"], None, TEXTS["TP53"]]
     assert result.info["counts"] == {"given": 3, "missing": 1}
     assert result.info["encoder"]["dim"] == 384
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["TP53", "ALB", "XYZ"], "1 of 3 names .* no vector: XYZ; 1 given text is of none of these names: CD3E."),
+        (["TP53", "XYZ"], "1 of 2 names have no text in `profiles`, and no vector: XYZ."),
+        (["TP53", "CD3E"], None),
+        (["TP53", "ALB", "CD3E"], None),
+    ],
+)
+def test_names_without_a_text_and_texts_without_a_name_are_told(names, told):
+    source = TextSource(profiles=TEXTS, encoder="none")
+    if told is None:  # a bundle of all genes is used for a few
+        embed_entities(genes(*names), source)
+        return
+    with pytest.warns(BftembedWarning, match=f"^{told}$"):
+        embed_entities(genes(*names), source)
 
 
 def test_texts_from_an_export_a_store_and_a_frame_are_the_same(tmp_path):
@@ -53,7 +72,7 @@ def test_of_texts_by_several_recipes_one_is_chosen(tmp_path):
 def test_nothing_usable_says_why(tmp_path):
     with pytest.raises(InputError, match="nothing to embed"):
         embed_entities([], TextSource(profiles=TEXTS))
-    with pytest.raises(InputError, match="None of 1 names"):
+    with pytest.raises(InputError, match=r"None of 1 names .*`XYZ`.*; 3 given texts are of none of these names: TP53"):
         embed_entities(genes("XYZ"), TextSource(profiles=TEXTS))
     with pytest.raises(BftembedError, match=r"Not one of 1 profiles.*empty text"):
         embed_entities([Entity("gene", "A")], TextSource(engine="annotation", store=tmp_path / "s.sqlite"))
