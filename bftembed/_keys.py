@@ -59,8 +59,8 @@ def held_sides(uns: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return found
 
 
-def check_embedded(held: Mapping[str, Any], use_rep: str, place: str, verb: str) -> None:
-    """Refuse a key that is not in ``adata.obsm`` or ``adata.varm``, or is sparse there.
+def check_embedded(held: Mapping[str, Any], use_rep: str, place: str, verb: str, *, of: str = "adata") -> None:
+    """Refuse a key that is not in ``adata.obsm`` or ``adata.varm``, or is sparse there; `of` is what messages call it.
 
     Raises
     ------
@@ -69,10 +69,10 @@ def check_embedded(held: Mapping[str, Any], use_rep: str, place: str, verb: str)
     """
     if use_rep not in held:
         there = f"it has {', '.join(held)}.{did_you_mean(use_rep, held)}" if len(held) else "it is empty."
-        msg = f"`adata.{place}` has no `{use_rep}`: {there} `bft.tl.{verb}` makes one."
+        msg = f"`{of}.{place}` has no `{use_rep}`: {there} `bft.tl.{verb}` makes one."
         raise InputError(msg)
     if hasattr(held[use_rep], "indptr"):
-        msg = f"`adata.{place}[{use_rep!r}]` is sparse: make it an array, `.toarray()`, of the same key."
+        msg = f"`{of}.{place}[{use_rep!r}]` is sparse: make it an array, `.toarray()`, of the same key."
         raise InputError(msg)
 
 

@@ -12,7 +12,7 @@ from bftembed._near import did_you_mean
 from bftembed._warn import warn
 from bftembed.entities.facts import checked_facts
 from bftembed.errors import InputError
-from bftembed.genes import check_mapped, map_names
+from bftembed.genes import check_human, check_mapped, map_names
 from bftembed.profiles import Entity
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _MOST_DESCRIBED, _MOST_NAMED = 20, 50
 _MOST_PROCESSES = 8
 
 
-def canonical(names: Iterable[Any], *, check: bool = False) -> NDArray[np.object_]:
+def canonical(names: Iterable[Any], *, check: bool = False, human: bool = False) -> NDArray[np.object_]:
     """Canonical symbols (n,) of gene names or Ensembl ids, None where a name is unknown or ambiguous.
 
     Without gene tables names are taken as they are: fetch them with `bftembed data fetch genes`.
@@ -40,12 +40,14 @@ def canonical(names: Iterable[Any], *, check: bool = False) -> NDArray[np.object
     names
         Names of genes.
     check
-        Refuse names of which almost none is a gene's, see `bftembed.genes.check_mapped`.
+        Refuse names of which almost none is a gene's, and genes of a mouse, see `bftembed.genes.check_mapped`.
+    human
+        Refuse genes of a mouse alone.
 
     Raises
     ------
     GeneNameError
-        With `check`.
+        With `check` or `human`.
 
     Examples
     --------
@@ -57,6 +59,8 @@ def canonical(names: Iterable[Any], *, check: bool = False) -> NDArray[np.object
     result = map_names(list(names), table)
     if check:
         check_mapped(result, table)
+    elif human:
+        check_human(result)
     return result.symbols
 
 

@@ -99,7 +99,7 @@ def chosen_matrix(parts: AnnDataParts, *, layer: str | None, use_raw: bool) -> M
         msg = "use_raw=True was given, but this AnnData has no `.raw`."
         raise InputError(msg)
     if layer is not None and layer not in parts.layers:
-        msg = f"There is no layer {layer!r}; this AnnData has the layers {sorted(parts.layers)}."
+        msg = f"There is no layer {layer!r}; {_layers(parts)}.{did_you_mean(layer, parts.layers)}"
         raise InputError(msg)
     if use_raw and parts.raw is not None:
         x, name = parts.raw.x, "`.raw.X`"
@@ -108,8 +108,10 @@ def chosen_matrix(parts: AnnDataParts, *, layer: str | None, use_raw: bool) -> M
     else:
         x, name = parts.x, "`.X`"
     if x is None:
-        or_raw = ", or use_raw=True" if parts.raw is not None and not use_raw else ""
-        msg = f"{name} of this AnnData is empty (None); pass layer=, one of {sorted(parts.layers)}{or_raw}."
+        ways = [f"layer=, one of {sorted(parts.layers)}"] if parts.layers else []
+        ways += ["use_raw=True"] if parts.raw is not None and not use_raw else []
+        other = f"pass {', or '.join(ways)}" if ways else "it has no layers and no `.raw` either"
+        msg = f"{name} of this AnnData is empty (None); {other}."
         raise InputError(msg)
     if 0 in x.shape:
         msg = f"{name} holds {x.shape[0]} cells x {x.shape[1]} genes: there is nothing to embed. Check the filtering."
@@ -117,8 +119,12 @@ def chosen_matrix(parts: AnnDataParts, *, layer: str | None, use_raw: bool) -> M
     return Matrix(x, name, parts)
 
 
-def checked_anndata(adata: Any) -> None:
-    """Refuse what is no AnnData.
+def _layers(parts: AnnDataParts) -> str:
+    return f"this AnnData has {f'the layers {sorted(parts.layers)}' if parts.layers else 'no layers'}"
+
+
+def checked_anndata(adata: Any, name: str = "adata") -> None:
+    """Refuse what is no AnnData; `name` is that of the argument.
 
     Raises
     ------
@@ -126,14 +132,14 @@ def checked_anndata(adata: Any) -> None:
         If it is a path, MuData, whose modalities are one AnnData each, or something else.
     """
     if isinstance(adata, str | os.PathLike):
-        name = str(adata)
-        read = f"read_zarr({name!r})" if Path(name).suffix == ".zarr" else f"read_h5ad({name!r}, backed='r')"
-        msg = f"`adata` is a path: read it first, e.g. `anndata.{read}`."
+        path = str(adata)
+        read = f"read_zarr({path!r})" if Path(path).suffix == ".zarr" else f"read_h5ad({path!r}, backed='r')"
+        msg = f"`{name}` is a path: read it first, e.g. `anndata.{read}`."
         raise InputError(msg)
     if isinstance(modalities := getattr(adata, "mod", None), Mapping):
-        raise InputError(_one_modality(list(modalities), "this is MuData", "mdata[{!r}]"))
+        raise InputError(_one_modality(list(modalities), "this is MuData", "mdata[{!r}]", name))
     if not (hasattr(adata, "obs_names") and hasattr(adata, "varm")):
-        msg = f"`adata` is a {type(adata).__name__}; give an AnnData."
+        msg = f"`{name}` is a {type(adata).__name__}; give an AnnData."
         raise InputError(msg)
 
 
@@ -172,9 +178,9 @@ def check_columns(frame: Any, where: str, names: Iterable[str], *, remedy: str =
             raise InputError(msg)
 
 
-def _one_modality(modalities: list[str], what: str, how: str) -> str:
+def _one_modality(modalities: list[str], what: str, how: str, name: str = "adata") -> str:
     first = how.format("rna" if "rna" in modalities else modalities[0] if modalities else "rna")
-    return f"`adata`: {what}, of the modalities {modalities}; pass the AnnData of one of them: {first}."
+    return f"`{name}`: {what}, of the modalities {modalities}; pass the AnnData of one of them: {first}."
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Gene names to canonical symbols, and what is known about a gene: pure tables and functions."""
 
-from bftembed.genes.checks import check_mapped
+from bftembed.genes.checks import check_human, check_mapped
 from bftembed.genes.facts import GeneFacts
 from bftembed.genes.mapping import MappingResult, map_names
 from bftembed.genes.orthologs import Orthologs
@@ -11,6 +11,7 @@ __all__ = [
     "GeneTable",
     "MappingResult",
     "Orthologs",
+    "check_human",
     "check_mapped",
     "map_names",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bftembed._warn import warn
 from bftembed.errors import GeneNameError
 from bftembed.genes.decorations import find_decoration
 from bftembed.genes.ids import clean_names, is_number
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SHORT_LIST = 20
 """Names from which on shares are looked at."""
 _STRONG, _FEW = 0.05, 0.5  # share by rules that accidents rarely fit, and by any rule
+_MOUSE_ERROR, _MOUSE_WARNING = 0.5, 0.1  # share of the names matched: a list of mouse genes, or one mixed with them
 _ACCIDENTAL = ("case", "alias", "excel")  # V1, PC5, c9, 3: names of columns that some gene was once called
 
 
@@ -35,8 +37,54 @@ def next_to_none(result: MappingResult) -> bool:
     return result.n_mapped == 0 or (n >= SHORT_LIST and result.n_mapped < _FEW * n and strong < _STRONG * n)
 
 
+def check_human(result: MappingResult, *, capitals: str = "`[name.upper() for name in names]`.") -> None:
+    """Refuse a list of genes of a mouse that was mapped as one of human genes.
+
+    A single name with one capital may be a slip; a single Ensembl id of the mouse is none.
+
+    Parameters
+    ----------
+    result
+        Of `map_names`, of names that are said to be human.
+    capitals
+        Code that puts names into capitals.
+
+    Raises
+    ------
+    GeneNameError
+        If more than half of the names that could be matched look like those of a mouse.
+
+    Warns
+    -----
+    BftembedWarning
+        If more than a tenth do.
+    """
+    like = result.mouse_like
+    symbols = result.frame["symbol"].notna().to_numpy()
+    share = int(like.sum()) / max(int((like | symbols).sum()), 1)
+    slip = like.sum() == 1 and symbols[like].all()
+    if share <= _MOUSE_WARNING or slip:
+        return
+    names = [str(name) for name in result.frame["original"][like]]
+    shown = ", ".join(map(repr, names[:3]))
+    if share <= _MOUSE_ERROR:
+        warn(
+            f"{len(names)} of {len(like)} gene names look like those of a mouse ({shown}) and were taken as human "
+            "wherever they match by case alone. If species are mixed, split them first."
+        )
+        return
+    msg = (
+        f"The genes look like those of a mouse: {len(names)} of {len(like)} are mouse Ensembl ids or match a human "
+        f"symbol by case alone ({shown}). Make human genes of them first, in Python: those of an AnnData by "
+        '`bft.pp.map_genes(adata, species="mouse", orthologs=...)` (written to a file, it goes to the command line '
+        'with `--gene-symbols bft_gene`), a list by `bftembed.genes.map_names(names, None, species="mouse", '
+        f"orthologs=...).symbols`. If they are human, write them in capitals: {capitals}"
+    )
+    raise GeneNameError(msg)
+
+
 def check_mapped(result: MappingResult, table: GeneTable | None) -> None:
-    """Refuse numbers, and a list of 20 names or more of which almost none is a gene's.
+    """Refuse numbers, genes of a mouse, and a list of 20 names or more of which almost none is a gene's.
 
     Parameters
     ----------
@@ -60,6 +108,7 @@ def check_mapped(result: MappingResult, table: GeneTable | None) -> None:
     ...     print(type(error).__name__)
     GeneNameError
     """
+    check_human(result)
     numbers = all(is_number(str(name)) for name in result.frame["original"])
     if len(result.frame) and next_to_none(result) and (numbers or len(result.frame) >= SHORT_LIST):
         why = remedy(result, table, edit=_edit_list, entrez=_ENTREZ_LIST)

@@ -37,6 +37,7 @@ MAPPED = (
     "as given",
 )
 """Rules that give a symbol, the strongest first; the others are ambiguous, unknown, missing."""
+_KEPT = {"unmapped species": "no table of orthologs", "as given": "no gene table"}
 _TITLE_CASE = re.compile(r"[A-Z](?=[^A-Z]*[a-z])[^A-Z]*")
 
 
@@ -113,8 +114,10 @@ class MappingResult(Shown):
     def report(self) -> str:
         """One line: names in, mapped and by which rule, ambiguous, unknown."""
         counts = self.counts()
+        kept = {rule: counts.pop(rule, 0) for rule in _KEPT}
         by_rule = ", ".join(f"{n:,} {rule}" for rule, n in counts.items() if rule in MAPPED)
-        mapped = f"{self.n_mapped:,} mapped" + (f" ({by_rule})" if by_rule else "")
+        mapped = f"{self.n_mapped - sum(kept.values()):,} mapped" + (f" ({by_rule})" if by_rule else "")
+        mapped += "".join(f", {n:,} kept as they are ({_KEPT[rule]})" for rule, n in kept.items() if n)
         missing = f", {counts['missing']:,} missing" if "missing" in counts else ""
         lost = f"{counts.get('ambiguous', 0):,} ambiguous, {counts.get('unknown', 0):,} unknown{missing}"
         return f"{len(self.frame):,} gene names: {mapped}, {lost}"

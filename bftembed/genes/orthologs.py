@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -31,13 +32,23 @@ def ortholog_pairs(orthologs: Orthologs) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the columns are not there, or no pair is.
+        If it is neither, e.g. a path, the columns are not there, or no pair is.
     """
     if isinstance(orthologs, pd.DataFrame):
         if not {"mouse", "human"} <= set(orthologs.columns):
             msg = f"`orthologs` needs the columns 'mouse' and 'human'; it has {list(map(str, orthologs.columns))}."
             raise InputError(msg)
         pairs = orthologs[["mouse", "human"]]
+    elif isinstance(orthologs, str | os.PathLike):
+        msg = (
+            f"`orthologs` is a path: read it first, e.g. `pandas.read_csv({str(orthologs)!r})`, with the columns "
+            "'mouse' and 'human'."
+        )
+        raise InputError(msg)
+    elif not hasattr(orthologs, "items"):
+        found = type(orthologs).__name__
+        msg = f"`orthologs` is a DataFrame with the columns 'mouse' and 'human', or a mapping; got {found}."
+        raise InputError(msg)
     else:
         listed = [(m, h) for m, hs in orthologs.items() for h in ([hs] if isinstance(hs, str) else hs)]
         pairs = pd.DataFrame(listed, columns=["mouse", "human"])

@@ -13,7 +13,7 @@ from bftembed._warn import warn
 from bftembed.errors import GeneNameError, InputError
 from bftembed.expression import check_columns, checked_anndata, made_actual, parts_of
 from bftembed.genes import map_names
-from bftembed.genes.checks import SHORT_LIST, next_to_none, remedy, summary
+from bftembed.genes.checks import SHORT_LIST, check_human, next_to_none, remedy, summary
 from bftembed.pp._column_sums import column_sums
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("bftembed")
 
 _FEW = 0.5  # share of the names mapped that is worth a warning, in lists that are not short
-_MOUSE_ERROR, _MOUSE_WARNING = 0.5, 0.1  # share of the names matched: a matrix of mouse genes, or one mixed with them
 
 
 def map_genes(
@@ -187,27 +186,14 @@ def _check(
     species: str,
     gene_symbols: str | None,
 ) -> None:
-    n_like = int(result.mouse_like.sum())
-    matched = result.mouse_like | result.frame["symbol"].notna().to_numpy()
-    like_mouse = n_like / max(int(matched.sum()), 1)
-    if like_mouse > _MOUSE_ERROR:
-        msg = (
-            f"The genes look like those of a mouse: {n_like} of {len(names)} are mouse Ensembl ids or match "
-            f"a human symbol by case alone ({_examples(names)}). Pass `species='mouse'`, with `orthologs=` to map them "
-            "to human genes. If they are human, write them in capitals first: "
-            '`adata.var["gene_name"] = adata.var_names.str.upper()`, then `gene_symbols="gene_name"`.'
-        )
-        raise GeneNameError(msg)
+    check_human(
+        result,
+        capitals='`adata.var["gene_name"] = adata.var_names.str.upper()`, then `gene_symbols="gene_name"`.',
+    )
     if next_to_none(result):
         raise GeneNameError(_explain(adata, result, table, species, gene_symbols))
     if len(names) >= SHORT_LIST and result.n_mapped < _FEW * len(names):
         msg = _explain(adata, result, table, species, gene_symbols)
-        warn(msg)
-    if like_mouse > _MOUSE_WARNING:
-        msg = (
-            f"{n_like} of {len(names)} gene names look like those of a mouse and were taken as human "
-            "wherever they match by case alone. If species are mixed, split them first."
-        )
         warn(msg)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from bftembed._warn import warn
 from bftembed.entities import canonical
 from bftembed.errors import InputError
 from bftembed.expression import chosen_matrix, normalised_chunks, parts_of
@@ -42,8 +44,10 @@ class SharedGenes:
         vectors = np.asarray(ref.varm[use_rep], dtype=np.float32)
         known = np.asarray(np.isfinite(vectors).all(axis=1))
         self._table = vectors[known]
-        first = _first_rows(_genes(ref), known)
-        second = _first_rows(_genes(query), np.ones(query.n_vars, dtype=bool))
+        with _named("ref"):
+            first = _first_rows(_genes(ref), known)
+        with _named("query"):
+            second = _first_rows(_genes(query), np.ones(query.n_vars, dtype=bool))
         shared = [gene for gene in first if gene in second]
         if len(shared) < 2:
             shown = ", ".join([*list(first)[:3], "..."]), ", ".join([*list(second)[:3], "..."])
@@ -52,6 +56,12 @@ class SharedGenes:
                 "name both alike, e.g. by bft.pp.map_genes."
             )
             raise InputError(msg)
+        if 2 * len(shared) < len(first):
+            lacking = ", ".join([*[gene for gene in first if gene not in second][:5], "..."])
+            warn(
+                f"Only {len(shared)} of the {len(first)} genes of `ref` with a vector are in `query` (not {lacking}): "
+                "labels rest on these. Name both alike, e.g. by bft.pp.map_genes, and give `query` with all its genes."
+            )
         self.n_genes = len(shared)
         columns = [first[gene] for gene in shared]
         self._vectors = vectors[columns]
@@ -74,13 +84,13 @@ class SharedGenes:
         how: dict[str, Any] = {"use_rep": "v", "key_added": "cells", "empty": "nan", "table": given}
         how |= {"values": "lognorm", "progress": False}
         usual = None
-        with _named("ref"):
+        with _named("ref"), _quiet():
             embed_cells(self._ref, batch_key=self._batch_key, **how)
             if self._usual == "ref":
                 from bftembed import pp
 
                 usual = pp.reference(self._ref, values="lognorm", progress=False)
-        with _named("query"):
+        with _named("query"), _quiet():
             embed_cells(self._query, reference=usual, **how)
         return np.asarray(self._ref.obsm["cells"]), np.asarray(self._query.obsm["cells"])
 
@@ -88,7 +98,7 @@ class SharedGenes:
 def _genes(adata: AnnData) -> list[str]:
     if "bft_gene" in adata.var:
         return [name if isinstance(name, str) else "" for name in adata.var["bft_gene"].astype(object)]
-    found = canonical(adata.var_names)
+    found = canonical(adata.var_names, human=True)
     return [symbol or name for symbol, name in zip(found, adata.var_names, strict=True)]
 
 
@@ -107,7 +117,19 @@ def _named(what: str) -> Iterator[None]:
         yield
     except InputError as error:
         msg = f"`{what}`: {error}"
-        raise InputError(msg) from error
+        raise type(error)(msg) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Warnings alone: the same is done for every control."""
+    log = logging.getLogger("bftembed")
+    level = log.level
+    log.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _bare(

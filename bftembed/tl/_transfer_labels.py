@@ -104,8 +104,13 @@ def transfer_labels(  # noqa: PLR0913
     Raises
     ------
     InputError
-        If there are no such vectors, labels or batches, fewer than two labels, no genes in common, or fewer cells with
-        a label than neighbours.
+        If one is no AnnData, genes look like those of a mouse, there are no such vectors, labels or batches, fewer than
+        two labels, no genes in common, or fewer cells with a label than neighbours.
+
+    Warns
+    -----
+    BftembedWarning
+        If less than half of the genes with a vector are in `query`.
 
     Examples
     --------
@@ -122,8 +127,8 @@ def transfer_labels(  # noqa: PLR0913
     >>> query.obs["bft_label"].iloc[[0, -1]].tolist()
     ['T cell', 'hepatocyte']
     """
-    checked_anndata(ref)
-    checked_anndata(query)
+    checked_anndata(ref, "ref")
+    checked_anndata(query, "query")
     check_place(query, key_added)
     check_choice("reference", reference, get_args(Usual))
     check_number("n_neighbors", n_neighbors, least=1, whole=True)
@@ -133,7 +138,7 @@ def transfer_labels(  # noqa: PLR0913
     if threshold > 1:
         msg = f"`threshold` is a share of the neighbours, from 0 to 1, got {threshold!r}."
         raise InputError(msg)
-    check_embedded(ref.varm, use_rep, "varm", "embed_genes")
+    check_embedded(ref.varm, use_rep, "varm", "embed_genes", of="ref")
     check_columns(ref.obs, "ref.obs", [label_key, *([batch_key] if batch_key else [])])
     check_columns(query.obs, "query.obs", [truth_key] if truth_key else [])
     columns = columns_made(query, key_added, "labels", [key_added, f"{key_added}_confidence"], place="obs")

@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from bftembed.errors import GeneNameError
+from bftembed.errors import BftembedWarning, GeneNameError
 from bftembed.genes import check_mapped, map_names
 from bftembed.genes.checks import next_to_none
 
@@ -63,3 +63,19 @@ def test_entrez_ids_become_symbols_by_the_remedy(mirror, real_table):
     space = {"names": names, "bftembed": bftembed}
     exec(str(caught.value).split("`")[1], space)
     assert space["names"] == ["TP53", "BRCA1"]
+
+
+@pytest.mark.parametrize("names", [["Cd4", "Cad", "Trp53"], ["ENSMUSG00000059552"], ["Cd4", "Cad", "TP53"]])
+def test_lists_of_mouse_genes_are_refused(toy, names):
+    with pytest.raises(GeneNameError, match=r"of a mouse: .*pp\.map_genes\(adata, species=\"mouse\", orthologs"):
+        check_mapped(map_names(names, toy), toy)
+
+
+@pytest.mark.parametrize("names", [["Cd4"], ["Cd4", "nope"], ["cd4", "cad"], ["Cd4", "TP53", "ENSA"]])
+def test_a_slip_of_case_is_no_mouse(toy, names):
+    check_mapped(map_names(names, toy), toy)
+
+
+def test_a_list_mixed_with_mouse_genes_is_warned_of(toy):
+    with pytest.warns(BftembedWarning, match="2 of 5 gene names look like those of a mouse"):
+        check_mapped(map_names(["Cd4", "Cad", "TP53", "ENSA", "SPP1"], toy), toy)

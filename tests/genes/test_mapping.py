@@ -107,6 +107,8 @@ def test_mouse_names_are_never_mapped_by_spelling(toy):
     result = map_names(["Cd4", "Trp53", "TP53", "ENSMUSG00000059552.1", None], toy, species="mouse")
     assert result.symbols.tolist() == ["Cd4", "Trp53", "TP53", "ENSMUSG00000059552.1", None]
     assert result.counts() == {"unmapped species": 4, "missing": 1}
+    kept = "5 gene names: 0 mapped, 4 kept as they are (no table of orthologs), 0 ambiguous, 0 unknown, 1 missing"
+    assert result.report() == kept
 
 
 def test_mouse_names_by_orthologs(toy):

@@ -48,3 +48,9 @@ def test_orthologs_that_the_gene_table_does_not_know_are_no_answer(toy):
 def test_mouse_symbols_that_case_alone_tells_apart_are_not_guessed(toy):
     orthologs = {"Cad": "CAD", "cad": "CD4"}
     assert map_orthologs(np.array(["Cad", "cad", "CAD"], dtype=object), orthologs, toy).tolist() == ["CAD", "CD4", None]
+
+
+@pytest.mark.parametrize(("given", "message"), [("o.csv", r"is a path: .*read_csv\('o\.csv'\)"), (3, "got int")])
+def test_what_is_no_table_is_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        ortholog_pairs(given)

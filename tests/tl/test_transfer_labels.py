@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 import bftembed as bft
-from bftembed.errors import InputError
+from bftembed.errors import BftembedWarning, InputError
 
 GENES = ["CD3E", "CD3D", "CD79A", "MS4A1", "LYZ", "CD14"]
 
@@ -209,3 +209,21 @@ def test_bad_data(ref):
         bft.tl.transfer_labels(ref, query, "type")
     with pytest.raises(InputError):
         bft.tl.transfer_labels(ref, "query.h5ad", "type")
+
+
+def test_what_is_wrong_is_said_of_the_argument_it_is_of(ref):
+    with pytest.raises(InputError, match=r"`query` is a path: read it first"):
+        bft.tl.transfer_labels(ref, "query.h5ad", "type")
+    with pytest.raises(InputError, match=r"^`ref\.varm` has no `X_bft`"):
+        bft.tl.transfer_labels(cells(60, 2), ref, "type")
+    mouse = cells(60, 2)
+    mouse.var_names = ["Cd3e", "Cd3d", "Cd79a", "Ms4a1", "Lyz2", "Cd14"]
+    with pytest.raises(InputError, match=r"^`query`: The genes look like those of a mouse"):
+        bft.tl.transfer_labels(ref, mouse, "type")
+
+
+def test_few_genes_in_common_are_warned_of_and_controls_are_quiet(ref, caplog):
+    query = cells(60, 2)[:, :2].copy()
+    with caplog.at_level("INFO", "bftembed"), pytest.warns(BftembedWarning, match="Only 2 of the 6 genes .* CD79A, "):
+        bft.tl.transfer_labels(ref, query, "type", n_controls=2)
+    assert [record.message[:8] for record in caplog.records] == ["60 cells"]

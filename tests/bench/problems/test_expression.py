@@ -453,7 +453,7 @@ def mixed(adata):
         (cells(GEARS), {"min_cells": 26}, r"Only 25 cells are controls; 26 are needed"),
         (cells(GEARS), {"min_cells": 1}, r"`min_cells` is at least 2"),
         (cells(GEARS)[:, :19].copy(), {}, r"at least 20 genes; the data have 19"),
-        (cells(GEARS), {"layer": "raw"}, r"no layer 'raw'; this AnnData has the layers \[\]"),
+        (cells(GEARS), {"layer": "raw"}, r"no layer 'raw'; this AnnData has no layers"),
         (AnnData(obs=cells(GEARS).obs, var=cells(GEARS).var), {}, r"`.X` of this AnnData is empty .*; pass layer="),
         (cells(GEARS), {"values": "log"}, "`values` is 'auto', 'counts' or 'lognorm', got 'log'"),
         (scaled(cells(GEARS)), {}, r"negative values .*, as scaled data do"),
