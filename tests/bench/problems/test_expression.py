@@ -454,7 +454,7 @@ def mixed(adata):
         (cells(GEARS), {"min_cells": 1}, r"`min_cells` is at least 2"),
         (cells(GEARS)[:, :19].copy(), {}, r"at least 20 genes; the data have 19"),
         (cells(GEARS), {"layer": "raw"}, r"no layer 'raw'; this AnnData has no layers"),
-        (AnnData(obs=cells(GEARS).obs, var=cells(GEARS).var), {}, r"`.X` of this AnnData is empty .*; pass layer="),
+        (AnnData(obs=cells(GEARS).obs, var=cells(GEARS).var), {}, r"`.X` .* is empty .*; it has no layers"),
         (cells(GEARS), {"values": "log"}, "`values` is 'auto', 'counts' or 'lognorm', got 'log'"),
         (scaled(cells(GEARS)), {}, r"negative values .*, as scaled data do"),
         (mixed(cells(GEARS)), {}, "neither counts nor log-normalised: cell"),
