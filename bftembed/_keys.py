@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-from bftembed._near import did_you_mean
+from bftembed._near import check_choice, did_you_mean
 from bftembed._unicode import writable
 from bftembed.errors import InputError
 
@@ -59,21 +59,59 @@ def held_sides(uns: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return found
 
 
-def check_embedded(held: Mapping[str, Any], use_rep: str, place: str, verb: str, *, of: str = "adata") -> None:
+def check_embedded(held: Mapping[str, Any], use_rep: str, place: str, maker: str, *, of: str = "adata") -> None:
     """Refuse a key that is not in ``adata.obsm`` or ``adata.varm``, or is sparse there; `of` is what messages call it.
 
     Raises
     ------
     InputError
-        With the keys that are there, and the function of `tl` that makes one.
+        With the keys that are there, and the function that makes one.
     """
     if use_rep not in held:
         there = f"it has {', '.join(held)}.{did_you_mean(use_rep, held)}" if len(held) else "it is empty."
-        msg = f"`{of}.{place}` has no `{use_rep}`: {there} `bft.tl.{verb}` makes one."
+        msg = f"`{of}.{place}` has no `{use_rep}`: {there} {made_by(maker)}"
         raise InputError(msg)
     if hasattr(held[use_rep], "indptr"):
         msg = f"`{of}.{place}[{use_rep!r}]` is sparse: make it an array, `.toarray()`, of the same key."
         raise InputError(msg)
+
+
+def made_by(maker: str = "bft.tl.embed_genes") -> str:
+    """How an embedding that is not there is made."""
+    return f"`{maker}`{' (or `bftembed embed`)' if maker.startswith('bft.') else ''} makes one."
+
+
+def side_of(adata: Any, use_rep: str, among: str | None = None) -> Literal["genes", "cells"]:
+    """``"genes"`` or ``"cells"``: which are asked for, by default genes where they have vectors.
+
+    Raises
+    ------
+    InputError
+        If these, or both, have none under this key.
+    """
+    if among is not None:
+        check_choice("among", among, ("genes", "cells"))
+        place = "varm" if among == "genes" else "obsm"
+        check_embedded(getattr(adata, place), use_rep, place, f"bft.tl.embed_{among}")
+        return "genes" if among == "genes" else "cells"
+    if use_rep in adata.varm or use_rep in adata.obsm:
+        return side_of(adata, use_rep, "genes" if use_rep in adata.varm else "cells")
+    there = list(dict.fromkeys([*adata.varm, *adata.obsm]))
+    known = f"they have {', '.join(there)}.{did_you_mean(use_rep, there)}" if there else "they are empty."
+    msg = f"`adata.varm` and `adata.obsm` have no `{use_rep}`: {known} {made_by()}"
+    raise InputError(msg)
+
+
+#: What is said of free texts where `made_of_genes`.
+NO_ANSWER = (
+    "Vectors of cells that are made of those of genes do not answer free texts: `bft.tl.score_text` scores cells by "
+    "them."
+)
+
+
+def made_of_genes(sides: Mapping[str, Any]) -> bool:
+    """Whether the cells of an embedding are weighted sums of the vectors of genes, and do not answer texts."""
+    return "cells" in sides and "encoder" not in sides["cells"]
 
 
 def with_provenance(bft: Mapping[str, Any], key: str, side: str, info: dict[str, Any], **beside: Any) -> dict[str, Any]:

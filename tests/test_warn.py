@@ -11,5 +11,5 @@ def test_a_warning_points_at_the_line_of_the_user():
     genes = bft.embed([*texts], facts="none", profiles=texts)
     line = sys._getframe().f_lineno + 2
     with pytest.warns(BftembedWarning) as caught:
-        bft.get.nearest(genes, "KLF1")
+        bft.get.nearest(genes, "XKLF9")
     assert [(warning.filename, warning.lineno) for warning in caught] == [(__file__, line)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed._files import replacing
+from bftembed._keys import NO_ANSWER
 from bftembed.browse.about import columns_told, facts_of, flags_of, notes_of, origin, provenance_lines, symbols
 from bftembed.browse.columns import Column, colour_columns
 from bftembed.browse.near import neighbours, unit
@@ -252,10 +253,7 @@ def _scores(rows: Rows, queries: Sequence[str], encoder: str | Encoder | None) -
         msg = f"`queries` are free texts, got {list(queries)!r}."
         raise InputError(msg)
     if rows.weighted:
-        msg = (
-            "Vectors of cells that are made of those of genes do not answer free texts. `bft.tl.score_text` scores "
-            "cells by a text: its columns of obs colour the map, and `queries` stays out."
-        )
+        msg = f"{NO_ANSWER} Its columns of obs colour the map: leave `queries` out."
         raise InputError(msg)
     texts = list(dict.fromkeys(queries))
     made, _ = encode_cached(texts, restore_encoder(dict(rows.info["encoder"]), encoder), query=True)

@@ -135,7 +135,7 @@ def rows_of(
         adata = get.conditions(adata, use_rep)
     place, frame = ("varm", adata.var) if side == "genes" else ("obsm", adata.obs)
     held = getattr(adata, place)
-    check_embedded(held, use_rep, place, f"embed_{noun}")
+    check_embedded(held, use_rep, place, "bft.embed" if side == "entities" else f"bft.tl.embed_{side}")
     texts, without = _texts(adata, frame, use_rep, info, store)
     drop = [name for name in frame.columns if str(name).endswith(_TEXT_COLUMNS)]
     return Rows(

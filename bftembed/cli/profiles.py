@@ -58,7 +58,7 @@ def show(
     prompt: Annotated[bool, typer.Option("--prompt", help="Show the prompt too.")] = False,
 ) -> None:
     """Print the profiles of one name."""
-    from bftembed._near import did_you_mean
+    from bftembed.entities import near_name
     from bftembed.profiles import ProfileStore
 
     with ProfileStore(store, read_only=True) as opened:
@@ -67,7 +67,7 @@ def show(
     if rows.empty:
         rows = frame[frame["entity"].str.casefold() == name.casefold()]
     if rows.empty:
-        msg = f"The store has no profile of `{name}`.{did_you_mean(name, frame['entity'].unique())}"
+        msg = f"The store has no profile of `{name}`.{near_name(name, frame['entity'].unique())}"
         raise InputError(msg)
     for row in rows.to_dict("records"):
         issues = "; ".join(_issues()[issue] for issue in row["issues"].split())

@@ -5,7 +5,7 @@ from bftembed.entities.compounds import compounds, drug_names
 from bftembed.entities.controls import CONTROLS
 from bftembed.entities.drugs import drug_entities
 from bftembed.entities.facts import Facts
-from bftembed.entities.genes import canonical, gene_entities, gene_set_entities
+from bftembed.entities.genes import absent_gene, canonical, gene_entities, gene_set_entities, near_name
 from bftembed.entities.names import (
     NameKind,
     all_human_genes,
@@ -21,6 +21,7 @@ __all__ = [
     "Facts",
     "How",
     "NameKind",
+    "absent_gene",
     "all_human_genes",
     "canonical",
     "check_conditions",
@@ -34,6 +35,7 @@ __all__ = [
     "gene_entities",
     "gene_set_entities",
     "listed_names",
+    "near_name",
     "perturbation_entities",
     "read_cell_types",
 ]

@@ -64,6 +64,26 @@ def canonical(names: Iterable[Any], *, check: bool = False, human: bool = False)
     return result.symbols
 
 
+def absent_gene(name: str) -> str:
+    """Say of a name that data do not have that it is a gene's, so that no look-alike is suggested; else nothing.
+
+    Examples
+    --------
+    >>> from bftembed.entities import absent_gene
+    >>> absent_gene("GAPDH"), absent_gene("GAPDHH")
+    (' It is a gene, but not one of these data.', '')
+    """
+    table = datasets.gene_table()
+    (symbol,) = map_names([name], table).symbols
+    is_gene = table is not None and isinstance(symbol, str) and symbol.casefold() == name.casefold()
+    return " It is a gene, but not one of these data." if is_gene else ""
+
+
+def near_name(name: str, choices: Iterable[str]) -> str:
+    """As `bftembed._near.did_you_mean`, but of a gene that is not among them that it is one."""
+    return absent_gene(name) or did_you_mean(name, choices)
+
+
 def symbols_of(names: Sequence[str], *, remedy: str = "", check: bool = True) -> list[str]:
     """Canonical symbols; a name that the gene table does not know stays as it is.
 

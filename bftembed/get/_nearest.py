@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from bftembed._keys import check_embedded
+from bftembed._keys import NO_ANSWER, held_sides, made_of_genes, side_of
 from bftembed._near import check_choice, did_you_mean
 from bftembed._warn import warn
 from bftembed.encoders import encode_cached, restore_encoder
-from bftembed.entities import canonical
+from bftembed.entities import absent_gene, canonical
 from bftembed.errors import InputError
 from bftembed.expression import check_columns, checked_anndata
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from anndata import AnnData
@@ -88,13 +88,13 @@ def nearest(
     Raises
     ------
     InputError
-        If there is no such embedding, the gene or cell has no vector, a name is misspelt, or the encoder is not the one
-        that made the embedding.
+        If there is no such embedding, the gene or cell has no vector or is not there, a name is misspelt, or the
+        encoder is not the one that made the embedding.
 
     Warns
     -----
     BftembedWarning
-        If what is read as free text may have been meant as a name.
+        If what is read as free text may have been meant as a name, or ranks cells that are made of their genes.
 
     Examples
     --------
@@ -143,11 +143,10 @@ def compared(
     Parameters are those of `nearest`.
     """
     checked_anndata(adata)
-    among = among or ("genes" if use_rep in adata.varm else "cells")
-    check_choice("among", among, ("genes", "cells"))
+    side = side_of(adata, use_rep, among)
     if query_type is not None:
         check_choice("query_type", query_type, get_args(QueryType))
-    _check_keys(adata, among, use_rep, gene_symbols)
+    check_columns(adata.var, "adata.var", [gene_symbols] if gene_symbols is not None else [])
     queries = [query] if isinstance(query, str) else list(query)
     if not queries or not all(isinstance(one, str) and one.strip() for one in queries):
         msg = f"`query` is a name, a text, or a list of these, got {query!r}."
@@ -155,30 +154,25 @@ def compared(
     sides = _sides(adata, use_rep, gene_symbols)
     found = [_find(one, sides, use_rep, query_type) for one in queries]
     texts = [one for one, (vector, _, _) in zip(queries, found, strict=True) if vector is None]
+    if texts and side == "cells" and made_of_genes(held_sides(adata.uns, use_rep)):
+        warn(f"`{texts[0]}` is a free text. {NO_ANSWER}")
     encoded = iter(_encoded(adata, texts, use_rep, encoder) if texts else ())
-    matrix = np.asarray((adata.varm if among == "genes" else adata.obsm)[use_rep], dtype=np.float32)
+    matrix = np.asarray((adata.varm if side == "genes" else adata.obsm)[use_rep], dtype=np.float32)
     lengths = np.linalg.norm(matrix, axis=1)
     made = []
-    for known, side, rows in found:
+    for known, of, rows in found:
         vector = next(encoded) if known is None else known
         norms = lengths * np.linalg.norm(vector)
         cosine = np.divide(matrix @ vector, norms, out=np.full(len(matrix), np.nan, dtype=np.float32), where=norms > 0)
-        made.append((cosine, rows if side == among else np.empty(0, dtype=np.intp)))
-    names = np.asarray(_labels(adata, among, gene_symbols), dtype=object)
+        made.append((cosine, rows if of == side else np.empty(0, dtype=np.intp)))
+    names = np.asarray(_labels(adata, side, gene_symbols), dtype=object)
     return names, dict(zip(queries, made, strict=True))
 
 
 def _texts(adata: AnnData, among: str | None, use_rep: str) -> Any:
-    among = among or ("genes" if use_rep in adata.varm else "cells")
-    frame, place = (adata.var, "adata.var") if among == "genes" else (adata.obs, "adata.obs")
+    frame, place = (adata.var, "adata.var") if side_of(adata, use_rep, among) == "genes" else (adata.obs, "adata.obs")
     check_columns(frame, place, [f"{use_rep}_text"])
     return frame[f"{use_rep}_text"].to_numpy()
-
-
-def _check_keys(adata: AnnData, among: str, use_rep: str, gene_symbols: str | None) -> None:
-    where = "varm" if among == "genes" else "obsm"
-    check_embedded(getattr(adata, where), use_rep, where, f"embed_{among}")
-    check_columns(adata.var, "adata.var", [gene_symbols] if gene_symbols is not None else [])
 
 
 def _labels(adata: AnnData, among: str, gene_symbols: str | None) -> Any:
@@ -189,10 +183,11 @@ def _labels(adata: AnnData, among: str, gene_symbols: str | None) -> Any:
 
 @dataclass(frozen=True)
 class _Side:
-    """The genes or the cells: their vectors, if there are any, and the names that each goes by."""
+    """The genes or the cells: their vectors, if there are any, the names that each goes by, and whether it is genes."""
 
     held: Any
     columns: list[NDArray[np.object_]]
+    of_genes: bool
 
     def rows(self, name: str) -> NDArray[np.intp]:
         """Those that go by this name."""
@@ -207,8 +202,8 @@ class _Side:
 def _sides(adata: AnnData, use_rep: str, gene_symbols: str | None) -> dict[str, _Side]:
     of_genes = [adata.var_names, *(adata.var[name] for name in (gene_symbols, "bft_gene") if name in adata.var)]
     return {
-        "genes": _Side(adata.varm.get(use_rep), [np.asarray(names, dtype=object) for names in of_genes]),
-        "cells": _Side(adata.obsm.get(use_rep), [np.asarray(adata.obs_names, dtype=object)]),
+        "genes": _Side(adata.varm.get(use_rep), [np.asarray(names, dtype=object) for names in of_genes], True),
+        "cells": _Side(adata.obsm.get(use_rep), [np.asarray(adata.obs_names, dtype=object)], "bft_gene" in adata.obs),
     }
 
 
@@ -236,7 +231,7 @@ def _find(
         why = "not in `mask_var`, or no usable text" if without == "gene" else "no vector was made of it"
         msg = f'`{query}` is a {without} here, and has no vector in `{use_rep}` ({why}). As a text: query_type="text".'
         raise InputError(msg)
-    _misspelt(query, [name for side in asked.values() for name in side.names], query_type)
+    _misspelt(query, asked, query_type)
     return None, "", none
 
 
@@ -245,11 +240,17 @@ def _symbol_of(query: str) -> str | None:
     return canonical([query])[0] if _OTHER_NAME.fullmatch(query) else None
 
 
-def _misspelt(query: str, names: list[str], query_type: str | None) -> None:
-    """Refuse what is close to a name, and warn of what may be one."""
+def _misspelt(query: str, asked: Mapping[str, _Side], query_type: str | None) -> None:
+    """Refuse a gene that is not there and what is close to a name, and warn of what may be one."""
+    names = [name for side in asked.values() for name in side.names]
+    absent = bool(_OTHER_NAME.fullmatch(query) and absent_gene(query))
+    if absent and (query_type == "gene" or any(side.of_genes and side.held is not None for side in asked.values())):
+        msg = f"`{query}` is a gene, but not one of this AnnData (query_type='text' asks its letters)."
+        raise InputError(msg)
     alike = [name for name in names if abs(len(name) - len(query)) <= 2]
     looks_like_name = " " not in query.strip() and query != query.lower()
-    near = did_you_mean(query, alike, cutoff=_CLOSE if looks_like_name or query_type else _VERY_CLOSE)
+    cutoff = _CLOSE if looks_like_name or query_type else _VERY_CLOSE
+    near = "" if absent else did_you_mean(query, alike, cutoff=cutoff)
     if query_type:
         msg = f"`{query}` is no {query_type} here.{near}"
         raise InputError(msg)

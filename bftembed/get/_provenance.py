@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bftembed._html import Shown
+from bftembed._keys import made_by
+from bftembed._near import did_you_mean
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _LONGEST = 300
+_SIDES = {"genes", "cells", "perturbations", "entities"}
 
 
 class Provenance(Shown, dict[str, Any]):
@@ -65,7 +68,8 @@ def provenance(adata: AnnData, use_rep: str = "X_bft") -> Provenance:
     checked_anndata(adata)
     known = adata.uns.get("bft", {})
     if use_rep not in known:
-        keys = ", ".join(sorted(name for name in known if name != "map_genes")) or "none"
-        msg = f"`adata.uns['bft']` has no `{use_rep}`; embeddings there: {keys}."
+        keys = sorted(name for name, held in known.items() if hasattr(held, "keys") and not _SIDES.isdisjoint(held))
+        remedy = did_you_mean(use_rep, keys) if keys else f" {made_by()}"
+        msg = f"`adata.uns['bft']` has no `{use_rep}`; embeddings there: {', '.join(keys) or 'none'}.{remedy}"
         raise InputError(msg)
     return Provenance(known[use_rep])

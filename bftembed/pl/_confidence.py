@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bftembed.errors import InputError
-from bftembed.pl._finish import finish
+from bftembed.pl._finish import check_save, finish
 from bftembed.tune.diagnosis.windows import runs
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def confidence(
     Raises
     ------
     InputError
-        If there is no such corpus or track, or `ax` is not a pair.
+        If there is no such corpus or track, `ax` is not a pair, or the file cannot be written.
 
     Examples
     --------
@@ -74,6 +74,7 @@ def confidence(
     """
     import matplotlib.pyplot as plt
 
+    check_save(save)
     corpus = next(iter(diagnosis.tracks)) if corpus is None else corpus
     track = _track(diagnosis, corpus, index)
     if ax is None:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed._keys import check_embedded
+from bftembed._near import did_you_mean
 from bftembed._optional import needs
 from bftembed._scanpy import umap
+from bftembed.entities import near_name
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata
-from bftembed.pl._finish import finish_scanpy
+from bftembed.pl._finish import check_save, finish_scanpy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from anndata import AnnData
@@ -61,7 +64,7 @@ def embedding(
     Raises
     ------
     InputError
-        If there is no such embedding, or fewer than four rows have a vector.
+        If there is no such embedding or colour, fewer than four rows have a vector, or the file cannot be written.
 
     Examples
     --------
@@ -78,7 +81,9 @@ def embedding(
     import scanpy as sc
 
     checked_anndata(adata)
-    check_embedded(adata.obsm, use_rep, "obsm", "embed_cells")
+    check_save(save)
+    check_embedded(adata.obsm, use_rep, "obsm", "bft.tl.embed_cells")
+    _check_color(adata, kwargs)
     placed = _placed(np.asarray(adata.obsm[use_rep]), use_rep, n_neighbors, random_state)
     drawn = (adata.to_memory() if adata.isbacked else adata.copy()) if adata.is_view else adata
     basis = f"{use_rep}_umap"
@@ -92,6 +97,21 @@ def embedding(
             drawn.obsm[basis] = before
     axes: Axes | Figure | list[Axes] | None = finish_scanpy(made, show=show, save=save)
     return axes
+
+
+def _check_color(adata: AnnData, how: Mapping[str, Any]) -> None:
+    """Refuse what scanpy finds neither among the columns of `obs` nor among the genes."""
+    color = how.get("color")
+    asked = [] if color is None else [color] if isinstance(color, str) else list(color)
+    column = how.get("gene_symbols")
+    frames = [adata.var, *([adata.raw.var] if adata.raw is not None else [])]
+    genes = [name for frame in frames for name in frame.get(column, frame.index)]
+    for name in asked:
+        if name is not None and name not in adata.obs and name not in genes:
+            columns = ", ".join(map(str, adata.obs.columns)) or "none"
+            hint = did_you_mean(str(name), map(str, adata.obs)) or near_name(str(name), map(str, genes))
+            msg = f"color={name!r} is neither a column of `adata.obs` ({columns}) nor a gene of this AnnData.{hint}"
+            raise InputError(msg)
 
 
 def _placed(vectors: NDArray[Any], use_rep: str, n_neighbors: int, random_state: int) -> NDArray[np.float32]:

@@ -1,14 +1,40 @@
-"""What every plot does at its end."""
+"""What every plot does with its file, before the work and at the end."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from bftembed._near import did_you_mean
+from bftembed.errors import InputError
 
+if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+def check_save(save: str | Path | None) -> None:
+    """Refuse a file that a figure cannot be written to, before any work is done for it.
+
+    Raises
+    ------
+    InputError
+        If its directory does not exist, or matplotlib writes no such format.
+    """
+    if not save:
+        return
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    path = Path(save)
+    if not path.parent.is_dir():
+        msg = f"There is no directory {str(path.parent)!r} for save={str(save)!r}; make it first."
+        raise InputError(msg)
+    known = FigureCanvasBase.get_supported_filetypes()
+    ending = path.suffix.removeprefix(".").lower()
+    if ending and ending not in known:
+        endings = ", ".join(f".{each}" for each in known)
+        msg = f"save={str(save)!r} has no ending of a figure: {endings}.{did_you_mean(ending, known)}"
+        raise InputError(msg)
 
 
 def finish(ax: Axes, *, show: bool, save: str | Path | None) -> None:

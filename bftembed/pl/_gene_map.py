@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bftembed._near import did_you_mean
+from bftembed._keys import side_of
+from bftembed.entities import near_name
 from bftembed.errors import InputError
-from bftembed.expression import check_columns
-from bftembed.pl._finish import finish
+from bftembed.expression import check_columns, checked_anndata
+from bftembed.pl._finish import check_save, finish
 from bftembed.pl._map import drawn, placed_of, write_names
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def gene_map(
     Raises
     ------
     InputError
-        If there is no such embedding, gene, column or layout, or a gene that is to be named has no vector.
+        If there is no such embedding, gene, column or layout, a gene that is to be named has no vector, or the file
+        cannot be written.
 
     Examples
     --------
@@ -81,10 +83,12 @@ def gene_map(
     >>> [text.get_text() for text in ax.texts]
     ['CD3E', 'ALB']
     """
-    among = "genes" if use_rep in getattr(adata, "varm", ()) else "cells"
-    placed, words = placed_of(adata, among, use_rep=use_rep, layout=layout, seed=seed)
+    check_save(save)
+    checked_anndata(adata)
+    among = side_of(adata, use_rep)
     frame = adata.var if among == "genes" else adata.obs
     check_columns(frame, "adata.var" if among == "genes" else "adata.obs", [] if color is None else [color])
+    placed, words = placed_of(adata, among, use_rep=use_rep, layout=layout, seed=seed)
     names = [str(name) for name in frame.index]
     rows = _spread(placed, seed) if labels is None else _asked(labels, names, placed)
     columns = frame[[] if color is None else [color]]
@@ -104,7 +108,7 @@ def _asked(labels: Sequence[str], names: Sequence[str], placed: NDArray[np.float
     wanted = [labels] if isinstance(labels, str) else list(labels)
     for label in wanted:
         if label not in rows:
-            msg = f"`{label}` is not among the {len(names):,} names here.{did_you_mean(str(label), names)}"
+            msg = f"`{label}` is not among the {len(names):,} names here.{near_name(str(label), names)}"
             raise InputError(msg)
         if rows[label] not in on_map:
             msg = f"`{label}` has no vector, and so no place on the map: leave it out of `labels`."

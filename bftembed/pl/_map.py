@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bftembed._keys import check_embedded
-from bftembed._near import check_choice
+from bftembed._keys import side_of
 from bftembed._optional import needs
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata
@@ -33,10 +32,7 @@ def placed_of(
 ) -> tuple[NDArray[np.float32], str]:
     """Coordinates (n, 2) of genes or cells, NaN without a vector, and what they are in words."""
     checked_anndata(adata)
-    check_choice("among", among, ("genes", "cells"))
-    place = "varm" if among == "genes" else "obsm"
-    held = getattr(adata, place)
-    check_embedded(held, use_rep, place, f"embed_{among}")
+    held = adata.varm if side_of(adata, use_rep, among) == "genes" else adata.obsm
     vectors = np.asarray(held[use_rep], dtype=np.float32)
     known = np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1)
     if not known.any():

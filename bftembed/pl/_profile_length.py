@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bftembed.get import profiles
-from bftembed.pl._finish import finish
+from bftembed.pl._finish import check_save, finish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def profile_length(
     Raises
     ------
     InputError
-        If there is no such embedding, or its texts cannot be found.
+        If there is no such embedding, its texts cannot be found, or the file cannot be written.
 
     Examples
     --------
@@ -61,6 +61,7 @@ def profile_length(
     """
     import matplotlib.pyplot as plt
 
+    check_save(save)
     lengths = profiles(adata, use_rep, store=store)["text"].dropna().str.len()
     lengths = lengths[lengths > 0]
     ax = ax or plt.subplots(figsize=(4, 3))[1]

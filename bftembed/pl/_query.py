@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from bftembed import get, tl
-from bftembed._keys import held_sides
+from bftembed._keys import held_sides, made_of_genes, side_of
 from bftembed.errors import InputError
-from bftembed.pl._finish import finish
+from bftembed.expression import checked_anndata
+from bftembed.pl._finish import check_save, finish
 from bftembed.pl._map import drawn, placed_of
 
 if TYPE_CHECKING:
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
 
     from bftembed.encoders import Encoder
 
+log = logging.getLogger("bftembed")
 _KEY = "bft_query"
 
 
-def query(
+def query(  # noqa: PLR0913 -- those of a map, and those of a score
     adata: AnnData,
     texts: str | Sequence[str] | Mapping[str, str],
     *,
@@ -33,6 +36,8 @@ def query(
     use_rep: str = "X_bft",
     layout: str | None = None,
     n: int = 5,
+    layer: str | None = None,
+    use_raw: bool = False,
     encoder: str | Encoder | None = None,
     seed: int = 0,
     ax: Axes | None = None,
@@ -62,6 +67,9 @@ def query(
         Of the map, as in :func:`gene_map`.
     n
         How many of the nearest genes (drugs, ...) are named below a panel.
+    layer, use_raw
+        Of cells that are made of genes: which matrix holds their expression, as in :func:`bftembed.tl.score_text`, e.g.
+        ``use_raw=True`` where ``.X`` is scaled.
     encoder
         For an embedding that was made with an encoder object.
     seed
@@ -82,7 +90,8 @@ def query(
     Raises
     ------
     InputError
-        If there is no such embedding or layout, texts are empty, or several are to be drawn on one `ax`.
+        If there is no such embedding, layout or matrix, texts are empty, several are to be drawn on one `ax`, the file
+        cannot be written, or a matrix is named for what is not scored by expression.
 
     Examples
     --------
@@ -93,23 +102,30 @@ def query(
     >>> ax.get_xlabel()
     'ALB'
     """
+    check_save(save)
     asked = _named(texts)
     if ax is not None and len(asked) > 1:
         msg = f"`ax` has room for one text, and there are {len(asked)}: leave it out, or call once for each."
         raise InputError(msg)
-    among = among or ("cells" if use_rep in getattr(adata, "obsm", ()) else "genes")
-    placed, words = placed_of(adata, among, use_rep=use_rep, layout=layout, seed=seed)
+    checked_anndata(adata)
+    side = side_of(adata, use_rep, among or ("cells" if use_rep in adata.obsm else None))
     sides = held_sides(adata.uns, use_rep)
+    of_genes = side == "cells" and made_of_genes(sides)
+    if not of_genes and (use_raw or layer is not None):
+        named = "use_raw=True" if use_raw else f"layer={layer!r}"
+        msg = f"{named} has no place here: only cells that are made of genes are scored by their expression."
+        raise InputError(msg)
+    placed, words = placed_of(adata, side, use_rep=use_rep, layout=layout, seed=seed)
     how: dict[str, Any] = {"title": list(asked), "ax": ax, **kwargs}
-    if among == "cells" and "cells" in sides and "encoder" not in sides["cells"]:
-        values = _scores(adata, asked, use_rep, encoder)
+    if of_genes:
+        values = _scores(adata, asked, use_rep=use_rep, layer=layer, use_raw=use_raw, encoder=encoder)
         panels = drawn(placed, values, {}, words, **{"cmap": "RdBu_r", "vcenter": 0, **how})
     else:
         found = get.similarity(
-            adata, list(asked.values()), among=among, use_rep=use_rep, query_type="text", encoder=encoder
+            adata, list(asked.values()), among=side, use_rep=use_rep, query_type="text", encoder=encoder
         )
         panels = drawn(placed, found.set_axis(list(asked), axis=1), {}, words, **how)
-        if among == "genes" or "entities" in sides:
+        if side == "genes" or "entities" in sides:
             for panel, text in zip(panels, found, strict=True):
                 panel.set_xlabel(", ".join(found[text].nlargest(n).index.astype(str)), fontsize="small")
     finish(panels[0], show=show, save=save)
@@ -125,15 +141,22 @@ def _named(texts: str | Sequence[str] | Mapping[str, str]) -> dict[str, str]:
     return asked
 
 
-def _scores(adata: AnnData, asked: Mapping[str, str], use_rep: str, encoder: str | Encoder | None) -> pd.DataFrame:
+def _scores(adata: AnnData, asked: Mapping[str, str], **how: Any) -> pd.DataFrame:
     """Scores of `score_text`, which writes them; what it wrote is taken away again."""
     scored = (adata.to_memory() if adata.isbacked else adata.copy()) if adata.is_view else adata
     known, columns = scored.uns["bft"], list(scored.obs)
     numbered = {str(i): text for i, text in enumerate(asked.values())}
+    log.addFilter(_is_kept)
     try:
-        tl.score_text(scored, numbered, use_rep=use_rep, encoder=encoder, key_added=_KEY)
+        tl.score_text(scored, numbered, key_added=_KEY, **how)
         return pd.DataFrame({name: scored.obs[f"{_KEY}_{i}"] for i, name in zip(numbered, asked, strict=True)})
     finally:
+        log.removeFilter(_is_kept)
         scored.uns["bft"] = known
         for column in scored.obs.columns.difference(columns):
             del scored.obs[column]
+
+
+def _is_kept(record: logging.LogRecord) -> bool:
+    """Whether a line of the log is not one about columns that are taken away again."""
+    return f"'{_KEY}_" not in record.getMessage()

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bftembed._near import check_choice, did_you_mean
 from bftembed.errors import InputError
-from bftembed.pl._finish import finish
+from bftembed.pl._finish import check_save, finish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,8 @@ def scores(
     Raises
     ------
     InputError
-        If there is no score of such a task and subset, or there are other than as many axes as tasks.
+        If there is no score of such a task and subset, there are other than as many axes as tasks, or the file
+        cannot be written.
 
     Examples
     --------
@@ -71,6 +72,7 @@ def scores(
     """
     import matplotlib.pyplot as plt
 
+    check_save(save)
     check_choice("subset", subset, ("own", "shared"))
     table = _table(results, tasks, subset)
     groups = list(table.groupby("task", sort=False))

@@ -11,7 +11,7 @@ from bftembed._near import did_you_mean
 from bftembed._optional import needs
 from bftembed.errors import InputError
 from bftembed.expression import check_columns, checked_anndata
-from bftembed.pl._finish import finish_scanpy
+from bftembed.pl._finish import check_save, finish_scanpy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ def text_scores(
     Raises
     ------
     InputError
-        If there are no such scores, groups or coordinates.
+        If there are no such scores, groups or coordinates, or the file cannot be written.
 
     Examples
     --------
@@ -82,12 +82,13 @@ def text_scores(
     import scanpy as sc
 
     checked_anndata(adata)
+    check_save(save)
     names = _names(adata, texts, key)
     columns = [f"{key}_{name}" for name in names]
     check_columns(adata.obs, "adata.obs", [*columns, *([] if groupby is None else [groupby])])
     how = {"cmap": "RdBu_r", "vcenter": 0, "show": False, **kwargs}
     if groupby is None:
-        check_embedded(adata.obsm, basis, "obsm", "embed_cells")
+        check_embedded(adata.obsm, basis, "obsm", "sc.tl.umap")
         if np.ndim(adata.obsm[basis]) != 2 or np.shape(adata.obsm[basis])[1] < 2:
             msg = f"`adata.obsm[{basis!r}]` has no two coordinates: give the key of a map, e.g. basis='X_umap'."
             raise InputError(msg)

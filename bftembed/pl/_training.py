@@ -10,7 +10,7 @@ import numpy as np
 
 from bftembed._near import did_you_mean
 from bftembed.errors import InputError
-from bftembed.pl._finish import finish
+from bftembed.pl._finish import check_save, finish
 from bftembed.tune.logs import LOG, read_log
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def training(
     Raises
     ------
     InputError
-        If a directory has no log, no step or none of the metrics was logged, or there are other than as many axes as
-        metrics.
+        If a directory has no log, no step or none of the metrics was logged, there are other than as many axes as
+        metrics, or the file cannot be written.
 
     Examples
     --------
@@ -72,6 +72,7 @@ def training(
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
 
+    check_save(save)
     logs = {label: _entries(path) for label, path in _labelled(runs).items()}
     wanted = _wanted(metrics, logs)
     if ax is None:

@@ -270,7 +270,7 @@ def _read_table(table: Any, use_rep: str) -> tuple[list[str], NDArray[np.float32
         table = read_table(table, "table")
     if hasattr(table, "obsm"):
         key = use_rep if use_rep in table.obsm else "X_bft"
-        check_embedded(table.obsm, key, "obsm", "embed")
+        check_embedded(table.obsm, key, "obsm", "bft.embed")
         names = table.obs.get("bft_gene", table.obs_names)
         vectors = checked_vectors(table.obsm[key], f"`table.obsm[{key!r}]`")
         return list(map(str, names)), vectors, _encoder_of(table.uns, key)

@@ -138,7 +138,7 @@ def transfer_labels(  # noqa: PLR0913
     if threshold > 1:
         msg = f"`threshold` is a share of the neighbours, from 0 to 1, got {threshold!r}."
         raise InputError(msg)
-    check_embedded(ref.varm, use_rep, "varm", "embed_genes", of="ref")
+    check_embedded(ref.varm, use_rep, "varm", "bft.tl.embed_genes", of="ref")
     check_columns(ref.obs, "ref.obs", [label_key, *([batch_key] if batch_key else [])])
     check_columns(query.obs, "query.obs", [truth_key] if truth_key else [])
     columns = columns_made(query, key_added, "labels", [key_added, f"{key_added}_confidence"], place="obs")

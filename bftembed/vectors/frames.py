@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from bftembed._keys import check_embedded, checked_key
-from bftembed._near import check_choice
+from bftembed._keys import checked_key, side_of
 from bftembed.errors import DataError, InputError
 from bftembed.expression import checked_anndata
 from bftembed.vectors.about import about_of
@@ -245,11 +244,9 @@ def _taken(vectors: AnnData | pd.DataFrame, use_rep: str, among: Among | None) -
     if isinstance(vectors, pd.DataFrame):
         return _float32(vectors), {"provenance": {}, "columns": {}}
     checked_anndata(vectors)
-    among = among or ("genes" if use_rep in vectors.varm else "cells")
-    check_choice("among", among, ("genes", "cells"))
+    among = side_of(vectors, use_rep, among)
     genes = among == "genes"
     held, beside = (vectors.varm, vectors.var) if genes else (vectors.obsm, vectors.obs)
-    check_embedded(held, use_rep, "varm" if genes else "obsm", f"embed_{among}")
     columns = {name: _values(beside[name]) for name in COLUMNS if name in beside}
     if columns.get("bft_gene") == beside.index.tolist():
         del columns["bft_gene"]

@@ -112,10 +112,10 @@ def test_a_misspelt_gene_is_no_free_text(cells, query, meant):
 
 
 def test_a_text_that_may_be_meant_as_a_name_is_read_with_a_warning(cells):
-    with pytest.warns(BftembedWarning, match="`KLF1` is no name here and is read as free text"):
-        bft.get.nearest(cells, "KLF1")
+    with pytest.warns(BftembedWarning, match="`XKLF9` is no name here and is read as free text"):
+        bft.get.nearest(cells, "XKLF9")
     with pytest.warns(BftembedWarning, match="Did you mean `liver cell`"):
-        bft.get.nearest(cells, "livr cell", among="cells")
+        bft.get.nearest(cells, "livr cell")
     for text in ("monocyte", "T cell receptor", "insulin secretion in pancreas"):
         assert len(bft.get.nearest(cells, text)) == 4
 
@@ -133,9 +133,9 @@ def test_one_reading_can_be_forced(cells):
 
 
 def test_bad_arguments_are_named(rows):
-    with pytest.raises(InputError, match=r"no `X_bfd`: it has X_bft\. Did you mean `X_bft`\? `bft\.tl\.embed_cells`"):
+    with pytest.raises(InputError, match=r"no `X_bfd`: they have X_bft\. Did you mean `X_bft`\?"):
         bft.get.nearest(rows, "CD3E", use_rep="X_bfd")
-    with pytest.raises(InputError, match=r"no `X_bft`: it is empty\. `bft\.tl\.embed_genes` makes one"):
+    with pytest.raises(InputError, match=r"no `X_bft`: it is empty\. `bft\.tl\.embed_genes`"):
         bft.get.nearest(anndata.AnnData(np.ones((1, 1))), "CD3E", among="genes")
     with pytest.raises(InputError, match="n=-1 must be at least 1"):
         bft.get.nearest(rows, "CD3E", n=-1)
@@ -152,6 +152,29 @@ def test_bad_arguments_are_named(rows):
     other.uns["bft"]["X_bft"]["entities"]["encoder"]["weights"] = "sha256:0"
     with pytest.raises(InputError, match="is not the one that made"):
         bft.get.nearest(other, "free text")
+
+
+def test_a_gene_that_is_not_there_is_no_text_and_has_no_look_alike(cells, rows):
+    cells.var_names = [*TEXTS, "CSTB"]
+    for adata in (cells, rows):
+        with pytest.raises(InputError, match=r"^`ACTB` is a gene, but not one of this AnnData .*its letters\)\.$"):
+            bft.get.nearest(adata, "ACTB")
+        assert len(bft.get.nearest(adata, "ACTB", query_type="text")) == 4
+    with pytest.raises(InputError, match="`ACTB` is a gene, but not one"):
+        bft.get.nearest(cells, "ACTB", query_type="gene")
+
+
+def test_a_text_that_ranks_cells_made_of_genes_is_warned_of(cells):
+    with pytest.warns(BftembedWarning, match=r"`monocyte` is a free text.*bft\.tl\.score_text"):
+        bft.get.nearest(cells, ["CD3E", "monocyte"], among="cells")
+
+
+def test_an_anndata_without_an_embedding_is_told_how_to_make_one():
+    bare = anndata.AnnData(np.ones((2, 2), dtype=np.float32))
+    calls = (bft.pl.gene_map, bft.get.vectors, bft.get.provenance, bft.get.methods, bft.get.profiles)
+    for call in (*calls, lambda adata: bft.get.nearest(adata, "CD3E"), lambda adata: bft.pl.query(adata, "liver")):
+        with pytest.raises(InputError, match=r"`bft\.tl\.embed_genes` \(or `bftembed embed`\) makes one\."):
+            call(bare)
 
 
 def test_another_name_of_a_gene_stands_for_its_symbol(rows, monkeypatch, caplog):

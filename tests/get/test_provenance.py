@@ -13,6 +13,13 @@ def test_provenance_of_an_unknown_key_lists_the_known_ones():
         bft.get.provenance(adata)
 
 
+def test_scores_are_no_embedding():
+    adata = bft.embed(list(TEXTS), facts="none", profiles=TEXTS)
+    adata.uns["bft"]["text"] = {"scores": {}}
+    with pytest.raises(InputError, match=r"embeddings there: X_bft\. Did you mean `X_bft`"):
+        bft.get.provenance(adata, "X_bfd")
+
+
 def test_it_prints_as_an_indented_list():
     adata = bft.embed(list(TEXTS), facts="none", profiles=TEXTS)
     found = bft.get.provenance(adata)

@@ -24,6 +24,12 @@ def test_an_unknown_key_names_those_there_are(cells):
         bft.pl.embedding(cells, use_rep="X_btf", show=False)
 
 
+def test_an_unknown_colour_is_refused_in_a_sentence(cells):
+    with pytest.raises(InputError, match=r"color='groups' is neither a column .*\(group\).*Did you mean `group`"):
+        bft.pl.embedding(cells, color=["0", "groups"], show=False)
+    assert len(bft.pl.embedding(cells, color=["0", "group"], show=False)) == 2
+
+
 def drawn(adata, **how):
     """Coordinates of the points."""
     ax = bft.pl.embedding(adata, show=False, **how)

@@ -95,6 +95,7 @@ def test_the_rows_of_embed_are_drawn_too():
 def test_what_cannot_be_drawn(genes):
     for wrong, match in (
         ({"labels": ["G81"]}, "not among the 80 names.*Did you mean"),
+        ({"labels": ["G6PD"]}, r"not among the 80 names here\. It is a gene, but not one of these data\.$"),
         ({"labels": "G7"}, "no vector"),
         ({"color": "kin"}, "kin"),
         ({"use_rep": "X_none"}, "X_none"),

@@ -77,6 +77,20 @@ def test_cells_made_of_genes_are_coloured_by_scores_and_nothing_is_written(cells
     assert view.is_view
 
 
+def test_the_matrix_of_scores_is_chosen_and_nothing_is_said_to_be_written(cells, caplog):
+    expected = colours(bft.pl.query(cells, "plasma protein made by the liver", show=False))
+    cells.raw = cells.copy()
+    cells.X = np.asarray(cells.X) - np.asarray(cells.X).mean(axis=0)
+    with caplog.at_level("INFO", logger="bftembed"):
+        ax = bft.pl.query(cells, "plasma protein made by the liver", use_raw=True, show=False)
+    np.testing.assert_allclose(colours(ax), expected)
+    assert "bft_query" not in caplog.text
+    with pytest.raises(InputError, match="use_raw=True has no place here"):
+        bft.pl.query(cells, "liver", among="genes", use_raw=True, show=False)
+    with pytest.raises(InputError, match="layer='counts' has no place here"):
+        bft.pl.query(cells, "liver", among="genes", layer="counts", show=False)
+
+
 def test_genes_of_an_adata_with_cells(cells):
     ax = bft.pl.query(cells, "T cell receptor", among="genes", show=False, n=1)
     assert ax.get_xlabel() in {"CD3E", "CD3D"}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bftembed._near import did_you_mean
 from bftembed._warn import warn
+from bftembed.entities import near_name
 from bftembed.errors import InputError
 from bftembed.likeness import (
     SHRINKAGES,
@@ -171,7 +171,7 @@ class Fitted:
             names = [*(self.likes.rows or {}), *(part.name for part in self.parts)]
             msg = (
                 f"{len(unknown)} genes or drugs were neither measured nor have a {what}: {shown}."
-                f"{did_you_mean(unknown[0].name, names)} Mend the names, or give similarity= with vectors of them."
+                f"{near_name(unknown[0].name, names)} Mend the names, or give similarity= with vectors of them."
             )
             raise InputError(msg)
 
