@@ -10,6 +10,7 @@ from bftembed.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 
 def did_you_mean(name: str, choices: Iterable[str], *, cutoff: float = 0.6) -> str:
@@ -34,6 +35,32 @@ def did_you_mean(name: str, choices: Iterable[str], *, cutoff: float = 0.6) -> s
     folded = {choice.casefold(): choice for choice in choices}
     near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=cutoff)
     return f" Did you mean `{folded[near[0]]}`?" if near else ""
+
+
+def near_file(path: Path) -> str:
+    """Give `` Did you mean `x`?`` with the nearest name in the directory of a file that is not there, or nothing."""
+    try:
+        names = {entry.name: str(entry) for entry in path.parent.iterdir()}
+    except OSError:  # no directory, or none that may be read
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.8)
+    return f" Did you mean `{names[near[0]]}`?" if near else ""
+
+
+def refuse_anndata(name: str, value: object) -> None:
+    """Refuse an AnnData in place of an array: numpy would take minutes to fail on it.
+
+    Raises
+    ------
+    InputError
+        Names the argument, and the arrays that the AnnData has.
+    """
+    if not (hasattr(value, "varm") and hasattr(value, "obsm")):
+        return
+    held = [f"adata.{place}[{key!r}]" for place in ("varm", "obsm") for key in getattr(value, place)]
+    near = [each for each in held if "'X_bft'" in each] or held or ["adata.varm['X_bft']"]
+    msg = f"`{name}` is an AnnData, where vectors are needed: pass `{near[0]}`."
+    raise InputError(msg)
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from bftembed._near import check_choice, did_you_mean
+from bftembed._near import check_choice, did_you_mean, near_file
 from bftembed.errors import InputError
 
 
@@ -26,3 +26,9 @@ def test_a_value_that_is_no_choice_is_refused_with_the_choices():
     check_choice("weights", "b", ("a", "b"))
     with pytest.raises(InputError, match="`weights` is 'a', 'b' or 'c', got None"):
         check_choice("weights", None, ("a", "b", "c"))
+
+
+def test_the_nearest_file_beside_one_that_is_not_there(tmp_path):
+    (tmp_path / "cells.h5ad").touch()
+    assert near_file(tmp_path / "cell.h5ad") == f" Did you mean `{tmp_path / 'cells.h5ad'}`?"
+    assert near_file(tmp_path / "genes.csv") == near_file(tmp_path / "none" / "cells.h5ad") == ""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from bftembed._near import near_file
 from bftembed._options import read_option
 from bftembed.cli._names import is_list_of_names, read_names
 from bftembed.errors import InputError
@@ -15,6 +16,15 @@ __all__ = ["is_list_of_names", "read_names"]
 
 TEXTS, VECTORS = "Texts", "Vectors"
 Kind = Literal["gene", "cell", "drug", "perturbation", "gene_set"]
+
+
+def check_exists(path: Path, what: str = "") -> None:
+    """Refuse a file that is not there, with the nearest name beside it; `what` says what it is of."""
+    if not path.exists():
+        msg = f"There is no file `{path}`{what}.{near_file(path)}"
+        raise InputError(msg)
+
+
 KindOption = Annotated[
     Kind,
     typer.Option(

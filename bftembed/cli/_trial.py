@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bftembed.cli._arguments import check_exists
 from bftembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,9 +32,8 @@ def tried_cells(
             f"`{output}` has another format than `{source}`: use the same suffix, or --no-keep-x for a file without X."
         )
         raise InputError(msg)
-    if (table := how.get("table")) is not None and not table.exists():
-        msg = f"There is no file `{table}` of the vectors of all genes."
-        raise InputError(msg)
+    if (table := how.get("table")) is not None:
+        check_exists(table, " of the vectors of all genes")
     plain = {name: value for name, value in how.items() if name not in {"whiten", "table", "n_components"}}
     trial = np.full((adata.n_vars, 1), np.nan, dtype=np.float32)
     trial[chosen_genes(adata, mask_var)] = 1

@@ -176,9 +176,8 @@ def embed(
 
 
 def _check_paths(source: Path | None, output: Path | None, *, one_table: bool, dry: bool, vectors: bool) -> None:
-    if source is not None and not source.exists():
-        msg = f"There is no file `{source}`."
-        raise InputError(msg)
+    if source is not None:
+        arg.check_exists(source)
     if output is not None:
         checked_output(output, one_table=one_table, vectors=vectors)
     elif not dry:

@@ -29,9 +29,7 @@ def check(
     from bftembed.cli.embed import open_adata
     from bftembed.genes import check_mapped, map_names
 
-    if not source.exists():
-        msg = f"There is no file `{source}`."
-        raise InputError(msg)
+    arg.check_exists(source)
     table = datasets.gene_table()
     if table is None:
         msg = "There are no gene tables; run `bftembed data fetch hgnc_genes ncbi_gene_info annotables_grch38`."

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from bftembed.cli import _arguments as arg
 from bftembed.errors import InputError
 
 
@@ -35,9 +36,7 @@ def vectors(
     if source.resolve() == output.resolve():
         msg = f"`{output}` is the file that is read: give another output."
         raise InputError(msg)
-    if not source.exists():
-        msg = f"There is no file `{source}`."
-        raise InputError(msg)
+    arg.check_exists(source)
     if source.suffix.lower() in {".h5ad", ".zarr"}:
         adata = open_adata(source)
     elif among is None:

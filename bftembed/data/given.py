@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bftembed._near import near_file
 from bftembed.errors import DataError, NotGivenError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def given_files(files: Mapping[str, str | Path]) -> Iterator[None]:
         msg = f"`{', '.join(folders)}` is a directory; give a file."
         raise DataError(msg)
     if lost := [str(path) for path in paths.values() if not path.is_file()]:
-        msg = f"There is no file {', '.join(lost)}."
+        msg = f"There is no file {', '.join(lost)}.{near_file(Path(lost[0]))}"
         raise DataError(msg)
     token = _GIVEN.set({**(_GIVEN.get() or {}), **paths})
     try:

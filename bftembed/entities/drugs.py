@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from bftembed import datasets
+from bftembed._near import did_you_mean
 from bftembed._warn import warn
 from bftembed.data import get_manifest
 from bftembed.entities.facts import checked_facts
@@ -48,9 +49,11 @@ def drug_facts(names: Sequence[str], *, facts: Facts, check: bool = True) -> tup
         return {name: {} for name in names}, "none"
     unknown = [name for name in names if name.casefold() not in known]
     if unknown and check:
+        near = {name: did_you_mean(name, known, cutoff=0.8).strip() for name in unknown[:5]}
+        shown = ", ".join(f"{name} ({hint})" if hint else name for name, hint in near.items())
         msg = (
-            f"{len(unknown)} of {len(names)} names are no drugs of the Drug Repurposing Hub "
-            f"({', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}): nothing but the name describes them."
+            f"{len(unknown)} of {len(names)} names are no drugs of the Drug Repurposing Hub, and nothing but the name "
+            f"describes them: {shown}{', ...' if len(unknown) > 5 else ''}."
         )
         warn(msg)
     used = f"{len(names) - len(unknown):,} of {len(names):,} drugs from {get_manifest('broad_repurposing')}"

@@ -4,7 +4,7 @@ from bftembed.expression.batches import cell_batches
 from bftembed.expression.chunks import default_chunk_rows, prefetched, row_blocks, row_chunks
 from bftembed.expression.cluster import block_tasks, cluster_of, gathered, on_cluster
 from bftembed.expression.files import checked_target
-from bftembed.expression.genes import chosen_genes, gene_names
+from bftembed.expression.genes import chosen_genes, gene_names, mask_of_genes
 from bftembed.expression.groups import group_moments
 from bftembed.expression.parts import (
     AnnDataParts,
@@ -42,6 +42,7 @@ __all__ = [
     "group_moments",
     "made_actual",
     "mapping_group",
+    "mask_of_genes",
     "normalised_chunks",
     "on_cluster",
     "opened",

@@ -37,7 +37,7 @@ def chosen_genes(adata: AnnData, mask_var: Any) -> NDArray[np.intp]:
     InputError
         If the mask is no mask of the genes, or leaves none with a canonical name.
     """
-    mask = _mask(adata, mask_var)
+    mask = mask_of_genes(adata, mask_var)
     chosen = np.flatnonzero(mask & column_of(adata.var, "bft_gene").notna().to_numpy())
     if not len(chosen):
         msg = f"None of the {int(mask.sum())} chosen genes has a canonical name in `adata.var['bft_gene']`."
@@ -83,7 +83,8 @@ def gene_names(parts: AnnDataParts, *, use_raw: bool = False) -> NDArray[np.obje
     return np.array(names, dtype=object)
 
 
-def _mask(adata: AnnData, mask_var: Any) -> NDArray[np.bool_]:
+def mask_of_genes(adata: AnnData, mask_var: Any) -> NDArray[np.bool_]:
+    """Which genes are in a mask, (n_vars,); `mask_var` as `chosen_genes` takes it, which raises the same."""
     import pandas as pd
 
     if mask_var is None:

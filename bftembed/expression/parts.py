@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bftembed._near import did_you_mean
+from bftembed._near import did_you_mean, near_file
 from bftembed.errors import InputError
 from bftembed.expression.files import NOT_ANNDATA, open_group
 
@@ -66,7 +66,7 @@ def opened(adata: Any) -> Iterator[AnnDataParts]:
         return
     path = Path(adata).expanduser()
     if not path.exists():
-        msg = f"There is no file {str(path)!r}. {NOT_ANNDATA}"
+        msg = f"There is no file {str(path)!r}.{near_file(path) or f' {NOT_ANNDATA}'}"
         raise InputError(msg)
     group = open_group(path)
     try:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bftembed._near import refuse_anndata
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -32,6 +34,7 @@ def unit(vectors: ArrayLike, *, centre: NDArray[Any] | None = None) -> NDArray[n
     >>> unit([[3.0, 4.0], [float("nan"), float("nan")]], centre=np.zeros(2)).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
+    refuse_anndata("vectors", vectors)
     x = np.asarray(vectors, dtype=np.float64)
     has = np.asarray(np.isfinite(x).all(axis=1))
     if centre is None:

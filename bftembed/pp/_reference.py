@@ -13,6 +13,7 @@ import pandas as pd
 
 from bftembed._files import replacing
 from bftembed._html import Shown
+from bftembed._near import near_file
 from bftembed.errors import DataError, InputError
 from bftembed.expression import opened, write_anndata
 
@@ -180,7 +181,8 @@ class Reference(Shown):
         """
         source = _checked_path(path)
         if not source.exists():
-            msg = f"There is no file {str(source)!r}; {_MAKE} and write it with reference.write(path)."
+            make = f"{_MAKE} and write it with reference.write(path)."
+            msg = f"There is no file {str(source)!r}; {make}{near_file(source)}"
             raise InputError(msg)
         try:
             found = pd.read_parquet(source) if source.suffix == ".parquet" else _in_uns(source, use_rep)

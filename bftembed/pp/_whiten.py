@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from bftembed._near import check_number
+from bftembed._near import check_number, refuse_anndata
 from bftembed.errors import InputError
 from bftembed.expression import opened
 
@@ -56,7 +56,8 @@ def whiten(
     Raises
     ------
     InputError
-        If the table has other dimensions, fewer than two vectors or no variance, or an argument cannot be used.
+        If `vectors` is an AnnData, the table has other dimensions, fewer than two vectors or no variance, or an
+        argument cannot be used.
     DataError
         If the file of the table cannot be read.
 
@@ -132,6 +133,7 @@ def _held(varm: Any, obsm: Any) -> Any:
 
 
 def _numbers(value: Any, name: str) -> NDArray[np.float64]:
+    refuse_anndata(name, value)
     if isinstance(value, pd.DataFrame):
         value = value.select_dtypes("number")
     array = np.asarray(value)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bftembed._near import near_file
 from bftembed._unicode import writable
 from bftembed.errors import InputError
 from bftembed.profiles.bundles import INDEX, Bundle
@@ -136,7 +137,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise InputError(msg)
     if not path.is_file():
         hint = " A bundle at a url is read by bft.datasets.load_bundle(url)." if ":/" in str(path) else ""
-        msg = f"There is no file `{path}` with texts.{hint}"
+        msg = f"There is no file `{path}` with texts.{hint or near_file(path)}"
         raise InputError(msg)
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".parquet"):

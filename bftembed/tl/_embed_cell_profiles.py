@@ -123,6 +123,7 @@ def embed_cell_profiles(
     check_place(adata, key_added)
     matrix = chosen_matrix(parts, layer=layer, use_raw=use_raw)
     source = TextSource.of("embed_cell_profiles", text_options)
+    source.check()
     _check_fields(adata, obs_fields, allow_labels)
     names = _gene_names(adata, use_raw=use_raw)
     known, origin = reference, "given"

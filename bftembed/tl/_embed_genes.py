@@ -10,7 +10,8 @@ import numpy as np
 from bftembed import pp
 from bftembed._keys import check_place, with_provenance
 from bftembed.entities import gene_entities
-from bftembed.expression import checked_anndata, chosen_genes, column_of, made_actual
+from bftembed.entities.facts import checked_facts
+from bftembed.expression import checked_anndata, chosen_genes, column_of, made_actual, mask_of_genes
 from bftembed.tl._entities import TextSource, embed_entities
 
 if TYPE_CHECKING:
@@ -124,6 +125,10 @@ def embed_genes(  # noqa: PLR0913 -- one signature with all options, as users of
     checked_anndata(adata)
     check_place(adata, key_added)
     source = TextSource(engine, encoder, template, sampling, store, profiles, recipe, progress)
+    # What can be wrong with options is refused before map_genes writes into `adata`.
+    mask_of_genes(adata, mask_var)
+    checked_facts(facts)
+    source.check()
     if gene_symbols is not None or "bft_gene" not in adata.var:
         pp.map_genes(adata, gene_symbols=gene_symbols)
     chosen = chosen_genes(adata, mask_var)

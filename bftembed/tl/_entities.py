@@ -86,6 +86,11 @@ class TextSource:
         """Whether the texts are nothing but facts."""
         return not (engine_class(self.engine) if isinstance(self.engine, str) else self.engine).generates
 
+    def check(self) -> None:
+        """Refuse an engine or an encoder that there is not, before anything is written into an AnnData."""
+        get_encoder(self.encoder)
+        _ = self.annotates
+
     @classmethod
     def of(cls, caller: str, options: TextOptions) -> TextSource:
         """The source that the keyword arguments of `caller` describe; an unknown one is told as Python would."""

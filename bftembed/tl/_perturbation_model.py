@@ -220,7 +220,7 @@ class PerturbationModel(BaseEstimator):  # type: ignore[misc]
 
         check_is_fitted(self, "effects_")
         names, asked = asked_conditions(conditions, dose, self._labels(self._reading["control"], molar=self._molar))
-        self._fitted.refuse_unknown(asked)
+        self._fitted.refuse_unknown(asked, names)
         predicted = self._fitted.predict(asked)
         result = anndata.AnnData(
             X=predicted.change.astype(np.float32),

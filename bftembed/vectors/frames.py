@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bftembed._keys import checked_key, side_of
+from bftembed._near import near_file
 from bftembed.errors import DataError, InputError
 from bftembed.expression import checked_anndata
 from bftembed.vectors.about import about_of
@@ -227,7 +228,7 @@ def read_table(path: str | os.PathLike[str], name: str) -> AnnData:
 
     source = Path(path).expanduser()
     if not source.exists():
-        msg = f"There is no file {str(source)!r} of the vectors for `{name}`: check the path."
+        msg = f"There is no file {str(source)!r} of the vectors for `{name}`: check the path.{near_file(source)}"
         raise InputError(msg)
     if source.suffix not in {".h5ad", ".zarr"}:
         return read_vectors(source)
@@ -243,7 +244,13 @@ def _taken(vectors: AnnData | pd.DataFrame, use_rep: str, among: Among | None) -
     """Names x d, and what goes along."""
     if isinstance(vectors, pd.DataFrame):
         return _float32(vectors), {"provenance": {}, "columns": {}}
-    checked_anndata(vectors)
+    if not hasattr(vectors, "varm"):
+        msg = (
+            f"`vectors` is a {type(vectors).__name__}: give an AnnData with an embedding, or a DataFrame with a row of "
+            "numbers for each name, `pd.DataFrame(vectors, index=names)`."
+        )
+        raise InputError(msg)
+    checked_anndata(vectors, "vectors")
     among = side_of(vectors, use_rep, among)
     genes = among == "genes"
     held, beside = (vectors.varm, vectors.var) if genes else (vectors.obsm, vectors.obs)

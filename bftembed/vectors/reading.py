@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bftembed._near import near_file
 from bftembed.errors import BftembedError, DataError
 from bftembed.vectors.array_files import read_dictionary, read_npz, read_parquet, read_safetensors
 from bftembed.vectors.rows import only_count, refuse
@@ -108,7 +109,8 @@ def _suffix(path: Path) -> str:
     if path.is_dir():
         refuse(f"{path} is a directory, not a file of vectors. Name the file in it.")
     if not path.exists():
-        refuse(f"There is no file {path}. Check the path; relative ones start from {Path.cwd()}.")
+        near = near_file(path) or f" Check the path; relative ones start from {Path.cwd()}."
+        refuse(f"There is no file {path}.{near}")
     suffix = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     if suffix not in _READERS:
         refuse(f"{path} has the suffix {suffix!r}; read are {', '.join(_READERS)}. Rename or convert the file.")

@@ -83,6 +83,9 @@ def _number(cell: str) -> float | None:
 
 
 def _gathered(path: Path, lines: Sequence[tuple[int, str, NDArray[np.float32]]]) -> Rows:
+    bare = bool(lines) and not any(vector.size for _, _, vector in lines)
+    if bare and not all(set(",;\t") & set(name) for _, name, _ in lines):
+        refuse(f"{path} is a list of names, without vectors: `bftembed embed {path} -o vectors.csv` makes them.")
     for line, name, vector in lines:
         size = lines[0][2].size
         if not size or vector.size != size:

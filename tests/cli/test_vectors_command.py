@@ -79,6 +79,7 @@ def test_bad_input(source, tmp_path):
         ((source, "-o", tmp_path / "no" / "x.csv"), "no directory"),
         ((tmp_path / "gone.h5ad", "-o", tmp_path / "x.csv"), "no file"),
         ((source, "-o", tmp_path / "x.csv", "--use-rep", "X_pca"), "no `X_pca`"),
+        ((source.with_stem(source.stem + "s"), "-o", tmp_path / "x.csv"), f"Did you mean `{source}`"),
     ):
         with pytest.raises(InputError, match=told):
             invoke(*arguments)

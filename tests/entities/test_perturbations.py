@@ -48,7 +48,7 @@ def test_unknown_genes_are_counted_and_named(mirror):
 
 
 def test_unknown_drugs_are_counted_and_named(mirror):
-    with pytest.warns(BftembedWarning, match=r"1 of 2 names are no drugs .*\(no such drug\)"):
+    with pytest.warns(BftembedWarning, match=r"1 of 2 names are no drugs .* describes them: no such drug"):
         entities(["vorinostat", "no such drug"], "drug", facts="auto")
 
 

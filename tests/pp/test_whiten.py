@@ -150,3 +150,9 @@ def test_vectors_of_any_size():
 def test_arguments_of_another_kind_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
         bft.pp.whiten(np.random.default_rng(0).random((9, 4)), **arguments)
+
+
+@pytest.mark.parametrize(("held", "told"), [({"X_bft": np.ones((3, 2)), "a": np.ones((3, 2))}, "X_bft"), ({}, "X_bft")])
+def test_an_anndata_is_no_array(held, told):
+    with pytest.raises(InputError, match=rf"^`vectors` is an AnnData.*pass `adata\.varm\['{told}'\]`"):
+        bft.pp.whiten(anndata.AnnData(np.ones((2, 3)), varm=held))

@@ -180,3 +180,11 @@ def test_an_anndata_that_stays_in_its_file_gets_the_same(adata, tmp_path, how, h
     assert bft.get.profiles(held)["text"].tolist() == bft.get.profiles(adata)["text"].tolist()
     with pytest.raises(InputError, match=r"is a path: read it first, e.g. `anndata.read_h5ad\('.*genes.h5ad'"):
         bft.tl.embed_genes(path, profiles=TEXTS)
+
+
+@pytest.mark.parametrize("wrong", [{"mask_var": "choosen"}, {"facts": "some"}, {"encoder": "none at all"}])
+def test_a_call_that_is_refused_leaves_nothing_behind(adata, wrong):
+    with pytest.raises(InputError):
+        bft.tl.embed_genes(adata, **wrong)
+    assert list(adata.var) == ["chosen"]
+    assert "bft" not in adata.uns

@@ -315,6 +315,12 @@ def test_what_cannot_be_predicted_is_named(fitted, conditions, message):
         fitted.predict(["pert01x"], dose="1 uM")
 
 
+@pytest.mark.usefixtures("mirror")
+def test_what_was_typed_is_named_where_it_is_an_alias(fitted):
+    with pytest.raises(InputError, match=r"vector in `similarity`: NOPE \(read as IGDCC4\)\. Mend"):
+        fitted.predict(["NOPE"])
+
+
 def test_what_cannot_be_learnt_from_is_refused_with_the_remedy(screen):
     vectors, effect, cells = screen
     with pytest.raises(InputError, match=r"No cell is a control: none of vehicle.*Pass control="):

@@ -229,3 +229,8 @@ def test_a_full_disk_is_said(suffix, tmp_path, small_files):
     with pytest.raises(DataError, match=r"cannot be written .*Free space"), small_files(2000):
         bft.write_vectors(pd.DataFrame(np.ones((500, 9)), index=[f"g{i}" for i in range(500)]), tmp_path / f"v{suffix}")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_array_has_no_names(tmp_path):
+    with pytest.raises(InputError, match=r"^`vectors` is a ndarray: .*DataFrame\(vectors, index=names\)"):
+        bft.write_vectors(np.ones((2, 2)), tmp_path / "x.csv")

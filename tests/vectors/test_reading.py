@@ -233,6 +233,13 @@ def test_refused_by_what_stands_in_the_file(tmp_path, what):
     assert str(tmp_path / file) in str(caught.value)
 
 
+@pytest.mark.parametrize("file", ["genes.txt", "genes.csv"])
+def test_a_list_of_names_has_no_vectors(tmp_path, file):
+    (tmp_path / file).write_text("gene\nTP53\nALB\n")
+    with pytest.raises(DataError, match=rf"{file} is a list of names, without vectors: `bftembed embed .*{file} -o "):
+        read_file(tmp_path / file)
+
+
 def test_no_file_and_a_directory(tmp_path):
     with pytest.raises(DataError, match=r"There is no file .*x\.csv"):
         read_file(tmp_path / "x.csv")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bftembed import data, datasets
+from bftembed._near import near_file
 from bftembed.bench.scoring.scores import seed_of
 from bftembed.bench.sources.base import CellVectors, NotApplicableError, Source
 from bftembed.datasets import one_per_gene
@@ -228,7 +229,7 @@ class InAnnData(_Table):
 
 def _file_digest(path: Path) -> str:
     if not path.is_file():
-        msg = f"There is no file `{path}`."
+        msg = f"There is no file `{path}`.{near_file(path)}"
         raise InputError(msg)
     stat = path.stat()
     return _digest_of(path, stat.st_mtime_ns, stat.st_size)

@@ -161,17 +161,19 @@ class Fitted:
         )
         return Predicted(change, np.sqrt(variance), basis)
 
-    def refuse_unknown(self, conditions: Sequence[tuple[Part, ...]]) -> None:
-        """`InputError` that names parts that were neither measured nor have a vector."""
+    def refuse_unknown(self, conditions: Sequence[tuple[Part, ...]], labels: Sequence[str] = ()) -> None:
+        """`InputError` that names parts that were neither measured nor have a vector, as `labels` of conditions do."""
         parts = sorted({part for each in conditions for part in each} - set(self.parts), key=str)
         has = self.likes.has([part.name for part in parts])
         if unknown := [part for part, one in zip(parts, has, strict=True) if not one]:
-            shown = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+            typed = [_as_typed(part, conditions, labels) for part in unknown[:5]]
+            shown = ", ".join(typed) + (", ..." if len(unknown) > 5 else "")
             what = "vector in `similarity`" if self.likes.rows else "text in the tables on this machine"
             names = [*(self.likes.rows or {}), *(part.name for part in self.parts)]
+            near = near_name(typed[0].partition(" (read as ")[0], names)
             msg = (
-                f"{len(unknown)} genes or drugs were neither measured nor have a {what}: {shown}."
-                f"{near_name(unknown[0].name, names)} Mend the names, or give similarity= with vectors of them."
+                f"{len(unknown)} genes or drugs were neither measured nor have a {what}: {shown}.{near} Mend the "
+                "names, or give similarity= with vectors of them."
             )
             raise InputError(msg)
 
@@ -184,6 +186,14 @@ class Fitted:
         rest = share.sum() - share[nearest].sum()
         words += [f"{len(share) - len(nearest)} others {100 * rest:.0f} %"] if rest >= _LEAST_SHOWN else []
         return f"{part}: " + ", ".join([*words, f"training mean {100 * _of_the_mean(share):.0f} %"])
+
+
+def _as_typed(part: Part, conditions: Sequence[tuple[Part, ...]], labels: Sequence[str]) -> str:
+    """A part, or the condition that it was read from where that does not show its name."""
+    for label, each in zip(labels, conditions, strict=False):
+        if part in each and part.name.casefold() not in label.casefold():
+            return f"{label} (read as {'+'.join(map(str, each))})"
+    return str(part)
 
 
 def _of_the_mean(share: Floats) -> Any:
