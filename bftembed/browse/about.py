@@ -127,8 +127,8 @@ def _read(path: Path) -> pd.DataFrame:
         raise InputError(msg) from error
 
 
-def origin(info: Mapping[str, Any]) -> Pairs:
-    """Who wrote the texts, by which recipe, and who encoded them."""
+def origin(info: Mapping[str, Any], genes: Mapping[str, Any] | None = None) -> Pairs:
+    """Who wrote the texts, by which recipe, and who encoded them; also of the genes that cells are made of."""
     engine, encoder = info.get("engine", {}), info.get("encoder", {})
     told = {
         "written by": engine.get("model") or engine.get("engine") or ("texts that were given" if encoder else ""),
@@ -141,7 +141,8 @@ def origin(info: Mapping[str, Any]) -> Pairs:
         "date": str(info.get("date", ""))[:10],
         "bftembed": info.get("bftembed_version", ""),
     }
-    return [(name, _name(value)) for name, value in told.items() if value]
+    beneath = [(f"genes: {name}", value) for name, value in origin(genes)] if genes else []
+    return [*((name, _name(value)) for name, value in told.items() if value), *beneath]
 
 
 def provenance_lines(info: Mapping[str, Any], prefix: str = "") -> Pairs:

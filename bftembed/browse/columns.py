@@ -34,7 +34,14 @@ class Column:
     colors: list[str] | None = None
 
 
-def colour_columns(frame: pd.DataFrame, uns: Mapping[str, Any], asked: Sequence[str] | None = None) -> list[Column]:
+def colour_columns(
+    frame: pd.DataFrame,
+    uns: Mapping[str, Any],
+    asked: Sequence[str] | None = None,
+    *,
+    where: str = "this AnnData",
+    remedy: str = "",
+) -> list[Column]:
     """The columns that can colour a map: numbers, and labels of which there are at most 100.
 
     Parameters
@@ -45,13 +52,15 @@ def colour_columns(frame: pd.DataFrame, uns: Mapping[str, Any], asked: Sequence[
         May have scanpy's ``NAME_colors``.
     asked
         These columns, in this order; by default all that can.
+    where, remedy
+        What a message calls `frame`, and what it says at its end of a column that is not there.
 
     Raises
     ------
     InputError
         If one that is asked for is not there, or cannot colour a map.
     """
-    check_columns(frame, "this AnnData", asked or [])
+    check_columns(frame, where, asked or [], remedy=remedy)
     made = []
     for name in frame.columns if asked is None else asked:
         column = _column(str(name), frame[name], uns.get(f"{name}_colors"))

@@ -25,7 +25,7 @@ from bftembed.expression import checked_anndata
 from bftembed.vectors import layout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from anndata import AnnData
@@ -77,8 +77,8 @@ def write_page(  # noqa: PLR0913 -- one call with all that a page can have
         what there is.
     layout
         Of the map: a key of ``obsm`` (``varm`` for genes), ``"umap"`` or ``"pca"``. By default ``f"{use_rep}_umap"`` or
-        ``X_umap`` where there is one, else a UMAP where scanpy is installed, else principal components. The page says
-        which it is.
+        ``X_umap`` where there is one, of cells only if ``uns["neighbors"]`` is of this embedding, else a UMAP where
+        scanpy is installed, else principal components. The page says which it is.
     queries
         Free texts, encoded as queries by the encoder of the embedding: each can colour the map by cosine.
     color
@@ -109,7 +109,7 @@ def write_page(  # noqa: PLR0913 -- one call with all that a page can have
     ------
     InputError
         If there is no such embedding, layout or column, texts are asked of cells that are made of genes, or `path` is
-        no .html.
+        no .html in a directory that exists.
     DataError
         If the page cannot be written.
 
@@ -138,9 +138,11 @@ def write_page(  # noqa: PLR0913 -- one call with all that a page can have
         raise InputError(msg)
     asked = [color] if isinstance(color, str) else color
     flags = flags_of(rows, checks)
-    columns = [*colour_columns(rows.frame, rows.uns, asked), *_made(rows, flags)]
+    where, remedy = _looked_in(adata, rows, adata.uns["bft"][use_rep], asked or ())
+    columns = [*colour_columns(rows.frame, rows.uns, asked, where=where, remedy=remedy), *_made(rows, flags)]
     scores = _scores(rows, [queries] if isinstance(queries, str) else list(queries), encoder)
-    placed, words = layout_of(rows.vectors, rows.known, rows.held, layout=layout, use_rep=use_rep, seed=seed)
+    held = rows.held if layout else _layouts(rows, use_rep)
+    placed, words = layout_of(rows.vectors, rows.known, held, layout=layout, use_rep=use_rep, seed=seed)
     told = {
         "title": title or name or rows.noun.capitalize(),
         "layout": words,
@@ -159,7 +161,28 @@ def _checked_target(path: str | Path) -> Path:
     if target.suffix not in _SUFFIXES:
         msg = f"`{target}` is to be a page: give it a name that ends in .html."
         raise InputError(msg)
+    if not target.parent.is_dir():
+        msg = f"There is no directory {str(target.parent)!r} for the page {str(target)!r}; make it first."
+        raise InputError(msg)
     return target
+
+
+def _looked_in(adata: AnnData, rows: Rows, sides: Mapping[str, Any], asked: Sequence[str]) -> tuple[str, str]:
+    """Where columns are looked for, and what has one that is not there."""
+    where = "the conditions" if rows.noun == "perturbations" else "adata.obs"
+    if rows.noun == "genes" and "genes" in sides:
+        where = "adata.var"
+    other, frame = ("cells", adata.obs) if where == "adata.var" else ("genes", adata.var)
+    has = other in sides and any(name in frame for name in asked if name not in rows.frame)
+    return where, f" among={other!r} (`--among {other}`) has this column." if has else ""
+
+
+def _layouts(rows: Rows, use_rep: str) -> dict[str, Any]:
+    """Layouts that a page may begin with: ``X_umap`` of cells is mostly one of their expression."""
+    neighbors = rows.uns.get("neighbors", {})
+    made_of = neighbors.get("params", {}).get("use_rep") if hasattr(neighbors, "get") else None
+    foreign = rows.noun == "cells" and made_of != use_rep
+    return {key: held for key, held in rows.held.items() if not (foreign and key == "X_umap")}
 
 
 def _write(target: Path, title: Any, drawn: str, texts: str) -> None:
@@ -210,8 +233,9 @@ def _map(
         "noun": rows.noun,
         "total": rows.n_total,
         "without": rows.without,
-        "origin": origin(rows.info),
-        "provenance": provenance_lines(rows.info),
+        "unknown": int((~rows.known).sum()),
+        "origin": origin(rows.info, rows.genes),
+        "provenance": provenance_lines({**rows.info, **({"genes": rows.genes} if rows.genes else {})}),
         "version": version("bftembed"),
         "names": names,
         "others": [other if other != name else "" for name, other in zip(names, others, strict=True)],

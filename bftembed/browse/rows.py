@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,8 @@ class Rows:
         How many there are, of which `frame` may have a part.
     weighted
         Whether the vectors are sums of vectors of genes, and not of texts.
+    genes
+        Provenance of these genes, where it is known.
     """
 
     noun: str
@@ -67,6 +69,7 @@ class Rows:
     without: str
     n_total: int
     weighted: bool = False
+    genes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -149,6 +152,7 @@ def rows_of(
         without=without,
         n_total=len(frame),
         weighted="encoder" not in info,
+        genes=sides.get("genes", {}) if side == "cells" and "encoder" not in info else {},
     )
 
 

@@ -187,6 +187,14 @@ def test_a_phone_has_no_horizontal_scroll(browser, shown, scheme):
     assert browser.run("document.getElementById('map').getBoundingClientRect().height") > 200
 
 
+def test_what_is_drawn_is_counted(browser, tricky, pages):
+    opened(browser, write_page(tricky, pages / "counted.html", color="label <i>"))
+    told = browser.run("document.getElementById('count').textContent")
+    assert told.startswith("8 of 9 drugs (2 without a vector) · X_umap")
+    counts = browser.run("[...document.querySelectorAll('#legend b')].map((b) => b.textContent)")
+    assert sum(map(int, counts)) == 8
+
+
 def test_nothing_of_a_file_is_run(browser, tricky, pages):
     opened(browser, write_page(tricky, pages / "tricky.html", title="<b>bad</b>"))
     assert browser.run("document.querySelector('h1').textContent") == "<b>bad</b>"

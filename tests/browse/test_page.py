@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +23,7 @@ def told(page, part="map"):
 
 def test_a_page_of_genes(genes, words, tmp_path):
     page = write_page(
-        genes, tmp_path / "new" / "page.html", queries=["blood plasma", "blood plasma"], encoder=words, facts="none"
+        genes, tmp_path / "page.html", queries=["blood plasma", "blood plasma"], encoder=words, facts="none"
     )
     made, texts = told(page), told(page, "texts")
     assert (made["title"], made["noun"], made["total"], made["k"]) == ("Genes", "genes", 6, 5)
@@ -83,6 +84,7 @@ def test_arguments_that_cannot_be(genes, words, tmp_path):
     page = tmp_path / "page.html"
     for wrong, match in (
         ({"path": tmp_path / "page.pdf"}, "ends in .html"),
+        ({"path": tmp_path / "new" / "page.html"}, "There is no directory"),
         ({"max_rows": 0}, "at least 1"),
         ({"queries": [" "]}, "free texts"),
         ({"color": "lineag"}, "lineag"),
@@ -105,7 +107,28 @@ def test_cells_made_of_genes_take_no_texts(genes, tmp_path):
     assert dict(told(write_page(genes, tmp_path / "page.html"))["origin"])["cells by"] == "contrast"
 
 
+def test_cells_are_told_of_their_genes_and_not_shown_by_their_expression(genes, words, tmp_path):
+    cells = anndata.AnnData(np.ones((3, 6), dtype=np.float32))
+    cells.var_names = genes.obs_names
+    cells.obs["kind"] = ["a", "b", "a"]
+    cells.varm["X_bft"] = np.asarray(genes.X)
+    cells.varm["X_bft"][5] = np.nan
+    cells.obsm = {"X_bft": np.eye(3, 64, dtype=np.float32), "X_umap": np.zeros((3, 2))}
+    of_cells = {"method": "mean", "weights": "log1p"}
+    cells.uns["bft"] = {"X_bft": {"genes": genes.uns["bft"]["X_bft"]["entities"], "cells": of_cells}}
+    page = tmp_path / "page.html"
+    made = told(write_page(cells, page, among="cells", color="kind"))
+    assert made["layout"].startswith("first two principal components of X_bft")
+    assert dict(made["origin"])["genes: encoder"] == "words"
+    assert told(write_page(cells, page, among="cells", layout="X_umap"))["layout"].startswith("X_umap")
+    cells.uns["neighbors"] = {"params": {"use_rep": "X_bft"}}
+    assert told(write_page(cells, page, among="cells"))["layout"].startswith("X_umap")
+    assert told(write_page(cells, page, facts="none"))["unknown"] == 1
+    with pytest.raises(InputError, match=r"`adata\.var` has no column `kind`.*`--among cells`\) has this column"):
+        write_page(cells, page, color="kind", facts="none")
+
+
 def test_a_page_that_cannot_be_written(genes, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "page.html" / "full").mkdir(parents=True)
     with pytest.raises(DataError, match="cannot be written"):
-        write_page(genes, tmp_path / "file" / "page.html", facts="none")
+        write_page(genes, tmp_path / "page.html", facts="none")
