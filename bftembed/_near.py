@@ -64,7 +64,7 @@ def refuse_anndata(name: str, value: object) -> None:
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """Refuse a value of an argument that is none of its choices, of which there are at least two.
+    """Refuse a value of an argument that is none of its choices, of which there is at least one.
 
     Raises
     ------
@@ -73,7 +73,8 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         *others, last = map(repr, choices)
-        msg = f"`{name}` is {', '.join(others)} or {last}, got {value!r}."
+        listed = f"{', '.join(others)} or {last}" if others else f"{last} here"
+        msg = f"`{name}` is {listed}, got {value!r}."
         raise InputError(msg)
 
 

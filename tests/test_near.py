@@ -26,6 +26,8 @@ def test_a_value_that_is_no_choice_is_refused_with_the_choices():
     check_choice("weights", "b", ("a", "b"))
     with pytest.raises(InputError, match="`weights` is 'a', 'b' or 'c', got None"):
         check_choice("weights", None, ("a", "b", "c"))
+    with pytest.raises(InputError, match="`among` is 'genes' here, got 'cells'"):
+        check_choice("among", "cells", ("genes",))
 
 
 def test_the_nearest_file_beside_one_that_is_not_there(tmp_path):
