@@ -34,8 +34,9 @@ def check_versions(found: Mapping[str, str | None]) -> None:
         return
     name, theirs = next(iter(others.items()))
     what = "bftembed is not installed" if theirs is None else f"bftembed is {theirs}, and {own} here"
+    how = "install the same commit" if "+" in own else f"`pip install bftembed=={own}`"  # of no release
     msg = (
         f"On {len(others)} of {len(found)} processes of the cluster (first: {name}) {what}. All must run the same "
-        f"version: `pip install bftembed=={own}` in the environment of each, and start them again."
+        f"version: {how} in the environment of each, and start them again."
     )
     raise ClusterError(msg)

@@ -1,6 +1,9 @@
+import re
+
 import pytest
 
 import bftembed
+from bftembed import _versions
 from bftembed._versions import check_versions
 from bftembed.errors import ClusterError
 
@@ -18,4 +21,13 @@ def test_others_are_named_with_what_to_install(theirs, what):
         check_versions({"worker a": bftembed.__version__, "worker b": theirs, "worker c": theirs})
     message = str(error.value)
     assert f"On 2 of 3 processes of the cluster (first: worker b) bftembed {what}." in message
-    assert f"`pip install bftembed=={bftembed.__version__}` in the environment of each" in message
+    assert "in the environment of each, and start them again." in message
+
+
+@pytest.mark.parametrize(
+    ("own", "how"), [("0.3.0", "`pip install bftembed==0.3.0`"), ("0.3.1.dev2+g1a2b3c4", "install the same commit")]
+)
+def test_what_to_install_of_a_release_and_between_releases(monkeypatch, own, how):
+    monkeypatch.setattr(_versions, "version", lambda _: own)
+    with pytest.raises(ClusterError, match=f"must run the same version: {re.escape(how)} in"):
+        check_versions({"worker": None})
