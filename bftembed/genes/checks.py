@@ -58,6 +58,18 @@ def check_human(result: MappingResult, *, capitals: str = "`[name.upper() for na
     -----
     BftembedWarning
         If more than a tenth do.
+
+    Examples
+    --------
+    >>> from bftembed.datasets import gene_table
+    >>> from bftembed.errors import GeneNameError
+    >>> from bftembed.genes import check_human, map_names
+    >>> check_human(map_names(["TP53", "CD79A"], gene_table()))
+    >>> try:
+    ...     check_human(map_names(["Trp53", "Cd79a", "Actb"], gene_table()))
+    ... except GeneNameError as error:
+    ...     print(str(error).partition(":")[0])
+    The genes look like those of a mouse
     """
     like = result.mouse_like
     symbols = result.frame["symbol"].notna().to_numpy()
