@@ -154,7 +154,7 @@ def test_bad_arguments_are_named(rows):
         bft.get.nearest(other, "free text")
 
 
-def test_a_gene_that_is_not_there_is_no_text_and_has_no_look_alike(cells, rows):
+def test_a_gene_that_is_not_there_is_no_text_and_has_no_look_alike(mirror, cells, rows):
     cells.var_names = [*TEXTS, "CSTB"]
     for adata in (cells, rows):
         with pytest.raises(InputError, match=r"^`ACTB` is a gene, but not one of this AnnData .*its letters\)\.$"):

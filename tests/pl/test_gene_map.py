@@ -10,12 +10,6 @@ from bftembed.errors import InputError
 mpl.use("Agg")
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def genes():
     """Eighty genes with a layout; one has no vector."""
@@ -92,10 +86,15 @@ def test_the_rows_of_embed_are_drawn_too():
     ax.figure.canvas.draw()
 
 
+def test_a_gene_that_is_absent_is_told_to_be_one(mirror, genes):
+    told = r"not among the 80 names here\. It is a gene, but not one of these data\.$"
+    with pytest.raises(InputError, match=told):
+        bft.pl.gene_map(genes, labels=["G6PD"], show=False)
+
+
 def test_what_cannot_be_drawn(genes):
     for wrong, match in (
         ({"labels": ["G81"]}, "not among the 80 names.*Did you mean"),
-        ({"labels": ["G6PD"]}, r"not among the 80 names here\. It is a gene, but not one of these data\.$"),
         ({"labels": "G7"}, "no vector"),
         ({"color": "kin"}, "kin"),
         ({"use_rep": "X_none"}, "X_none"),

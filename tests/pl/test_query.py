@@ -21,12 +21,6 @@ TEXTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def rows():
     return bft.embed([*TEXTS, "NONE"], facts="none", profiles=TEXTS)

@@ -10,12 +10,6 @@ from bftembed.errors import InputError
 mpl.use("Agg")
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def table():
     rows = [

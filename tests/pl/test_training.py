@@ -13,12 +13,6 @@ from bftembed.errors import InputError
 mpl.use("Agg")
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 def run(path, entries):
     path.mkdir(parents=True)
     (path / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))

@@ -211,7 +211,7 @@ def test_bad_data(ref):
         bft.tl.transfer_labels(ref, "query.h5ad", "type")
 
 
-def test_what_is_wrong_is_said_of_the_argument_it_is_of(ref):
+def test_what_is_wrong_is_said_of_the_argument_it_is_of(mirror, ref):
     with pytest.raises(InputError, match=r"`query` is a path: read it first"):
         bft.tl.transfer_labels(ref, "query.h5ad", "type")
     with pytest.raises(InputError, match=r"^`ref\.varm` has no `X_bft`"):
