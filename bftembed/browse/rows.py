@@ -14,6 +14,7 @@ from bftembed._keys import check_embedded
 from bftembed._near import check_choice
 from bftembed.errors import InputError
 from bftembed.expression import opened
+from bftembed.vectors import has_direction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,8 +80,7 @@ class Rows:
     @cached_property
     def known(self) -> NDArray[np.bool_]:
         """Which have a vector, other than one of zeros."""
-        known: NDArray[np.bool_] = np.isfinite(self.vectors).all(axis=1) & (self.vectors != 0).any(axis=1)
-        return known
+        return has_direction(self.vectors)
 
     @property
     def text(self) -> list[str]:

@@ -149,8 +149,9 @@ def _sources(side: Mapping[str, Any]) -> list[str]:
     if len(listed := side.get("sources", [])):
         return [str(each) for each in listed]
     used = str(side.get("facts", "none"))
+    titles = used.partition(" from ")[2]
     known = [manifest for manifest in data.list_manifests() if str(manifest) in used]
-    rest = reduce(lambda text, manifest: text.replace(str(manifest), ""), known, used.partition(" from ")[2])
+    rest = reduce(lambda text, manifest: text.replace(str(manifest), ""), known, titles)
     # What is no title of today was of another version.
-    as_recorded = [f"as recorded, {used.partition(' from ')[2].rstrip(')')}"] if re.search(r"\w", rest) else []
+    as_recorded = [f"as recorded, {titles.rstrip(')')}"] if re.search(r"\w", rest) else []
     return [manifest.credit for manifest in known] + as_recorded

@@ -10,7 +10,7 @@ from bftembed._keys import side_of
 from bftembed._optional import needs
 from bftembed.errors import InputError
 from bftembed.expression import checked_anndata
-from bftembed.vectors import layout_of
+from bftembed.vectors import has_direction, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ def placed_of(
     checked_anndata(adata)
     held = adata.varm if side_of(adata, use_rep, among) == "genes" else adata.obsm
     vectors = np.asarray(held[use_rep], dtype=np.float32)
-    known = np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1)
+    known = has_direction(vectors)
     if not known.any():
         msg = f"Not one of {len(known):,} {among} has a vector in `{use_rep}`: there is nothing to draw."
         raise InputError(msg)

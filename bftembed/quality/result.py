@@ -80,10 +80,10 @@ class ProfileChecks(Shown):
 
     def markdown(self) -> str:
         """Tables of means and of differences, and the notes."""
-        parts = ["# Checks of profiles", _as_markdown(self.table())]
+        parts = ["# Checks of profiles", as_markdown(self.table())]
         if len(self.differences):
             shown = _wide(self.differences, _pairs(self.differences))
-            parts += ["## Paired differences", _as_markdown(shown)]
+            parts += ["## Paired differences", as_markdown(shown)]
         return "\n\n".join([*parts, *self.notes]) + "\n"
 
     def save(self, path: str | Path) -> None:
@@ -198,7 +198,8 @@ def _number(value: float, low: float, high: float) -> str:
     return f"{value:.3g}" if pd.isna(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _as_markdown(table: pd.DataFrame) -> str:
+def as_markdown(table: pd.DataFrame) -> str:
+    """A table of measures, as `ProfileChecks.table` gives it, in Markdown."""
     head = ["measure", *map(str, table.columns)]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     lines += [f"| {name} | {' | '.join(row)} |" for name, row in zip(table.index, table.to_numpy(), strict=True)]

@@ -20,6 +20,7 @@ from bftembed.profiles import Bundle, BundledFile, BundleIndex, ProfileStore, Re
 from bftembed.profiles.bundles import CARD, FORMAT, INDEX, NAMES, PROFILES, SCHEMA, VECTORS
 from bftembed.profiles.exports import read_export, write_export
 from bftembed.quality import MAIN, check_profiles
+from bftembed.quality.result import as_markdown
 from bftembed.sharing.card import CardParts, card, counted
 from bftembed.sharing.facts import fact_sources
 from bftembed.sharing.places import shared_encoder, shared_recipe, under
@@ -247,15 +248,11 @@ def _accuracy(frame: pd.DataFrame, kind: str, *, asked: bool, progress: bool | N
     except InputError as error:
         return f"Not checked: {without_places(str(error))}"
     table = checked.table()
-    rows = table.loc[[name for name in _CHECKED if name in table.index]]
-    head = f"| measure | {' | '.join(map(str, rows.columns))} |\n|" + "---|" * (rows.shape[1] + 1)
-    lines = [
-        f"| {measure} | {' | '.join(values)} |" for measure, values in zip(rows.index, rows.to_numpy(), strict=True)
-    ]
+    shown = as_markdown(table.loc[[name for name in _CHECKED if name in table.index]])
     told = "By `bftembed profiles check`, which holds texts against the gene tables: means with 95 % intervals."
     flagged = int((checked.genes["flags"] != "").sum())
     count = f"{flagged:,} of {len(checked.genes):,} texts say something that the tables contradict or do not know."
-    return "\n".join([told, "", head, *lines, "", count, *(f"\n{note}" for note in checked.notes)])
+    return "\n".join([told, "", shown, "", count, *(f"\n{note}" for note in checked.notes)])
 
 
 def _encoded(frame: pd.DataFrame, encoder: Encoder, *, progress: bool | None) -> pd.DataFrame:

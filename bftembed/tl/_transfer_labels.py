@@ -18,6 +18,7 @@ from bftembed.expression import check_columns, checked_anndata, made_actual
 from bftembed.tl._annotate import UNASSIGNED
 from bftembed.tl._shared_genes import SharedGenes, Usual
 from bftembed.tl._text_query import columns_made
+from bftembed.vectors import has_direction
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -214,7 +215,7 @@ def _voted(cells: Floats, labels: NDArray[np.str_], asked: Floats, n: int) -> pd
     """``label`` and ``confidence`` of each cell that is asked for; missing where it has no vector."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    usable, answerable = _nonzero(cells), _nonzero(asked)
+    usable, answerable = has_direction(cells), has_direction(asked)
     made = pd.DataFrame({"label": np.array([None] * len(asked), dtype=object), "confidence": np.nan})
     if answerable.any() and usable.any():
         voting = KNeighborsClassifier(min(n, int(usable.sum())), metric="cosine", algorithm="brute")
@@ -224,10 +225,6 @@ def _voted(cells: Floats, labels: NDArray[np.str_], asked: Floats, n: int) -> pd
         made.loc[answerable, "label"] = voting.classes_[shares.argmax(axis=1)].astype(object)
         made.loc[answerable, "confidence"] = shares.max(axis=1)
     return made
-
-
-def _nonzero(cells: Floats) -> NDArray[np.bool_]:
-    return np.asarray(np.isfinite(cells).all(axis=1) & (cells != 0).any(axis=1))
 
 
 def _held_out(cells: Floats, labels: NDArray[np.str_], batches: NDArray[np.str_] | None, n: int, seed: int) -> float:
@@ -254,9 +251,11 @@ def _recall(truth: NDArray[np.object_] | None, called: pd.Series[Any]) -> float:
     """Mean over labels of the share of cells that get theirs; NaN without known labels."""
     if truth is None:
         return float("nan")
+    from sklearn.metrics import recall_score
+
     known = pd.Series(truth).notna().to_numpy()
-    right = pd.Series(truth[known] == called.fillna("").to_numpy(dtype=object)[known])
-    return float(right.groupby(truth[known]).mean().mean())
+    names, given = truth[known].astype(str), called.fillna("").to_numpy(dtype=str)[known]
+    return float(recall_score(names, given, labels=np.unique(names), average="macro"))
 
 
 def _assigned(called: pd.DataFrame, names: NDArray[np.str_], threshold: float) -> pd.Series[Any]:

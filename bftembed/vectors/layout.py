@@ -21,6 +21,20 @@ _FEWEST_FOR_UMAP = 16  # with fewer, scanpy's 15 neighbours are all others
 _COMPUTED = ("umap", "pca")
 
 
+def has_direction(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows (n,) of vectors (n, d) are known and not zero, so that they have cosines and a place on a map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bftembed.vectors import has_direction
+    >>> has_direction(np.array([[1, 2], [0, 0], [np.nan, 1]], dtype=np.float32)).tolist()
+    [True, False, False]
+    """
+    found: NDArray[np.bool_] = np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1)
+    return found
+
+
 def layout_of(
     vectors: NDArray[np.float32],
     known: NDArray[np.bool_],
@@ -92,13 +106,11 @@ def _existing(layout: Any, key: str, n: int) -> NDArray[np.float32]:
 
 def _principal(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Two principal components, the largest loading of each positive, and their share of the variance."""
+    from sklearn.decomposition import PCA
+
     made = np.zeros((len(vectors), 2))
-    if len(vectors) < 2:
+    if len(vectors) < 2 or not np.ptp(vectors, axis=0).any():
         return made, 0.0
-    centred = vectors - vectors.mean(axis=0)
-    values, axes = np.linalg.eigh(centred.T @ centred)
-    axes = axes[:, ::-1][:, :2]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
-    made[:, : axes.shape[1]] = centred @ axes
-    total = values.sum()
-    return made, float(values[-2:].sum() / total) if total > 0 else 0.0
+    pca = PCA(min(2, vectors.shape[1]), svd_solver="covariance_eigh")
+    made[:, : pca.n_components] = pca.fit_transform(vectors - vectors.mean(axis=0))
+    return made, float(pca.explained_variance_ratio_.sum())
